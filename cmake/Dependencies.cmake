@@ -1,0 +1,22 @@
+# Every third-party package, in one place. All come from Debian 12 (cmake/install-dependencies).
+#
+# What find_package does not know is found through pkg-config. A package is linked by exactly one
+# adapter, named behind each line.
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+
+find_package(fmt REQUIRED)                         # base (formatting), everywhere
+find_package(yaml-cpp REQUIRED)                    # adapters/yaml
+find_package(RocksDB REQUIRED)                     # adapters/spool
+find_package(spdlog REQUIRED)                      # adapters/log
+find_package(prometheus-cpp REQUIRED)              # adapters/prometheus
+find_package(Boost 1.74 REQUIRED COMPONENTS json)  # adapters/http (Beast), app layer (JSON reading)
+find_package(CLI11 REQUIRED)                       # services/standalone
+pkg_check_modules(UNBOUND REQUIRED IMPORTED_TARGET libunbound)  # adapters/dns
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)    # base/pattern
+pkg_check_modules(IDN2 REQUIRED IMPORTED_TARGET libidn2)        # mail/domain names
+
+if(POSTFLEET_TESTS)
+    find_package(Catch2 2.13 REQUIRED)
+endif()

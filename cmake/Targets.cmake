@@ -1,0 +1,106 @@
+# Target helpers, and the layer check: an arrow that points the wrong way stops the configure step.
+#
+#   postfleet_library(NAME smtp LAYER domain SOURCES … [HEADERS …] [DEPENDS base mail] [THIRD_PARTY …]
+#                     [PRIVATE_DEPENDS …] [SIBLINGS …])
+#   postfleet_executable(NAME postfleet SOURCES … DEPENDS … [THIRD_PARTY …])
+#   postfleet_test(NAME smtp_test SOURCES … DEPENDS … [LABELS unit] [TIMEOUT 120])
+#
+# DEPENDS takes our own libraries by short name (smtp is the target postfleet_smtp, alias
+# postfleet::smtp); THIRD_PARTY takes foreign targets. The README of the tree's layers is
+# docs/ARCHITECTURE.md.
+
+# What each layer may name. "core" never sees wire or adapters; "app" sees everything.
+set(POSTFLEET_LAYER_base "")
+set(POSTFLEET_LAYER_mail "base")
+set(POSTFLEET_LAYER_domain "base;mail")
+set(POSTFLEET_LAYER_ports "base;mail")
+set(POSTFLEET_LAYER_wire "base;mail")
+set(POSTFLEET_LAYER_adapter "base;mail;ports;wire")
+set(POSTFLEET_LAYER_core "base;mail;domain;ports")
+set(POSTFLEET_LAYER_app "base;mail;domain;ports;wire;adapter;core;app")
+set(POSTFLEET_LAYER_support "base;mail;domain;ports;wire;adapter;core;app;support")
+
+add_library(postfleet_options INTERFACE)
+target_compile_options(postfleet_options INTERFACE
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual
+    $<$<BOOL:${POSTFLEET_WERROR}>:-Werror>)
+if(POSTFLEET_SANITIZE)
+    target_compile_options(postfleet_options INTERFACE -fsanitize=${POSTFLEET_SANITIZE} -fno-omit-frame-pointer -O1)
+    target_link_options(postfleet_options INTERFACE -fsanitize=${POSTFLEET_SANITIZE})
+endif()
+target_link_libraries(postfleet_options INTERFACE Threads::Threads)
+
+# Line tables are enough for stack traces and profiles, and much faster to write than full debug info.
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+    set(launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+        CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE_PROGRAM})
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
+    set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+endif()
+
+function(_postfleet_link target layer siblings visibility)
+    foreach(dependency IN LISTS ARGN)
+        if(NOT TARGET postfleet_${dependency})
+            message(FATAL_ERROR "${target} names ${dependency}, which is not defined before it")
+        endif()
+        get_target_property(below postfleet_${dependency} POSTFLEET_LAYER)
+        if(NOT below IN_LIST POSTFLEET_LAYER_${layer} AND NOT dependency IN_LIST siblings)
+            message(FATAL_ERROR "layer check: ${target} (${layer}) must not use ${dependency} (${below}); "
+                                "a ${layer} library may use: ${POSTFLEET_LAYER_${layer}}")
+        endif()
+        target_link_libraries(${target} ${visibility} postfleet_${dependency})
+    endforeach()
+endfunction()
+
+function(postfleet_library)
+    cmake_parse_arguments(LIB "" "NAME;LAYER" "SOURCES;HEADERS;DEPENDS;PRIVATE_DEPENDS;THIRD_PARTY;SIBLINGS" ${ARGN})
+    set(target postfleet_${LIB_NAME})
+    if(NOT DEFINED POSTFLEET_LAYER_${LIB_LAYER})
+        message(FATAL_ERROR "${target}: unknown layer '${LIB_LAYER}'")
+    endif()
+    if(LIB_SOURCES)
+        add_library(${target} STATIC ${LIB_SOURCES})
+        set(visibility PUBLIC)
+        target_link_libraries(${target} PRIVATE postfleet_options ${LIB_THIRD_PARTY})
+    else()
+        add_library(${target} INTERFACE)
+        set(visibility INTERFACE)
+        target_link_libraries(${target} INTERFACE ${LIB_THIRD_PARTY})
+    endif()
+    add_library(postfleet::${LIB_NAME} ALIAS ${target})
+    set_target_properties(${target} PROPERTIES POSTFLEET_LAYER ${LIB_LAYER})
+    target_include_directories(${target} ${visibility} ${CMAKE_CURRENT_SOURCE_DIR}/include)
+    _postfleet_link(${target} ${LIB_LAYER} "${LIB_SIBLINGS}" ${visibility} ${LIB_DEPENDS})
+    if(LIB_PRIVATE_DEPENDS)
+        _postfleet_link(${target} ${LIB_LAYER} "${LIB_SIBLINGS}" PRIVATE ${LIB_PRIVATE_DEPENDS})
+    endif()
+endfunction()
+
+function(postfleet_executable)
+    cmake_parse_arguments(EXE "" "NAME" "SOURCES;DEPENDS;THIRD_PARTY" ${ARGN})
+    add_executable(${EXE_NAME} ${EXE_SOURCES})
+    target_link_libraries(${EXE_NAME} PRIVATE postfleet_options ${EXE_THIRD_PARTY})
+    _postfleet_link(${EXE_NAME} app "" PRIVATE ${EXE_DEPENDS})
+endfunction()
+
+function(postfleet_test)
+    cmake_parse_arguments(TEST "" "NAME;TIMEOUT" "SOURCES;DEPENDS;THIRD_PARTY;LABELS" ${ARGN})
+    add_executable(${TEST_NAME} ${TEST_SOURCES})
+    set_target_properties(${TEST_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    target_link_libraries(${TEST_NAME} PRIVATE postfleet_options Catch2::Catch2WithMain ${TEST_THIRD_PARTY})
+    target_compile_definitions(${TEST_NAME} PRIVATE
+        POSTFLEET_SOURCE_DIR="${CMAKE_SOURCE_DIR}" POSTFLEET_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+    _postfleet_link(${TEST_NAME} support "" PRIVATE ${TEST_DEPENDS})
+    add_test(NAME ${TEST_NAME} COMMAND ${TEST_NAME})
+    if(NOT TEST_TIMEOUT)
+        set(TEST_TIMEOUT 120)
+    endif()
+    if(NOT TEST_LABELS)
+        set(TEST_LABELS unit)
+    endif()
+    set_tests_properties(${TEST_NAME} PROPERTIES TIMEOUT ${TEST_TIMEOUT} LABELS "${TEST_LABELS}")
+endfunction()

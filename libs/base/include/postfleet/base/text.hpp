@@ -1,0 +1,27 @@
+// Small text tools: ASCII case, trimming, sizes, escaping. Locale never matters here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "postfleet/base/result.hpp"
+
+namespace postfleet {
+
+char ascii_lower(char c);
+std::string to_ascii_lower(std::string_view text);
+bool ascii_iequals(std::string_view a, std::string_view b);
+bool ascii_istarts_with(std::string_view text, std::string_view prefix);
+std::string_view trim(std::string_view text);  // space and tab, CR, LF at both ends
+std::vector<std::string_view> split(std::string_view text, char separator);
+
+// At most `limit` octets of `text`, cut at a UTF-8 boundary, control octets as \xNN: safe in a log line.
+std::string printable(std::string_view text, std::size_t limit = 512);
+
+// "10MiB", "512KiB", "4096": the sizes of the configuration, in octets.
+Result<std::uint64_t> parse_size(std::string_view text);
+std::string format_size(std::uint64_t octets);
+
+}  // namespace postfleet

@@ -1,0 +1,191 @@
+// Config: the whole configuration as typed values, checked and complete (DESIGN section 8).
+//
+// Made by load_config() from parsed documents (load.hpp); never edited afterwards: a reload makes a new
+// one. Every value here is valid by itself and all references are resolved (a pool's members exist, a
+// binding's target exists). Secrets are not here: only where to find them.
+//
+// Units: octets, std::chrono durations, recipients per period. Threads: immutable once loaded; shared.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "postfleet/base/document.hpp"
+#include "postfleet/base/log.hpp"
+#include "postfleet/base/network.hpp"
+#include "postfleet/base/time.hpp"
+#include "postfleet/mail/event.hpp"
+#include "postfleet/mail/message.hpp"
+
+namespace postfleet::config {
+
+// "500/m": at most `count` in each `period`, evenly paced: one every period / count.
+struct Rate {
+    std::uint64_t count = 0;
+    Duration period{};
+    Duration interval() const { return count == 0 ? Duration::max() : period / static_cast<Duration::rep>(count); }
+    std::string to_string() const;
+    friend bool operator==(const Rate&, const Rate&) = default;
+};
+
+// A value that may be unlimited ("unlimited" in the text).
+inline constexpr std::uint32_t kUnlimited = UINT32_MAX;
+
+enum class HeaderTrust { Ignore, Honour };     // X-Virtual-MTA, X-Job, X-EnvID
+enum class LineEnds { Strict, Normalize };     // bare CR or LF: refuse, or make CRLF
+enum class Unknown { Refuse, Default };        // X-Virtual-MTA names something that does not exist
+
+struct Listener {
+    std::string name;
+    Endpoint address;                           // port 0: any free one (tests)
+    std::vector<Network> relay_from;            // who may send anywhere
+    HeaderTrust headers = HeaderTrust::Ignore;
+    LineEnds line_ends = LineEnds::Strict;
+    std::string tenant = "default";             // of mail that comes without authentication
+    std::uint64_t max_message_size = 50ull << 20;
+    std::uint32_t max_recipients = 1000;        // per transaction
+    std::uint32_t max_connections = 10'000;
+    std::uint32_t max_connections_per_client = 1'000;
+    std::uint32_t max_messages_per_connection = kUnlimited;
+    std::uint32_t max_errors = 20;              // then 421
+    Duration command_timeout = std::chrono::minutes(5);
+    Duration data_timeout = std::chrono::minutes(3);
+    Origin origin;
+};
+
+struct VirtualMta {
+    std::string name;
+    std::vector<IpAddress> sources;             // empty: whatever the system chooses
+    std::string ehlo;                           // default: hostname
+    std::string sender;                         // owner in a cluster
+    // Limits over all its queues; each queue's own limits come from `shaping`.
+    std::uint32_t max_connections = kUnlimited;
+    std::optional<Rate> max_message_rate;
+    std::optional<Rate> max_connect_rate;
+    Origin origin;
+};
+
+struct Pool {
+    std::string name;
+    std::vector<std::pair<std::string, std::uint32_t>> members;  // VMTA, weight (>= 1)
+    Priority priority = Priority::Normal;
+    Origin origin;
+};
+
+// One rule; every condition that is given must hold. Patterns are PCRE, matched anywhere, case-insensitive.
+struct Binding {
+    std::vector<std::pair<std::string, std::string>> headers;  // name → pattern
+    std::string mail_from, rcpt_domain;                        // patterns; empty: not given
+    std::optional<Network> client;
+    std::string user, listener, template_name, tenant, job;    // exact
+    std::string target;                                        // VMTA or pool
+    Origin origin;
+};
+
+struct RouteHop {
+    std::string host;      // a name or an address
+    std::uint16_t port = 25;
+    friend bool operator==(const RouteHop&, const RouteHop&) = default;
+};
+
+// Next hops instead of MX lookup. Keys: "example.test", ".example.test" (its subdomains), "*" (everything).
+using Routes = std::map<std::string, std::vector<RouteHop>>;
+
+struct Provider {
+    std::string name;
+    std::vector<std::string> mx;  // wildcards over MX host names: "*.google.com"
+    Origin origin;
+};
+
+// The keys of a shaping rule that a queue can have. A rule sets some; `effective` (shaping library) merges.
+struct ShapingKeys {
+    std::optional<std::uint32_t> max_connections;
+    std::optional<std::uint32_t> max_messages_per_connection;
+    std::optional<std::uint32_t> max_recipients_per_transaction;
+    std::optional<Rate> max_message_rate;          // attempted recipients
+    std::optional<Rate> max_connect_rate;          // connection attempts
+    std::optional<std::vector<Duration>> retry_after;  // the last one repeats
+    std::optional<Duration> expire_after;
+    std::optional<Duration> connect_timeout, greeting_timeout, ehlo_timeout, mail_timeout, rcpt_timeout,
+        data_timeout, body_timeout, end_of_data_timeout, quit_timeout;
+    std::optional<Duration> idle_timeout;          // how long an open connection waits for more mail
+    std::optional<bool> pipelining;                // use it when it is offered
+    std::map<std::string, Origin> origins;         // key name → where this rule sets it
+};
+
+struct ShapingRule {
+    std::string site, domain, virtual_mta, pool, tenant;  // empty: any
+    ShapingKeys keys;
+    Origin origin;
+};
+
+struct FileReport {
+    std::string name;
+    std::string path;
+    std::vector<EventType> types;   // what it takes
+    std::uint64_t rotate_size = 100ull << 20;
+    Duration rotate_after = std::chrono::hours(24);
+    std::uint32_t keep = 14;        // rotated files
+    Origin origin;
+};
+
+struct Spool {
+    std::uint64_t min_free = 1ull << 30;         // below this, new mail is refused
+    std::uint64_t max_in_flight = 64ull << 20;   // octets accepted but not yet synced
+    std::uint64_t memory_for_content = 128ull << 20;  // bodies kept in memory between acceptance and delivery
+};
+
+struct Http {
+    Endpoint address;  // /metrics, /healthz/live, /healthz/ready
+    Origin origin;
+};
+
+struct LogSettings {
+    std::string path;                 // empty: standard error
+    LogLevel level = LogLevel::Info;
+    bool attempts = true;             // one line per attempt
+    std::uint64_t rotate_size = 100ull << 20;
+    std::uint32_t keep = 5;
+};
+
+struct Dns {
+    std::vector<Endpoint> servers;    // empty: those of /etc/resolv.conf, else the root servers
+    Duration timeout = std::chrono::seconds(20);
+    std::uint32_t max_outstanding = 1000;
+    std::string trust_anchor_file;    // empty: no DNSSEC validation
+};
+
+struct Config {
+    std::string hostname;
+    std::string data_dir = "/var/lib/postfleet";
+    std::string control_socket;       // default: data_dir/control.sock
+    std::uint32_t shards = 0;         // 0: one per core
+    std::map<std::string, Listener> listeners;
+    std::optional<Http> http;
+    std::map<std::string, VirtualMta> virtual_mtas;
+    std::map<std::string, Pool> pools;
+    std::vector<Binding> bindings;
+    std::string default_virtual_mta;  // VMTA or pool
+    Unknown unknown_virtual_mta = Unknown::Refuse;
+    std::map<std::string, Provider> providers;
+    Routes routes;
+    std::vector<ShapingRule> shaping;
+    std::vector<FileReport> file_reports;
+    Spool spool;
+    LogSettings log;
+    Dns dns;
+    Duration shutdown_grace = std::chrono::seconds(25);
+    std::vector<std::string> tenants; // names that may be used; "default" is always there
+    // Where each value stands in the files: "hostname" → mta.yaml:1:11, "listeners.relay.address" → …
+    std::map<std::string, Origin> origins;
+    // A hash of everything above, for "which configuration is active".
+    std::string version;
+};
+
+}  // namespace postfleet::config

@@ -1,0 +1,118 @@
+// Message, Task, Recipient: the data model of accepted mail (docs/GLOSSARY.md, DESIGN "Words").
+//
+//   Message    envelope facts and content, immutable after acceptance; stored once
+//   Task       the recipients of one message that share domain, virtual MTA, reverse-path, rendered
+//              bytes and due time: what a sender schedules. Splits when results differ
+//   Recipient  one forward-path with its own attempts and last reply
+//
+// Content is octets as on the wire after dot-unstuffing: CRLF line ends, header and body. It may come in
+// numbered chunks (0 … content_chunks - 1); everything but the last chunk is kContentChunkOctets long.
+// `prepended_header` (Received and whatever else we add) goes before chunk 0 on the wire and is not part
+// of the content. Domains are lower-case A-labels; local parts are kept as received.
+//
+// Every stored form is versioned (docs/SPOOL_FORMAT.md). Threads: value types; Message is shared immutable.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "postfleet/base/id.hpp"
+#include "postfleet/base/network.hpp"
+#include "postfleet/base/time.hpp"
+#include "postfleet/mail/reply.hpp"
+
+namespace postfleet {
+
+inline constexpr std::size_t kContentChunkOctets = 256 * 1024;
+
+// Immutable octets that several readers share: the session that took them in, the spool's writer, the
+// delivery. shared_ptr because the last of them, whichever it is, frees it.
+using SharedOctets = std::shared_ptr<const std::string>;
+
+enum class BodyType : std::uint8_t { SevenBit = 0, EightBitMime = 1, BinaryMime = 2 };
+enum class Priority : std::uint8_t { High = 0, Normal = 1, Low = 2 };
+inline constexpr std::size_t kPriorities = 3;
+
+// Template mail: which template, and the variables of this message (JSON). Empty name: ordinary mail.
+struct TemplateReference {
+    std::string name;
+    std::uint32_t version = 0;
+    std::string variables;
+    friend bool operator==(const TemplateReference&, const TemplateReference&) = default;
+};
+
+struct Message {
+    MessageId id;
+    WallTime accepted_at{};
+    std::optional<WallTime> send_at;      // scheduled mail; expiry counts from it
+    std::optional<WallTime> expires_at;   // the submitter's own deadline, if given
+    std::string reverse_path;             // "user@domain", empty for <>
+    std::string envelope_id;              // ENVID (RFC 3461 §4.4) or X-EnvID
+    std::string tenant = "default";
+    std::string job;
+    std::string user;                     // authenticated user, if any
+    std::string listener;                 // where it came in
+    std::string client_address;           // printable; empty when it did not come over a socket
+    std::string helo;
+    std::string pool;                     // the pool it was bound to; empty when bound to a VMTA by name
+    Priority priority = Priority::Normal;
+    BodyType body_type = BodyType::SevenBit;
+    bool smtputf8 = false;
+    bool has_leading_dots = true;         // some line of content starts with "."; false lets delivery skip the scan
+    std::uint64_t size_octets = 0;        // content only
+    std::uint32_t content_chunks = 1;
+    std::string prepended_header;
+    std::string header_from;              // as found, for events; capped
+    std::string header_message_id;        // with the angle brackets, for events
+    std::string header_subject;           // raw, capped, for events
+    TemplateReference template_reference;
+    std::vector<std::pair<std::string, std::string>> metadata;
+    friend bool operator==(const Message&, const Message&) = default;
+};
+
+struct Recipient {
+    std::uint32_t index = 0;      // within the message; recipient id = message id + index
+    std::string address;          // forward-path "user@domain"
+    std::uint16_t attempts = 0;   // finished attempts so far
+    std::uint16_t delayed_notices = 0;
+    std::optional<Reply> last_reply;
+    std::string last_mx;          // host that gave it
+    std::string original;         // ORCPT (RFC 3461 §4.2)
+    std::uint8_t notify = 0;      // NOTIFY bits: 1 never, 2 success, 4 failure, 8 delay; 0 not given
+    friend bool operator==(const Recipient&, const Recipient&) = default;
+};
+
+struct TaskKey {
+    MessageId message;
+    std::uint32_t number = 0;
+    friend auto operator<=>(const TaskKey&, const TaskKey&) = default;
+};
+
+struct Task {
+    TaskKey key;
+    WallTime due{};
+    WallTime accepted_at{};       // copied from the message, so that expiry needs no second read
+    std::optional<WallTime> expires_at;
+    std::string domain;
+    std::string virtual_mta;
+    std::string pool;
+    std::string tenant = "default";
+    std::string job;
+    Priority priority = Priority::Normal;
+    std::uint64_t size_octets = 0;
+    std::vector<Recipient> recipients;
+    friend bool operator==(const Task&, const Task&) = default;
+};
+
+// What enters through an ingest edge, ready to be made durable.
+struct AcceptedMessage {
+    std::shared_ptr<const Message> message;
+    std::vector<Task> tasks;
+    SharedOctets last_chunk;   // chunk content_chunks - 1; the ones before were appended already
+};
+
+}  // namespace postfleet

@@ -1,0 +1,84 @@
+// SenderControl (port): what an operator can see of a sender and tell it. The command line, the admin API
+// and the console all come through here.
+//
+// Threads: thread-safe; results arrive through the completion, on the executor named. Answers are copies.
+// Errors: NotFound (no such queue, VMTA or message), InvalidArgument, Unavailable (spool latched).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "postfleet/base/executor.hpp"
+#include "postfleet/mail/message.hpp"
+
+namespace postfleet {
+
+struct QueueStatus {
+    std::string name;               // "site/vmta"
+    std::string site, virtual_mta;
+    std::uint64_t ready = 0;        // recipients that could go now
+    std::uint64_t waiting = 0;      // recipients that wait for their due time
+    std::uint64_t in_flight = 0;    // recipients in a transaction
+    std::uint64_t connections = 0;
+    std::uint64_t delivered = 0, deferred = 0, bounced = 0, expired = 0;  // recipients since start
+    double delivered_per_second = 0;  // over the last 10 s
+    bool paused = false;
+    std::string hold_reason;        // why nothing goes, in one phrase; empty when it does
+    std::optional<WallTime> next_due;
+    std::string last_reply;         // of the last failed attempt
+};
+
+struct VirtualMtaStatus {
+    std::string name;
+    std::vector<std::string> sources;
+    std::string ehlo;
+    bool enabled = true;
+    std::string disabled_reason;    // "cannot bind 192.0.2.1: …"
+    std::uint64_t queued = 0, connections = 0, delivered = 0, deferred = 0, bounced = 0;
+    std::uint64_t queues = 0;
+};
+
+struct SenderStatus {
+    std::uint64_t queued_recipients = 0, ready = 0, waiting = 0, in_flight = 0, held = 0;
+    std::uint64_t queues = 0, connections = 0;
+    std::uint64_t accepted_messages = 0, delivered = 0, deferred = 0, bounced = 0, expired = 0, cancelled = 0;
+    double accepted_per_second = 0, delivered_per_second = 0;
+    std::string spool_condition, spool_reason;
+    std::uint64_t spool_free_octets = 0;
+    std::optional<WallTime> oldest_queued;
+};
+
+struct QueuedTask {
+    Task task;
+    std::string queue;
+    std::string state;  // "ready", "waiting", "in flight", "held: …"
+};
+
+// Which mail an order is about. All given fields must match; at least one must be given, or `everything`.
+struct MailSelector {
+    std::string queue;        // "site/vmta", each side may be "*"
+    std::string virtual_mta, site, domain, tenant, job;
+    std::string recipient, reverse_path;
+    std::optional<MessageId> message;
+    bool everything = false;
+};
+
+class SenderControl {
+public:
+    virtual ~SenderControl() = default;
+    virtual void status(Completion<SenderStatus> done) = 0;
+    virtual void list_queues(Completion<std::vector<QueueStatus>> done) = 0;
+    virtual void list_virtual_mtas(Completion<std::vector<VirtualMtaStatus>> done) = 0;
+    virtual void list_tasks(MailSelector which, std::size_t limit,
+                            Completion<Result<std::vector<QueuedTask>>> done) = 0;
+    // Each answers how many queues (pause, resume) or recipients (retry, remove) it touched.
+    virtual void pause(MailSelector which, std::string who, std::string why, Completion<Result<std::uint64_t>> done) = 0;
+    virtual void resume(MailSelector which, Completion<Result<std::uint64_t>> done) = 0;
+    virtual void retry(MailSelector which, Completion<Result<std::uint64_t>> done) = 0;
+    virtual void remove(MailSelector which, std::string who, std::string why,
+                        Completion<Result<std::uint64_t>> done) = 0;  // email.cancelled events
+};
+
+}  // namespace postfleet
