@@ -27,10 +27,11 @@ namespace postfleet::config {
 
 // "500/m": at most `count` in each `period`, evenly paced: one every period / count.
 struct Rate {
-    std::uint64_t count = 0;
-    Duration period{};
-    Duration interval() const { return count == 0 ? Duration::max() : period / static_cast<Duration::rep>(count); }
-    std::string to_string() const;
+    std::uint64_t count = 0;  // 0: unlimited
+    Duration period{};        // a second, minute, hour or day
+    bool is_unlimited() const { return count == 0; }
+    Duration interval() const { return count == 0 ? Duration{} : period / static_cast<Duration::rep>(count); }
+    std::string to_string() const;  // "500/m", "unlimited"
     friend bool operator==(const Rate&, const Rate&) = default;
 };
 
@@ -63,11 +64,10 @@ struct VirtualMta {
     std::string name;
     std::vector<IpAddress> sources;             // empty: whatever the system chooses
     std::string ehlo;                           // default: hostname
-    std::string sender;                         // owner in a cluster
     // Limits over all its queues; each queue's own limits come from `shaping`.
     std::uint32_t max_connections = kUnlimited;
-    std::optional<Rate> max_message_rate;
-    std::optional<Rate> max_connect_rate;
+    Rate max_message_rate;                      // attempted recipients
+    Rate max_connect_rate;                      // connection attempts
     Origin origin;
 };
 
@@ -103,7 +103,7 @@ struct Provider {
     Origin origin;
 };
 
-// The keys of a shaping rule that a queue can have. A rule sets some; `effective` (shaping library) merges.
+// The keys of a shaping rule. A rule sets some; shaping::resolve() merges the rules that match a queue.
 struct ShapingKeys {
     std::optional<std::uint32_t> max_connections;
     std::optional<std::uint32_t> max_messages_per_connection;
@@ -184,6 +184,8 @@ struct Config {
     std::vector<std::string> tenants; // names that may be used; "default" is always there
     // Where each value stands in the files: "hostname" → mta.yaml:1:11, "listeners.relay.address" → …
     std::map<std::string, Origin> origins;
+    // The values that came from ${NAME}: path → the text as written. Shown instead of the value.
+    std::map<std::string, std::string> references;
     // A hash of everything above, for "which configuration is active".
     std::string version;
 };

@@ -1,0 +1,88 @@
+// Settings: how one queue delivers, every key with a value, merged from the shaping rules (DESIGN section 8).
+//
+// A rule applies when everything in its `match` fits. For each key on its own, the value comes from the most
+// specific rule that sets it; among equally specific rules the later one wins. More specific means, compared
+// in this order:
+//
+//   1. destination  domain over site over none
+//   2. identity     virtual_mta over pool over none
+//   3. tenant       given over none
+//
+// so: VMTA + site, pool + site, site, VMTA, pool, general, and `domain` above `site` in each of them. A pool
+// matches when the VMTA is one of its members, whatever the mail was bound to. Keys that no rule sets have
+// the defaults below.
+//
+// Two kinds of keys. Those of the queue (connections, rates, time-outs) shape everything that shares it;
+// `domain` decides them only where the queue is the domain's own, that is, where site and domain are the
+// same name (routing::Snapshot::site_of makes it so for every domain that a rule names, unless it belongs to
+// a provider), and `tenant` never. Those of the mail (retry_after, expire_after) are asked per recipient and
+// see domain and tenant.
+//
+// Threads: value types and pure functions. Units: std::chrono, recipients or connections per period.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "postfleet/base/document.hpp"
+#include "postfleet/config/config.hpp"
+
+namespace postfleet::shaping {
+
+struct Settings {
+    std::uint32_t max_connections = 20;
+    std::uint32_t max_messages_per_connection = 100;
+    std::uint32_t max_recipients_per_transaction = 100;
+    config::Rate max_message_rate;  // attempted recipients; unlimited
+    config::Rate max_connect_rate;  // connection attempts; unlimited
+
+    // After the nth failed attempt a recipient waits for the nth; the last one repeats. Never empty.
+    std::vector<Duration> retry_after{std::chrono::minutes(10), std::chrono::minutes(30), std::chrono::hours(1),
+                                      std::chrono::hours(2), std::chrono::hours(4)};
+    Duration expire_after = std::chrono::hours(4 * 24 + 12);
+
+    // RFC 5321 §4.5.3.2 from greeting to end of data.
+    Duration connect_timeout = std::chrono::minutes(1);
+    Duration greeting_timeout = std::chrono::minutes(5);
+    Duration ehlo_timeout = std::chrono::minutes(5);
+    Duration mail_timeout = std::chrono::minutes(5);
+    Duration rcpt_timeout = std::chrono::minutes(5);
+    Duration data_timeout = std::chrono::minutes(2);
+    Duration body_timeout = std::chrono::minutes(3);
+    Duration end_of_data_timeout = std::chrono::minutes(10);
+    Duration quit_timeout = std::chrono::seconds(10);
+
+    Duration idle_timeout = std::chrono::seconds(5);  // an open connection waits this long for more mail
+    bool pipelining = true;
+    friend bool operator==(const Settings&, const Settings&) = default;
+};
+
+// A queue, or one recipient's mail in it. `domain` and `tenant` empty: the queue as such.
+struct QueueIdentity {
+    std::string_view site;
+    std::string_view virtual_mta;
+    std::string_view domain;
+    std::string_view tenant;
+};
+
+Settings resolve(const config::Config& config, const QueueIdentity& queue);
+
+// Whether retry_after or expire_after can differ between the domains or tenants of one queue. If not, what
+// resolve() says for the queue as such holds for all its mail.
+bool mail_keys_differ(const config::Config& config);
+
+// One line of `postfleet show settings SITE/VMTA`.
+struct ExplainedKey {
+    std::string key;      // "max_connections"
+    std::string value;    // as it would be written: "20", "500/m", "[10m, 30m]"
+    bool is_default = true;
+    Origin origin;        // where it was set, unless is_default
+    std::string rule;     // the match of that rule: "site: google, virtual_mta: promo-1"; empty: general
+};
+// All keys, in the order of the reference page.
+std::vector<ExplainedKey> explain(const config::Config& config, const QueueIdentity& queue);
+
+}  // namespace postfleet::shaping
