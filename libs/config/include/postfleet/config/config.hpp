@@ -103,25 +103,54 @@ struct Provider {
     Origin origin;
 };
 
-// The keys of a shaping rule. A rule sets some; shaping::resolve() merges the rules that match a queue.
+// How one queue delivers: every key that a shaping rule can set, with its default (libs/shaping merges).
+struct ShapingValues {
+    std::uint32_t max_connections = 20;
+    std::uint32_t max_messages_per_connection = 100;
+    std::uint32_t max_recipients_per_transaction = 100;
+    Rate max_message_rate;  // attempted recipients; unlimited
+    Rate max_connect_rate;  // connection attempts; unlimited
+
+    // After the nth failed attempt a recipient waits for the nth; the last one repeats. Never empty.
+    std::vector<Duration> retry_after{std::chrono::minutes(10), std::chrono::minutes(30), std::chrono::hours(1),
+                                      std::chrono::hours(2), std::chrono::hours(4)};
+    Duration expire_after = std::chrono::hours(4 * 24 + 12);
+
+    // RFC 5321 §4.5.3.2 from greeting to end of data.
+    Duration connect_timeout = std::chrono::minutes(1);
+    Duration greeting_timeout = std::chrono::minutes(5);
+    Duration ehlo_timeout = std::chrono::minutes(5);
+    Duration mail_timeout = std::chrono::minutes(5);
+    Duration rcpt_timeout = std::chrono::minutes(5);
+    Duration data_timeout = std::chrono::minutes(2);
+    Duration body_timeout = std::chrono::minutes(3);
+    Duration end_of_data_timeout = std::chrono::minutes(10);
+    Duration quit_timeout = std::chrono::seconds(10);
+
+    Duration idle_timeout = std::chrono::seconds(5);  // an open connection waits this long for more mail
+    bool pipelining = true;                           // use it when it is offered
+    friend bool operator==(const ShapingValues&, const ShapingValues&) = default;
+};
+
+// The same keys as one rule has them: only some are set. shaping_keys.hpp pairs the two.
 struct ShapingKeys {
-    std::optional<std::uint32_t> max_connections;
-    std::optional<std::uint32_t> max_messages_per_connection;
-    std::optional<std::uint32_t> max_recipients_per_transaction;
-    std::optional<Rate> max_message_rate;          // attempted recipients
-    std::optional<Rate> max_connect_rate;          // connection attempts
-    std::optional<std::vector<Duration>> retry_after;  // the last one repeats
+    std::optional<std::uint32_t> max_connections, max_messages_per_connection, max_recipients_per_transaction;
+    std::optional<Rate> max_message_rate, max_connect_rate;
+    std::optional<std::vector<Duration>> retry_after;
     std::optional<Duration> expire_after;
     std::optional<Duration> connect_timeout, greeting_timeout, ehlo_timeout, mail_timeout, rcpt_timeout,
-        data_timeout, body_timeout, end_of_data_timeout, quit_timeout;
-    std::optional<Duration> idle_timeout;          // how long an open connection waits for more mail
-    std::optional<bool> pipelining;                // use it when it is offered
-    std::map<std::string, Origin> origins;         // key name → where this rule sets it
+        data_timeout, body_timeout, end_of_data_timeout, quit_timeout, idle_timeout;
+    std::optional<bool> pipelining;
 };
 
 struct ShapingRule {
     std::string site, domain, virtual_mta, pool, tenant;  // empty: any
     ShapingKeys keys;
+    Origin origin;
+};
+
+struct Tenant {
+    std::string name;
     Origin origin;
 };
 
@@ -181,7 +210,7 @@ struct Config {
     LogSettings log;
     Dns dns;
     Duration shutdown_grace = std::chrono::seconds(25);
-    std::vector<std::string> tenants; // names that may be used; "default" is always there
+    std::map<std::string, Tenant> tenants;  // names that may be used; "default" is always there
     // Where each value stands in the files: "hostname" → mta.yaml:1:11, "listeners.relay.address" → …
     std::map<std::string, Origin> origins;
     // The values that came from ${NAME}: path → the text as written. Shown instead of the value.

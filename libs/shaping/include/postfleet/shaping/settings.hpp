@@ -10,7 +10,7 @@
 //
 // so: VMTA + site, pool + site, site, VMTA, pool, general, and `domain` above `site` in each of them. A pool
 // matches when the VMTA is one of its members, whatever the mail was bound to. Keys that no rule sets have
-// the defaults below.
+// the defaults of config::ShapingValues.
 //
 // Two kinds of keys. Those of the queue (connections, rates, time-outs) shape everything that shares it;
 // `domain` decides them only where the queue is the domain's own, that is, where site and domain are the
@@ -21,8 +21,6 @@
 // Threads: value types and pure functions. Units: std::chrono, recipients or connections per period.
 #pragma once
 
-#include <chrono>
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,33 +30,7 @@
 
 namespace postfleet::shaping {
 
-struct Settings {
-    std::uint32_t max_connections = 20;
-    std::uint32_t max_messages_per_connection = 100;
-    std::uint32_t max_recipients_per_transaction = 100;
-    config::Rate max_message_rate;  // attempted recipients; unlimited
-    config::Rate max_connect_rate;  // connection attempts; unlimited
-
-    // After the nth failed attempt a recipient waits for the nth; the last one repeats. Never empty.
-    std::vector<Duration> retry_after{std::chrono::minutes(10), std::chrono::minutes(30), std::chrono::hours(1),
-                                      std::chrono::hours(2), std::chrono::hours(4)};
-    Duration expire_after = std::chrono::hours(4 * 24 + 12);
-
-    // RFC 5321 §4.5.3.2 from greeting to end of data.
-    Duration connect_timeout = std::chrono::minutes(1);
-    Duration greeting_timeout = std::chrono::minutes(5);
-    Duration ehlo_timeout = std::chrono::minutes(5);
-    Duration mail_timeout = std::chrono::minutes(5);
-    Duration rcpt_timeout = std::chrono::minutes(5);
-    Duration data_timeout = std::chrono::minutes(2);
-    Duration body_timeout = std::chrono::minutes(3);
-    Duration end_of_data_timeout = std::chrono::minutes(10);
-    Duration quit_timeout = std::chrono::seconds(10);
-
-    Duration idle_timeout = std::chrono::seconds(5);  // an open connection waits this long for more mail
-    bool pipelining = true;
-    friend bool operator==(const Settings&, const Settings&) = default;
-};
+using Settings = config::ShapingValues;
 
 // A queue, or one recipient's mail in it. `domain` and `tenant` empty: the queue as such.
 struct QueueIdentity {
