@@ -13,10 +13,16 @@ find_package(spdlog REQUIRED)                      # adapters/log
 find_package(prometheus-cpp REQUIRED)              # adapters/prometheus
 find_package(Boost 1.74 REQUIRED COMPONENTS json)  # adapters/http (Beast), app layer (JSON reading)
 find_package(CLI11 REQUIRED)                       # services/standalone
-pkg_check_modules(UNBOUND REQUIRED IMPORTED_TARGET libunbound)  # adapters/dns
-pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)    # base/pattern
-pkg_check_modules(IDN2 REQUIRED IMPORTED_TARGET libidn2)        # mail/domain names
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)    # base (Pattern)
+pkg_check_modules(IDN2 REQUIRED IMPORTED_TARGET libidn2)        # mail (domain names)
 
 if(POSTFLEET_TESTS)
     find_package(Catch2 2.13 REQUIRED)
 endif()
+
+# Not through pkg-config: Debian's libunbound.pc names libevent, which its package does not bring.
+find_path(UNBOUND_INCLUDE_DIR unbound.h REQUIRED)
+find_library(UNBOUND_LIBRARY unbound REQUIRED)
+add_library(Unbound::unbound UNKNOWN IMPORTED)     # adapters/dns
+set_target_properties(Unbound::unbound PROPERTIES
+    IMPORTED_LOCATION ${UNBOUND_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${UNBOUND_INCLUDE_DIR})

@@ -1,8 +1,9 @@
 // JsonWriter: appends JSON to a string, in one pass and without a tree (RFC 8259).
 //
 // Strings are escaped, and octets that are not UTF-8 become U+FFFD, so the output is always valid JSON.
-// Misuse (a key outside an object, an unclosed array) is a bug. Threads: confined. Reading JSON is not
-// its work; the app layer uses Boost.JSON for that.
+// A number that JSON has no form for (NaN, infinity) becomes null. One writer writes one value; misuse (a
+// key outside an object, an unclosed array) is a bug. Threads: confined. Reading JSON is not its work; the
+// app layer uses Boost.JSON for that.
 #pragma once
 
 #include <concepts>
@@ -10,11 +11,18 @@
 #include <string>
 #include <string_view>
 
+#include "postfleet/base/require.hpp"
+
 namespace postfleet {
 
 class JsonWriter {
 public:
+    static constexpr int kMaxDepth = 64;
+
     explicit JsonWriter(std::string& out) : out_(out) {}
+    ~JsonWriter() { require(depth_ == 0); }
+    JsonWriter(const JsonWriter&) = delete;
+    JsonWriter& operator=(const JsonWriter&) = delete;
 
     JsonWriter& begin_object();
     JsonWriter& end_object();
@@ -43,9 +51,14 @@ private:
     JsonWriter& integer(std::int64_t number);
     JsonWriter& unsigned_integer(std::uint64_t number);
     void separate();
+    JsonWriter& open(char bracket, bool is_object);
+    JsonWriter& close(char bracket, bool is_object);
 
     std::string& out_;
+    std::uint64_t objects_ = 0;  // one bit per level, lowest is the innermost: 1 in an object
+    int depth_ = 0;
     bool needs_comma_ = false;
+    bool after_key_ = false;
 };
 
 }  // namespace postfleet

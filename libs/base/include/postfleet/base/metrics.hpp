@@ -4,7 +4,8 @@
 // waits. Registering takes a lock and happens at start or at the first use of a label set; keep the
 // reference. Names follow Prometheus' rules: postfleet_<what>_<unit>_total. The exporter reads; it never
 // resets. The number of label sets per name is bounded (kMaxSeries); beyond it everything falls into one
-// series labelled "overflow".
+// series whose label values are all "overflow". One name with two kinds, or a name that Prometheus would
+// not take, is a bug.
 //
 // Threads: thread-safe.
 #pragma once
@@ -43,14 +44,14 @@ private:
     std::atomic<std::int64_t> value_{0};
 };
 
-// Latencies in seconds, in fixed buckets from 100 us to 1000 s (1, 2, 5 steps).
+// Latencies in seconds, in fixed buckets from 100 us to 1000 s (1, 2, 5 steps) and one above.
 class alignas(64) Histogram {
 public:
-    static constexpr std::size_t kBuckets = 22;
+    static constexpr std::size_t kBuckets = 23;
     static double upper_bound_seconds(std::size_t bucket);  // the last bucket is +Inf
     void observe(double seconds);
 
-    std::array<std::uint64_t, kBuckets> counts() const;
+    std::array<std::uint64_t, kBuckets> counts() const;  // of each bucket alone, not cumulative
     double sum_seconds() const;
 
 private:
@@ -67,7 +68,8 @@ public:
     Counter& counter(const std::string& name, const std::string& help, const Labels& labels = {});
     Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels = {});
     Histogram& histogram(const std::string& name, const std::string& help, const Labels& labels = {});
-    // A gauge that is computed when it is read; `read` runs on the exporter's thread.
+    // A gauge that is computed when it is read. `read` runs on the exporter's thread, under the registry's
+    // lock: it must not register anything. Given again for the same labels, it replaces the one before.
     void computed_gauge(const std::string& name, const std::string& help, const Labels& labels,
                         UniqueFunction<double()> read);
 

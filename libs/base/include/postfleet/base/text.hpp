@@ -1,6 +1,7 @@
 // Small text tools: ASCII case, trimming, sizes, escaping. Locale never matters here.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -17,10 +18,15 @@ bool ascii_istarts_with(std::string_view text, std::string_view prefix);
 std::string_view trim(std::string_view text);  // space and tab, CR, LF at both ends
 std::vector<std::string_view> split(std::string_view text, char separator);
 
-// At most `limit` octets of `text`, cut at a UTF-8 boundary, control octets as \xNN: safe in a log line.
+// Length of the well-formed UTF-8 sequence (RFC 3629) that `text` starts with; 0 if there is none.
+std::size_t utf8_sequence_length(std::string_view text);
+bool is_utf8(std::string_view text);
+
+// At most `limit` octets of `text`, cut at a UTF-8 boundary, control octets and what is not UTF-8 as \xNN:
+// safe in a log line and on a terminal.
 std::string printable(std::string_view text, std::size_t limit = 512);
 
-// "10MiB", "512KiB", "4096": the sizes of the configuration, in octets.
+// "10MiB", "512KiB", "4096": the sizes of the configuration, in octets. What format_size writes is exact.
 Result<std::uint64_t> parse_size(std::string_view text);
 std::string format_size(std::uint64_t octets);
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -27,9 +28,10 @@ std::string format_rfc3339(WallTime time);
 // "Sun, 22 Nov 2026 10:11:12 +0000" (RFC 5322 §3.3), always UTC.
 std::string format_rfc5322_date(WallTime time);
 
-// "1h30m", "250ms", "4d12h": the units of the configuration, largest first.
+// "1h30m", "250ms", "4d12h": the units of the configuration, largest first; exact (us and ns if need be).
 std::string format_duration(Duration duration);
-// Takes what format_duration writes: a number with a unit (ms s m h d), several in a row. "0" needs none.
+// Takes what format_duration writes, unless negative: a number with a unit (ms s m h d), several in a row
+// from large to small. "0" needs none.
 Result<Duration> parse_duration(std::string_view text);
 
 }  // namespace postfleet

@@ -1,8 +1,8 @@
 // Mailbox: a parsed SMTP path without its angle brackets (RFC 5321 §4.1.2, RFC 6531 §3.3).
 //
 // The local part is kept as received; the domain is lower case, in A-label form (RFC 5891). An address
-// literal keeps its brackets. Limits: local part 64 octets, domain 255, path 254 + brackets
-// (RFC 5321 §4.5.3.1). Threads: a value type.
+// literal keeps its brackets. Limits: local part 64 octets, domain 253 (what DNS can hold), path 254
+// (RFC 5321 §4.5.3.1, without its brackets). Threads: a value type.
 #pragma once
 
 #include <string>
