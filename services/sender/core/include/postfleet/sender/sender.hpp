@@ -1,0 +1,81 @@
+// Sender: the delivery engine of one process: spool, queues `site/vmta`, traffic shaping, retries, SMTP client.
+//
+//   hand_over ─▶ spool commit ─▶ site table ─▶ queue site/vmta ─▶ delivery session ─▶ outcome ─▶ spool commit
+//                                  (Resolver)      │    ▲              (Stream)
+//                                                  └────┘ due-time heap: one timer per queue
+//
+// Life: construct → start() → traffic → drain() → destruction. start() rebuilds the index from the spool;
+// attempts and due times survive. hand_over() before start() is refused with Unavailable.
+//
+// Owns: queues, sessions, limits, the site table. Borrows everything in SenderDependencies, which must outlive
+// it. After drain() has completed, and when the shards have stopped or are idle, it may be destroyed.
+//
+// Threads: thread-safe, except start() (once, before traffic; blocks on the spool scan) and destruction.
+// Sessions are confined to the shard that opened them; a queue is shared behind a mutex of its own that is
+// held for less than a microsecond (docs/decisions/0004).
+// Errors: start() fails when the spool cannot be read. Everything later is an outcome, an event or a hold
+// reason, never an error.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "postfleet/base/executor.hpp"
+#include "postfleet/base/log.hpp"
+#include "postfleet/base/metrics.hpp"
+#include "postfleet/base/result.hpp"
+#include "postfleet/config/config.hpp"
+#include "postfleet/ports/handover.hpp"
+#include "postfleet/ports/resolver.hpp"
+#include "postfleet/ports/sender_control.hpp"
+#include "postfleet/ports/spool.hpp"
+#include "postfleet/ports/transport.hpp"
+#include "postfleet/routing/snapshot.hpp"
+
+namespace postfleet::sender {
+
+struct ShardPorts {
+    Executor* executor = nullptr;    // executor->shard() is the index in SenderDependencies::shards
+    Transport* transport = nullptr;  // of the same shard
+};
+
+struct SenderDependencies {
+    std::vector<ShardPorts> shards;  // at least one
+    Spool& spool;
+    Resolver& resolver;
+    Metrics& metrics;
+    Log log;
+    std::uint64_t seed = 0;  // of the choices among equal hosts; 0: from the operating system
+};
+
+// shared_ptr because a reload replaces them while sessions still work by the old ones.
+struct SenderConfiguration {
+    std::shared_ptr<const config::Config> config;
+    std::shared_ptr<const routing::Snapshot> routing;
+};
+
+class Sender {
+public:
+    Sender(SenderDependencies dependencies, SenderConfiguration configuration);
+    ~Sender();
+    Sender(const Sender&) = delete;
+    Sender& operator=(const Sender&) = delete;
+
+    // Reads the spool and schedules what is in it. Call once, before the shards run or from outside them.
+    Status start();
+    // New settings apply to every queue at once; mail of a VMTA that is gone holds as `virtual-mta-missing`.
+    void reload(SenderConfiguration configuration);
+    // Takes nothing more, finishes the transactions in flight, says QUIT, records every outcome; mail stays
+    // in the spool. Completes when all is quiet, or at the deadline with DeadlineExceeded.
+    void drain(SteadyTime deadline, Completion<Status> done);
+
+    Handover& handover();
+    SenderControl& control();
+
+private:
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace postfleet::sender
