@@ -2,7 +2,8 @@
 //
 // Events enter through Spool::commit, in the same durable write as the outcome they tell of. Each reader
 // (a report sink) has a named cursor: the number of the last event it has made durable on its side. An
-// event is removed when every registered cursor has passed it.
+// event is removed when every registered cursor has passed it; as long as neither open_cursor() nor
+// keep_only_cursors() was called in this process, none is. keep_only_cursors({}) means: nobody reads.
 //
 //   read(after, …)     events with a greater number, in order; empty when there is none yet
 //   wait(after, until) blocks until there may be a greater number, or the time is over, or stop()
