@@ -1,0 +1,103 @@
+// ServerPolicy: what the server side asks while it speaks SMTP. The protocol is ServerSession's; whether
+// somebody may send, to whom, and where the message goes is decided here.
+//
+//   on_connection  on_mail  on_rcpt  on_header  on_chunk  on_end_of_data
+//        each answers accept, refuse (with the reply) or wait; after wait, the driver tells the session with
+//        ServerSession::resume(). Until then the session reads nothing more. on_header cannot wait.
+//
+// A transaction starts with an accepted on_mail and ends with the decision on on_end_of_data, or with
+// on_abandoned. Nothing is called for a session that is closed. No call here may call back into the session.
+//
+// Threads: confined with its session.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "postfleet/mail/address.hpp"
+#include "postfleet/mail/message.hpp"
+#include "postfleet/mail/reply.hpp"
+
+namespace postfleet::smtp {
+
+struct Decision {
+    enum class Kind : std::uint8_t { Accept, Refuse, Wait };
+
+    Kind kind = Kind::Accept;
+    // Refuse: code 4xx or 5xx; 421 also closes. Accept: code 0 leaves the wording to the session.
+    Reply reply;
+
+    static Decision accept() { return {}; }
+    static Decision accept(Reply reply) { return {Kind::Accept, std::move(reply)}; }
+    static Decision refuse(Reply reply) { return {Kind::Refuse, std::move(reply)}; }
+    static Decision refuse(int code, EnhancedStatus enhanced, std::string text) {
+        return refuse(Reply{code, enhanced, std::move(text)});
+    }
+    static Decision wait() { return {Kind::Wait, {}}; }
+};
+
+struct MailRequest {
+    std::string reverse_path;                    // empty: <>
+    std::uint64_t declared_size_octets = 0;      // SIZE=; 0: not given
+    BodyType body = BodyType::SevenBit;
+};
+
+struct RcptRequest {
+    Mailbox mailbox;                             // no domain: <postmaster>
+};
+
+// The end of the mail data. `last_chunk` is the only chunk of most messages.
+struct ContentEnd {
+    std::string last_chunk;
+    std::uint32_t chunks = 1;                    // with the last one
+    std::uint64_t size_octets = 0;               // of all chunks
+    bool has_leading_dots = false;               // some line starts with "." now
+    bool has_eight_bit = false;
+};
+
+// Why the session itself refused something, or gave up. What the policy refuses it counts itself.
+enum class Refusal : std::uint8_t {
+    Syntax,              // a command, path or parameter that does not parse
+    Sequence,            // a command at the wrong time
+    UnknownCommand,
+    UnknownParameter,
+    LineTooLong,
+    BareLineEnd,         // in a command
+    PathTooLong,
+    NonAsciiPath,
+    DeclaredTooBig,      // MAIL SIZE=
+    TooBig,              // found out in the data
+    BadLineEnds,         // in the data
+    NulOctet,
+    TooManyRecipients,
+    TooManyMessages,
+    TooManyErrors,
+    EarlyTalk,           // spoke before its turn
+    ForeignProtocol,
+};
+inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::ForeignProtocol) + 1;
+const char* to_string(Refusal refusal);  // "line_too_long"
+
+class ServerPolicy {
+public:
+    // Before the greeting. A refusal is the greeting: 554 (then only QUIT is heard) or 421 (closed at once).
+    virtual Decision on_connection() = 0;
+    virtual Decision on_mail(MailRequest&& request) = 0;
+    virtual Decision on_rcpt(RcptRequest&& request) = 0;
+    // Once per message, when its header is there: before the first chunk leaves, at the end at the latest.
+    // `content` starts with the header and may be edited. A refusal is answered at the end of the data.
+    virtual Decision on_header(std::string& content) = 0;
+    // A chunk of exactly kContentChunkOctets that is not the last one; they are numbered from 0.
+    virtual Decision on_chunk(SharedOctets chunk, std::uint32_t number) = 0;
+    virtual Decision on_end_of_data(ContentEnd&& end) = 0;
+    // The open transaction is over without a message: RSET, EHLO, a lost connection, refused data.
+    virtual void on_abandoned() = 0;
+    virtual void on_refusal(Refusal refusal) = 0;
+
+protected:
+    ~ServerPolicy() = default;
+};
+
+}  // namespace postfleet::smtp

@@ -1,0 +1,152 @@
+// ServerSession: the server side of one SMTP connection (RFC 5321 §3, §4; PIPELINING RFC 2920, SIZE
+// RFC 1870, 8BITMIME RFC 6152, ENHANCEDSTATUSCODES RFC 2034).
+//
+// Sans-IO: never touches a socket, a clock or a file. The driver feeds octets in, writes out what was
+// appended to `out` (once per turn, so pipelined commands share one write), and asks wants_input().
+//
+//   Opening ─220▶ Start ─EHLO▶ Ready ─MAIL▶ Mail ─RCPT▶ Rcpt ─DATA▶ Body ─CRLF.CRLF▶ Ready
+//      └─554▶ Refused (QUIT only)   RSET, EHLO, HELO: back to Ready        any ─QUIT, 421▶ Closed
+//
+// What may be said in which state is a table (server_session.cpp): one row per verb. A question that the
+// policy answers later holds the session where it is; input that is already here waits in the session, and
+// the driver must stop reading. Commands are parsed in place; an idle session holds no buffer.
+//
+// The settings are borrowed and may be replaced between transactions (use()).
+// Threads: confined to its driver. Units: octets. Errors: none; whatever the peer does wrong is a reply.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "postfleet/mail/message.hpp"
+#include "postfleet/smtp/command.hpp"
+#include "postfleet/smtp/data_scanner.hpp"
+#include "postfleet/smtp/server_policy.hpp"
+
+namespace postfleet::smtp {
+
+struct ServerSettings {
+    std::string hostname;                       // greeting and EHLO reply
+    LineEndPolicy line_ends = LineEndPolicy::Strict;
+    std::uint64_t max_message_octets = 50ull << 20;
+    std::uint32_t max_recipients = 1000;
+    std::uint32_t max_messages = UINT32_MAX;    // per connection
+    std::uint32_t max_errors = 20;              // without a message accepted in between
+    // 512 (RFC 5321 §4.5.3.1.4) and what the parameters of extensions add to MAIL and RCPT.
+    std::uint32_t max_command_octets = 2048;
+};
+
+class ServerSession final {
+public:
+    enum class State : std::uint8_t { Opening, Start, Ready, Mail, Rcpt, Body, Refused, Closed };
+
+    // What the driver waits for, to choose a deadline.
+    enum class Waiting : std::uint8_t { Decision, Command, Content, Nothing };
+
+    ServerSession(const ServerSettings& settings, ServerPolicy& policy)
+        : settings_(&settings), policy_(policy) {}
+    ServerSession(const ServerSession&) = delete;
+    ServerSession& operator=(const ServerSession&) = delete;
+
+    // Once, before anything else.
+    void open(std::string& out);
+    // What arrived. All of it is taken.
+    void receive(std::string_view octets, std::string& out);
+    // The answer to the question that the policy left open. A bug if there is none.
+    void resume(Decision decision, std::string& out);
+    // Shutting down: closes with 421 now if no transaction is open, else right after it.
+    void drain(std::string& out);
+    // The connection is gone: an open transaction is abandoned.
+    void lose();
+    void use(const ServerSettings& settings) { settings_ = &settings; }
+
+    State state() const { return state_; }
+    Waiting waiting_for() const;
+    bool wants_input() const { return question_ == Question::None && state_ != State::Closed; }
+    bool is_closed() const { return state_ == State::Closed; }
+    bool is_in_transaction() const { return in_transaction_; }
+
+    const std::string& hello_name() const { return hello_name_; }
+    bool is_extended() const { return extended_; }                      // EHLO, not HELO
+    std::uint64_t commands() const { return commands_; }                // lines taken so far
+    std::uint64_t content_octets() const { return received_octets_; }   // of the open message
+    std::uint32_t messages() const { return messages_; }                // accepted on this connection
+
+private:
+    enum class Question : std::uint8_t { None, Connection, Mail, Rcpt, Chunk, EndOfData };
+    struct Rule;
+    static const Rule kRules[];
+
+    std::size_t process(std::string_view input, std::string& out);
+    std::size_t take_line(std::string_view input, std::string& out);
+    std::size_t drop_long_line(std::string_view input, std::string& out);
+    std::size_t take_content(std::string_view input, std::string& out);
+    void run(std::string_view line, std::string& out);
+    void process_rest(std::string& out);
+
+    void ehlo(std::string_view argument, std::string& out);
+    void helo(std::string_view argument, std::string& out);
+    void mail(std::string_view argument, std::string& out);
+    void rcpt(std::string_view argument, std::string& out);
+    void data(std::string_view argument, std::string& out);
+    void rset(std::string_view argument, std::string& out);
+    void noop(std::string_view argument, std::string& out);
+    void quit(std::string_view argument, std::string& out);
+    void vrfy(std::string_view argument, std::string& out);
+    void help(std::string_view argument, std::string& out);
+    void switched_off(std::string_view argument, std::string& out);
+    void foreign(std::string_view argument, std::string& out);
+    void unknown(std::string_view argument, std::string& out);
+
+    void greet(Decision&& decision, std::string& out);
+    void finish_mail(Decision&& decision, std::string& out);
+    void finish_rcpt(Decision&& decision, std::string& out);
+    void finish_chunk(Decision&& decision, std::string& out);
+    void finish_data(Decision&& decision, std::string& out);
+    void begin_content();
+    void end_of_data(std::string& out);
+    void reserve_content(std::size_t arriving);
+    void check_content();
+    void refuse_content(Reply reply);
+    void release_content();
+    bool inspect_header();
+    void send_chunk();
+
+    void say_hello(std::string_view name, bool extended);
+    void abandon();
+    void answer_refusal(const Reply& reply, std::string& out);
+    void mistake(Refusal refusal, std::string_view reply, std::string& out);
+    void close_with(std::string_view reply, std::string& out);
+    void count_error(std::string& out);
+
+    const ServerSettings* settings_;
+    ServerPolicy& policy_;
+    State state_ = State::Opening;
+    Question question_ = Question::None;
+    bool extended_ = false;
+    bool in_transaction_ = false;
+    bool draining_ = false;
+    bool dropping_line_ = false;
+    bool dropped_cr_ = false;          // the last octet dropped was a CR
+    bool header_inspected_ = false;
+    std::size_t unread_octets_ = 0;    // behind the line that is being run
+    std::uint32_t recipients_ = 0;
+    std::uint32_t refused_recipients_ = 0;
+    std::uint32_t errors_ = 0;
+    std::uint32_t messages_ = 0;
+    std::uint64_t commands_ = 0;
+
+    DataScanner scanner_{LineEndPolicy::Strict};
+    std::uint64_t declared_octets_ = 0;
+    std::uint64_t received_octets_ = 0;
+    std::uint32_t chunks_sent_ = 0;
+    bool content_ended_ = false;       // while a question about a chunk is open
+    std::optional<Reply> content_refusal_;
+    std::string content_;              // of the chunk that is being filled
+    std::string rest_;                 // input that could not be run yet
+    std::string hello_name_;
+};
+
+}  // namespace postfleet::smtp

@@ -1,0 +1,150 @@
+// The mail data of ServerSession: from 354 to the answer behind CRLF.CRLF.
+#include <algorithm>
+#include <utility>
+
+#include "postfleet/base/require.hpp"
+#include "postfleet/smtp/server_session.hpp"
+#include "server_replies.hpp"
+
+namespace postfleet::smtp {
+namespace {
+
+// At most this much input is scanned before a full chunk is looked for, so the chunk that is being filled
+// never holds more than kContentChunkOctets + 2 × kScanOctets + 2.
+constexpr std::size_t kScanOctets = 64 * 1024;
+constexpr std::size_t kFullCapacity = kContentChunkOctets + kScanOctets;
+
+}  // namespace
+
+void ServerSession::begin_content() {
+    state_ = State::Body;
+    scanner_ = DataScanner(settings_->line_ends);
+    received_octets_ = 0;
+    chunks_sent_ = 0;
+    header_inspected_ = content_ended_ = false;
+    content_refusal_.reset();
+}
+
+void ServerSession::release_content() {
+    std::string().swap(content_);
+    content_refusal_.reset();
+}
+
+std::size_t ServerSession::take_content(std::string_view input, std::string& out) {
+    const std::string_view part = input.substr(0, kScanOctets);
+    if (!content_refusal_) reserve_content(part.size());
+    const DataScanner::Progress progress = scanner_.scan(part, content_);
+    received_octets_ += progress.consumed;
+    content_ended_ = progress.ended;
+    check_content();
+    if (!content_refusal_ && content_.size() > kContentChunkOctets) send_chunk();
+    if (question_ != Question::None) return progress.consumed;
+    if (content_ended_) {
+        end_of_data(out);
+    } else if (content_refusal_ && received_octets_ / 2 > settings_->max_message_octets) {
+        // Refused long ago, and still coming: a client that behaves has had its answer by now.
+        append_reply(out, *content_refusal_);
+        close_with({}, out);
+    }
+    return progress.consumed;
+}
+
+void ServerSession::reserve_content(std::size_t arriving) {
+    if (content_.size() + arriving <= content_.capacity()) return;
+    // A message mostly comes in one read, or says its size: then it is allocated once, and fits. A
+    // declared size is not believed beyond what one read may cost anyway.
+    if (content_.empty()) {
+        const auto declared = std::min<std::uint64_t>(declared_octets_ + 2, kScanOctets);
+        content_.reserve(std::max(arriving, static_cast<std::size_t>(declared)));
+    } else if ((content_.size() + arriving) * 2 > kContentChunkOctets) {
+        content_.reserve(kFullCapacity);
+    }
+}
+
+void ServerSession::check_content() {
+    if (content_refusal_) return;
+    switch (scanner_.flaw()) {
+        case DataScanner::Flaw::None: break;
+        case DataScanner::Flaw::BareCr:
+            policy_.on_refusal(Refusal::BadLineEnds);
+            return refuse_content({550, {5, 5, 2}, "Bare <CR> in the message; lines end in <CR><LF>"});
+        case DataScanner::Flaw::BareLf:
+            policy_.on_refusal(Refusal::BadLineEnds);
+            return refuse_content({550, {5, 5, 2}, "Bare <LF> in the message; lines end in <CR><LF>"});
+        case DataScanner::Flaw::Nul:
+            policy_.on_refusal(Refusal::NulOctet);
+            return refuse_content({550, {5, 6, 0}, "NUL octet in the message"});
+    }
+    if (chunks_sent_ * std::uint64_t{kContentChunkOctets} + content_.size() > settings_->max_message_octets) {
+        policy_.on_refusal(Refusal::TooBig);
+        refuse_content({552, {5, 3, 4}, "Message too big"});
+    }
+}
+
+// The rest of the data is read and dropped: an answer before its end would not be heard.
+void ServerSession::refuse_content(Reply reply) {
+    scanner_.discard();
+    std::string().swap(content_);
+    content_refusal_ = std::move(reply);
+}
+
+bool ServerSession::inspect_header() {
+    if (std::exchange(header_inspected_, true)) return true;
+    Decision decision = policy_.on_header(content_);
+    if (decision.kind == Decision::Kind::Accept) return true;
+    require(decision.kind == Decision::Kind::Refuse);
+    refuse_content(std::move(decision.reply));
+    return false;
+}
+
+void ServerSession::send_chunk() {
+    if (!inspect_header() || content_.size() <= kContentChunkOctets) return;
+    std::string next;
+    next.reserve(kFullCapacity);
+    next.append(content_, kContentChunkOctets);
+    content_.resize(kContentChunkOctets);
+    auto chunk = std::make_shared<const std::string>(std::exchange(content_, std::move(next)));
+    Decision decision = policy_.on_chunk(std::move(chunk), chunks_sent_++);
+    if (decision.kind == Decision::Kind::Wait) question_ = Question::Chunk;
+    else if (decision.kind == Decision::Kind::Refuse) refuse_content(std::move(decision.reply));
+}
+
+void ServerSession::finish_chunk(Decision&& decision, std::string& out) {
+    if (decision.kind == Decision::Kind::Refuse) refuse_content(std::move(decision.reply));
+    if (content_ended_) end_of_data(out);
+}
+
+void ServerSession::end_of_data(std::string& out) {
+    if (!content_refusal_) inspect_header();
+    if (content_refusal_) {
+        const Reply reply = *std::exchange(content_refusal_, std::nullopt);
+        abandon();
+        finish_data(Decision::refuse(reply), out);
+        return;
+    }
+    ContentEnd end;
+    end.chunks = chunks_sent_ + 1;
+    end.size_octets = chunks_sent_ * std::uint64_t{kContentChunkOctets} + content_.size();
+    end.has_leading_dots = scanner_.has_leading_dots();
+    end.has_eight_bit = scanner_.has_eight_bit();
+    end.last_chunk = std::exchange(content_, {});
+    Decision decision = policy_.on_end_of_data(std::move(end));
+    if (decision.kind == Decision::Kind::Wait) question_ = Question::EndOfData;
+    else finish_data(std::move(decision), out);
+}
+
+void ServerSession::finish_data(Decision&& decision, std::string& out) {
+    in_transaction_ = false;
+    state_ = State::Ready;
+    if (decision.kind == Decision::Kind::Accept) {
+        ++messages_;
+        errors_ = 0;
+        if (decision.reply.code != 0) append_reply(out, decision.reply);
+        else out.append(kQueued);
+    } else {
+        answer_refusal(decision.reply, out);
+    }
+    if (draining_) drain(out);
+}
+
+}  // namespace postfleet::smtp

@@ -1,0 +1,61 @@
+// The server's own replies, whole lines, and how a Reply becomes one (RFC 5321 §4.2, RFC 3463).
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "postfleet/mail/reply.hpp"
+#include "postfleet/smtp/parameters.hpp"
+#include "postfleet/smtp/path.hpp"
+#include "postfleet/smtp/server_policy.hpp"
+
+namespace postfleet::smtp {
+
+inline constexpr int kClosingCode = 421;
+
+inline constexpr std::string_view kOk = "250 2.0.0 Ok\r\n";
+inline constexpr std::string_view kMailOk = "250 2.1.0 Ok\r\n";
+inline constexpr std::string_view kRcptOk = "250 2.1.5 Ok\r\n";
+inline constexpr std::string_view kQueued = "250 2.0.0 Ok: queued\r\n";
+inline constexpr std::string_view kStartData = "354 End data with <CR><LF>.<CR><LF>\r\n";
+inline constexpr std::string_view kBye = "221 2.0.0 Bye\r\n";
+inline constexpr std::string_view kHelp = "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP\r\n";
+inline constexpr std::string_view kCannotVerify = "252 2.5.0 Cannot verify, but will take mail and try\r\n";
+
+inline constexpr std::string_view kUnknown = "500 5.5.1 Command not known\r\n";
+inline constexpr std::string_view kSwitchedOff = "502 5.5.1 Command not implemented\r\n";
+inline constexpr std::string_view kLineTooLong = "500 5.5.2 Line too long\r\n";
+inline constexpr std::string_view kControlInLine = "500 5.5.2 Bare <CR> or NUL in a command\r\n";
+inline constexpr std::string_view kBareLineEnd = "521 5.5.2 Bare <LF> in a command; lines end in <CR><LF>; closing\r\n";
+inline constexpr std::string_view kForeign = "421 4.7.0 This is an SMTP server; closing\r\n";
+inline constexpr std::string_view kEarlyTalk = "554 5.5.0 Data before the 354 reply; closing\r\n";
+
+inline constexpr std::string_view kBadSequence = "503 5.5.1 Bad sequence of commands\r\n";
+inline constexpr std::string_view kNeedHello = "503 5.5.1 Send EHLO or HELO first\r\n";
+inline constexpr std::string_view kNestedMail = "503 5.5.1 A transaction is open already\r\n";
+inline constexpr std::string_view kNeedMail = "503 5.5.1 Send MAIL first\r\n";
+inline constexpr std::string_view kNeedRcpt = "503 5.5.1 Send RCPT first\r\n";
+inline constexpr std::string_view kNoValidRecipients = "554 5.5.1 No valid recipients\r\n";
+inline constexpr std::string_view kOnlyQuit = "503 5.5.1 Only QUIT is possible here\r\n";
+
+inline constexpr std::string_view kBadHello = "501 5.5.4 A domain name or an address literal is needed\r\n";
+inline constexpr std::string_view kMailSyntax = "501 5.5.4 Syntax: MAIL FROM:<address>\r\n";
+inline constexpr std::string_view kRcptSyntax = "501 5.5.4 Syntax: RCPT TO:<address>\r\n";
+inline constexpr std::string_view kNoArgument = "501 5.5.4 This command takes no argument\r\n";
+inline constexpr std::string_view kNeedsArgument = "501 5.5.4 An argument is needed\r\n";
+
+inline constexpr std::string_view kTooBig = "552 5.3.4 Message too big\r\n";
+inline constexpr std::string_view kTooManyRecipients = "452 4.5.3 Too many recipients\r\n";
+inline constexpr std::string_view kTooManyMessages = "421 4.7.0 Too many messages on this connection\r\n";
+inline constexpr std::string_view kTooManyErrors = "421 4.7.0 Too many errors\r\n";
+
+Refusal refusal_of(PathError error);
+Refusal refusal_of(ParameterError error);
+std::string_view sender_fault(PathError error);
+std::string_view recipient_fault(PathError error);
+std::string_view parameter_fault(ParameterError error);
+
+// One line, at most 512 octets (RFC 5321 §4.5.3.1.5); whatever is not printable ASCII becomes "?".
+void append_reply(std::string& out, const Reply& reply);
+
+}  // namespace postfleet::smtp

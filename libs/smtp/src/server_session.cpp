@@ -1,0 +1,386 @@
+#include "postfleet/smtp/server_session.hpp"
+
+#include <utility>
+
+#include "postfleet/base/require.hpp"
+#include "postfleet/smtp/parameters.hpp"
+#include "postfleet/smtp/path.hpp"
+#include "server_replies.hpp"
+
+namespace postfleet::smtp {
+namespace {
+
+using State = ServerSession::State;
+using StateSet = std::uint8_t;
+
+constexpr StateSet bit(State state) { return static_cast<StateSet>(1u << static_cast<unsigned>(state)); }
+template <class... States>
+constexpr StateSet in(States... states) {
+    return static_cast<StateSet>((bit(states) | ...));
+}
+
+constexpr StateSet kGreeted = in(State::Start, State::Ready, State::Mail, State::Rcpt);
+constexpr StateSet kAnywhere = kGreeted | in(State::Refused);
+
+// Past the limit of recipients a client may go on for a while before it counts as a mistake: bulk senders
+// send the whole list in one go and take the 452 as "the rest later" (RFC 5321 §4.5.3.1.10).
+constexpr std::uint32_t kRecipientOvershoot = 1000;
+
+}  // namespace
+
+// One row per verb: where it may stand, what runs it, and the answer anywhere else. Start and Refused have
+// an answer of their own.
+struct ServerSession::Rule {
+    Verb verb;
+    StateSet allowed;
+    void (ServerSession::*run)(std::string_view argument, std::string& out);
+    std::string_view elsewhere;
+};
+
+const ServerSession::Rule ServerSession::kRules[] = {
+    {Verb::Ehlo, kGreeted, &ServerSession::ehlo, kBadSequence},
+    {Verb::Helo, kGreeted, &ServerSession::helo, kBadSequence},
+    {Verb::Mail, in(State::Ready), &ServerSession::mail, kNestedMail},
+    {Verb::Rcpt, in(State::Mail, State::Rcpt), &ServerSession::rcpt, kNeedMail},
+    {Verb::Data, in(State::Mail, State::Rcpt), &ServerSession::data, kNeedMail},
+    {Verb::Rset, kGreeted, &ServerSession::rset, kBadSequence},
+    {Verb::Noop, kGreeted, &ServerSession::noop, kBadSequence},
+    {Verb::Quit, kAnywhere, &ServerSession::quit, kBadSequence},
+    {Verb::Vrfy, kGreeted, &ServerSession::vrfy, kBadSequence},
+    {Verb::Help, kGreeted, &ServerSession::help, kBadSequence},
+    {Verb::Expn, kGreeted, &ServerSession::switched_off, kBadSequence},
+    {Verb::Etrn, kGreeted, &ServerSession::switched_off, kBadSequence},
+    {Verb::Turn, kGreeted, &ServerSession::switched_off, kBadSequence},
+    {Verb::Foreign, kAnywhere, &ServerSession::foreign, kBadSequence},
+    {Verb::Unknown, kAnywhere, &ServerSession::unknown, kBadSequence},
+};
+
+void ServerSession::open(std::string& out) {
+    require(state_ == State::Opening && question_ == Question::None);
+    Decision decision = policy_.on_connection();
+    if (decision.kind == Decision::Kind::Wait) question_ = Question::Connection;
+    else greet(std::move(decision), out);
+}
+
+void ServerSession::greet(Decision&& decision, std::string& out) {
+    if (decision.kind == Decision::Kind::Refuse) {
+        state_ = State::Refused;
+        append_reply(out, decision.reply);
+        if (decision.reply.code == kClosingCode) close_with({}, out);
+        return;
+    }
+    state_ = State::Start;
+    out.append("220 ").append(settings_->hostname).append(" ESMTP ready\r\n");
+    if (draining_) drain(out);
+}
+
+void ServerSession::receive(std::string_view octets, std::string& out) {
+    if (rest_.empty()) {
+        const std::size_t taken = process(octets, out);
+        if (taken < octets.size()) rest_.assign(octets.substr(taken));
+        return;
+    }
+    rest_.append(octets);
+    process_rest(out);
+}
+
+void ServerSession::process_rest(std::string& out) {
+    const std::size_t taken = process(rest_, out);
+    if (taken < rest_.size()) rest_.erase(0, taken);
+    else std::string().swap(rest_);
+}
+
+std::size_t ServerSession::process(std::string_view input, std::string& out) {
+    std::size_t at = 0;
+    while (at < input.size() && wants_input()) {
+        const std::string_view left = input.substr(at);
+        const std::size_t taken = state_ == State::Body ? take_content(left, out) : take_line(left, out);
+        if (taken == 0) break;
+        at += taken;
+    }
+    return is_closed() ? input.size() : at;
+}
+
+std::size_t ServerSession::take_line(std::string_view input, std::string& out) {
+    if (dropping_line_) return drop_long_line(input, out);
+    const std::size_t limit = settings_->max_command_octets;
+    const std::size_t end = input.substr(0, limit).find('\n');
+    if (end == std::string_view::npos) {
+        if (input.size() < limit) return 0;
+        dropping_line_ = true;
+        dropped_cr_ = false;
+        return drop_long_line(input, out);
+    }
+    ++commands_;
+    const bool with_cr = end > 0 && input[end - 1] == '\r';
+    if (!with_cr && settings_->line_ends == LineEndPolicy::Strict) {
+        mistake(Refusal::BareLineEnd, {}, out);
+        close_with(kBareLineEnd, out);
+        return end + 1;
+    }
+    unread_octets_ = input.size() - end - 1;
+    run(input.substr(0, with_cr ? end - 1 : end), out);
+    return end + 1;
+}
+
+// The rest of a line that is too long is never taken for a second command.
+std::size_t ServerSession::drop_long_line(std::string_view input, std::string& out) {
+    const std::size_t end = input.find('\n');
+    if (end == std::string_view::npos) {
+        dropped_cr_ = input.back() == '\r';
+        return input.size();
+    }
+    ++commands_;
+    dropping_line_ = false;
+    const bool with_cr = end > 0 ? input[end - 1] == '\r' : dropped_cr_;
+    if (!with_cr && settings_->line_ends == LineEndPolicy::Strict) {
+        mistake(Refusal::BareLineEnd, {}, out);
+        close_with(kBareLineEnd, out);
+    } else {
+        mistake(Refusal::LineTooLong, kLineTooLong, out);
+    }
+    return end + 1;
+}
+
+void ServerSession::run(std::string_view line, std::string& out) {
+    if (line.find('\r') != std::string_view::npos || line.find('\0') != std::string_view::npos) {
+        mistake(Refusal::BareLineEnd, kControlInLine, out);
+        return;
+    }
+    const Command command = parse_command(line);
+    const Rule& rule = kRules[static_cast<std::size_t>(command.verb)];
+    if ((rule.allowed & bit(state_)) != 0) {
+        (this->*rule.run)(command.argument, out);
+        return;
+    }
+    switch (state_) {
+        case State::Start: mistake(Refusal::Sequence, kNeedHello, out); return;
+        case State::Refused: mistake(Refusal::Sequence, kOnlyQuit, out); return;
+        case State::Ready:
+        case State::Mail:
+        case State::Rcpt:
+        case State::Opening:
+        case State::Body:
+        case State::Closed: mistake(Refusal::Sequence, rule.elsewhere, out); return;
+    }
+}
+
+void ServerSession::ehlo(std::string_view argument, std::string& out) {
+    if (!is_hello_name(argument)) return mistake(Refusal::Syntax, kBadHello, out);
+    say_hello(argument, true);
+    out.append("250-").append(settings_->hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
+    out.append(std::to_string(settings_->max_message_octets));
+    out.append("\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n");
+    if (draining_) drain(out);
+}
+
+void ServerSession::helo(std::string_view argument, std::string& out) {
+    if (!is_hello_name(argument)) return mistake(Refusal::Syntax, kBadHello, out);
+    say_hello(argument, false);
+    out.append("250 ").append(settings_->hostname).append("\r\n");
+    if (draining_) drain(out);
+}
+
+void ServerSession::say_hello(std::string_view name, bool extended) {
+    abandon();
+    hello_name_ = name;
+    extended_ = extended;
+    state_ = State::Ready;
+}
+
+void ServerSession::mail(std::string_view argument, std::string& out) {
+    if (messages_ >= settings_->max_messages) {
+        policy_.on_refusal(Refusal::TooManyMessages);
+        return close_with(kTooManyMessages, out);
+    }
+    if (!take_path_keyword("FROM", argument)) return mistake(Refusal::Syntax, kMailSyntax, out);
+    auto parsed = parse_path(argument, Mailbox::Utf8::Refuse);
+    if (const auto* error = std::get_if<PathError>(&parsed)) {
+        return mistake(refusal_of(*error), sender_fault(*error), out);
+    }
+    const Path& path = std::get<Path>(parsed);
+    if (path.kind == PathKind::Postmaster) {
+        return mistake(Refusal::Syntax, sender_fault(PathError::Syntax), out);
+    }
+    MailParameters parameters;
+    const ParameterError error = parse_mail_parameters(argument, parameters);
+    if (error != ParameterError::None) return mistake(refusal_of(error), parameter_fault(error), out);
+    declared_octets_ = parameters.size_octets.value_or(0);
+    if (declared_octets_ > settings_->max_message_octets) {
+        policy_.on_refusal(Refusal::DeclaredTooBig);
+        out.append(kTooBig);
+        return;
+    }
+    MailRequest request{{}, declared_octets_, parameters.body};
+    if (path.kind == PathKind::Mailbox) request.reverse_path = path.mailbox.to_string();
+    Decision decision = policy_.on_mail(std::move(request));
+    if (decision.kind == Decision::Kind::Wait) question_ = Question::Mail;
+    else finish_mail(std::move(decision), out);
+}
+
+void ServerSession::finish_mail(Decision&& decision, std::string& out) {
+    if (decision.kind == Decision::Kind::Accept) {
+        in_transaction_ = true;
+        recipients_ = refused_recipients_ = 0;
+        state_ = State::Mail;
+        out.append(kMailOk);
+        return;
+    }
+    answer_refusal(decision.reply, out);
+    if (draining_) drain(out);
+}
+
+void ServerSession::rcpt(std::string_view argument, std::string& out) {
+    if (!take_path_keyword("TO", argument)) return mistake(Refusal::Syntax, kRcptSyntax, out);
+    if (recipients_ >= settings_->max_recipients) {
+        policy_.on_refusal(Refusal::TooManyRecipients);
+        out.append(kTooManyRecipients);
+        if (++refused_recipients_ > kRecipientOvershoot) count_error(out);
+        return;
+    }
+    auto parsed = parse_path(argument, Mailbox::Utf8::Refuse);
+    if (const auto* error = std::get_if<PathError>(&parsed)) {
+        ++refused_recipients_;
+        return mistake(refusal_of(*error), recipient_fault(*error), out);
+    }
+    Path& path = std::get<Path>(parsed);
+    if (path.kind == PathKind::Null) {
+        ++refused_recipients_;
+        return mistake(Refusal::Syntax, recipient_fault(PathError::Syntax), out);
+    }
+    const ParameterError error = parse_rcpt_parameters(argument);
+    if (error != ParameterError::None) return mistake(refusal_of(error), parameter_fault(error), out);
+    Decision decision = policy_.on_rcpt({std::move(path.mailbox)});
+    if (decision.kind == Decision::Kind::Wait) question_ = Question::Rcpt;
+    else finish_rcpt(std::move(decision), out);
+}
+
+void ServerSession::finish_rcpt(Decision&& decision, std::string& out) {
+    if (decision.kind == Decision::Kind::Accept) {
+        ++recipients_;
+        state_ = State::Rcpt;
+        out.append(kRcptOk);
+        return;
+    }
+    ++refused_recipients_;
+    answer_refusal(decision.reply, out);
+}
+
+void ServerSession::data(std::string_view argument, std::string& out) {
+    if (!argument.empty()) return mistake(Refusal::Syntax, kNoArgument, out);
+    if (recipients_ == 0) {
+        // After refused recipients a pipelining client has done nothing wrong.
+        if (refused_recipients_ == 0) return mistake(Refusal::Sequence, kNeedRcpt, out);
+        out.append(kNoValidRecipients);
+        return;
+    }
+    // The client cannot have seen the 354 yet. What stands behind DATA now is meant to be taken for
+    // something else than it is: by us, or by a server in front of us.
+    if (unread_octets_ > 0) {
+        policy_.on_refusal(Refusal::EarlyTalk);
+        return close_with(kEarlyTalk, out);
+    }
+    begin_content();
+    out.append(kStartData);
+}
+
+void ServerSession::rset(std::string_view argument, std::string& out) {
+    if (!argument.empty()) return mistake(Refusal::Syntax, kNoArgument, out);
+    abandon();
+    if (state_ != State::Start) state_ = State::Ready;
+    out.append(kOk);
+    if (draining_) drain(out);
+}
+
+void ServerSession::noop(std::string_view, std::string& out) { out.append(kOk); }
+
+void ServerSession::quit(std::string_view argument, std::string& out) {
+    if (!argument.empty()) return mistake(Refusal::Syntax, kNoArgument, out);
+    close_with(kBye, out);
+}
+
+void ServerSession::vrfy(std::string_view argument, std::string& out) {
+    if (argument.empty()) return mistake(Refusal::Syntax, kNeedsArgument, out);
+    out.append(kCannotVerify);
+}
+
+void ServerSession::help(std::string_view, std::string& out) { out.append(kHelp); }
+
+void ServerSession::switched_off(std::string_view, std::string& out) {
+    mistake(Refusal::UnknownCommand, kSwitchedOff, out);
+}
+
+void ServerSession::foreign(std::string_view, std::string& out) {
+    policy_.on_refusal(Refusal::ForeignProtocol);
+    close_with(kForeign, out);
+}
+
+void ServerSession::unknown(std::string_view, std::string& out) {
+    mistake(Refusal::UnknownCommand, kUnknown, out);
+}
+
+void ServerSession::resume(Decision decision, std::string& out) {
+    require(question_ != Question::None && decision.kind != Decision::Kind::Wait);
+    switch (std::exchange(question_, Question::None)) {
+        case Question::Connection: greet(std::move(decision), out); break;
+        case Question::Mail: finish_mail(std::move(decision), out); break;
+        case Question::Rcpt: finish_rcpt(std::move(decision), out); break;
+        case Question::Chunk: finish_chunk(std::move(decision), out); break;
+        case Question::EndOfData: finish_data(std::move(decision), out); break;
+        case Question::None: break;
+    }
+    if (!rest_.empty()) process_rest(out);
+}
+
+void ServerSession::drain(std::string& out) {
+    draining_ = true;
+    if (is_closed() || in_transaction_ || question_ != Question::None) return;
+    std::string reply = "421 4.3.2 ";
+    reply.append(settings_->hostname).append(" is shutting down\r\n");
+    close_with(reply, out);
+}
+
+void ServerSession::lose() {
+    if (is_closed()) return;
+    question_ = Question::None;
+    abandon();
+    state_ = State::Closed;
+}
+
+ServerSession::Waiting ServerSession::waiting_for() const {
+    if (is_closed()) return Waiting::Nothing;
+    if (question_ != Question::None) return Waiting::Decision;
+    return state_ == State::Body ? Waiting::Content : Waiting::Command;
+}
+
+void ServerSession::abandon() {
+    if (!std::exchange(in_transaction_, false)) return;
+    release_content();
+    policy_.on_abandoned();
+}
+
+void ServerSession::answer_refusal(const Reply& reply, std::string& out) {
+    append_reply(out, reply);
+    if (reply.code == kClosingCode) close_with({}, out);
+    else if (reply.is_permanent()) count_error(out);
+}
+
+void ServerSession::mistake(Refusal refusal, std::string_view reply, std::string& out) {
+    policy_.on_refusal(refusal);
+    out.append(reply);
+    if (!reply.empty()) count_error(out);
+}
+
+void ServerSession::count_error(std::string& out) {
+    if (++errors_ < settings_->max_errors) return;
+    policy_.on_refusal(Refusal::TooManyErrors);
+    close_with(kTooManyErrors, out);
+}
+
+void ServerSession::close_with(std::string_view reply, std::string& out) {
+    out.append(reply);
+    abandon();
+    state_ = State::Closed;
+}
+
+}  // namespace postfleet::smtp
