@@ -22,7 +22,9 @@ set(POSTFLEET_LAYER_support "base;mail;domain;ports;wire;adapter;core;app;suppor
 
 add_library(postfleet_options INTERFACE)
 target_compile_options(postfleet_options INTERFACE
-    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+    -Wno-missing-field-initializers  # designated initialisers name what matters; g++ 12 warns about the rest
+    -Wnon-virtual-dtor -Woverloaded-virtual
     $<$<BOOL:${POSTFLEET_WERROR}>:-Werror>)
 if(POSTFLEET_SANITIZE)
     target_compile_options(postfleet_options INTERFACE -fsanitize=${POSTFLEET_SANITIZE} -fno-omit-frame-pointer -O1)
