@@ -1,0 +1,265 @@
+#include "postfleet/file/rotated_file.hpp"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+namespace postfleet {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr auto kRotationRetry = std::chrono::minutes(1);
+constexpr int kMaxSuffix = 10'000;
+
+std::string stamp(WallTime now) {
+    const std::time_t seconds = std::chrono::system_clock::to_time_t(
+        std::chrono::time_point_cast<std::chrono::system_clock::duration>(now));
+    std::tm parts{};
+    ::gmtime_r(&seconds, &parts);
+    std::array<char, 32> text{};
+    const std::size_t length = std::strftime(text.data(), text.size(), "%Y%m%d-%H%M%S", &parts);
+    return {text.data(), length};
+}
+
+// "20261122-101112", "20261122-101112-3": only what rotation has named is ever removed.
+bool is_stamp(std::string_view text) {
+    constexpr std::size_t kLength = 15;
+    if (text.size() < kLength || text[8] != '-') return false;
+    if (text.size() > kLength && (text[kLength] != '-' || text.size() == kLength + 1)) return false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (i != 8 && i != kLength && (text[i] < '0' || text[i] > '9')) return false;
+    }
+    return true;
+}
+
+// When the file was made, so that its age survives a restart; nothing on file systems that do not tell.
+std::optional<WallTime> birth_time(int descriptor) {
+    struct ::statx facts {};
+    if (::statx(descriptor, "", AT_EMPTY_PATH, STATX_BTIME, &facts) != 0) return std::nullopt;
+    if ((facts.stx_mask & STATX_BTIME) == 0) return std::nullopt;
+    return WallTime(std::chrono::seconds(facts.stx_btime.tv_sec));
+}
+
+std::uint64_t size_of(int descriptor) {
+    struct ::stat facts {};
+    return ::fstat(descriptor, &facts) == 0 ? static_cast<std::uint64_t>(facts.st_size) : 0;
+}
+
+}  // namespace
+
+RotatedFile::RotatedFile(RotatedFileOptions options, Log log)
+    : options_(std::move(options)),
+      folder_(fs::path(options_.path).has_parent_path() ? fs::path(options_.path).parent_path().string() : "."),
+      base_name_(fs::path(options_.path).filename().string()),
+      log_(log) {}
+
+RotatedFile::~RotatedFile() { close_file(); }
+
+Result<std::unique_ptr<RotatedFile>> RotatedFile::open(RotatedFileOptions options, Log log) {
+    if (fs::path(options.path).filename().empty()) {
+        return Error{ErrorKind::InvalidArgument, "'" + options.path + "' is a folder; give the name of a file in it"};
+    }
+    std::unique_ptr<RotatedFile> file(new RotatedFile(std::move(options), log));
+    std::error_code failed;
+    fs::create_directories(file->folder_, failed);
+    if (failed) {
+        return Error{ErrorKind::PermissionDenied,
+                     "cannot make the folder " + file->folder_ + ": " + failed.message()};
+    }
+    if (Status opened = file->open_file(); !opened) return opened.error();
+    return file;
+}
+
+Status RotatedFile::open_file() {
+    close_file();
+    descriptor_ = ::open(options_.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (descriptor_ < 0) return failure("open", errno);
+    struct ::stat facts {};
+    if (::fstat(descriptor_, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+        close_file();
+        return Error{ErrorKind::InvalidArgument, options_.path + " is not an ordinary file"};
+    }
+    made_at_ = options_.clock();
+    if (facts.st_size > 0) made_at_ = std::min(made_at_, birth_time(descriptor_).value_or(made_at_));
+    set_aside_ = false;
+    folder_changed_ = true;
+    return cut_partial_line();
+}
+
+// A crash can leave half a line. It was never flushed, so its record comes again: cut it off.
+Status RotatedFile::cut_partial_line() {
+    const std::uint64_t size = size_of(descriptor_);
+    std::array<char, 64 * 1024> block;
+    std::uint64_t end = size;
+    while (end > 0) {
+        const std::uint64_t start = end > block.size() ? end - block.size() : 0;
+        const ::ssize_t got = ::pread(descriptor_, block.data(), end - start, static_cast<::off_t>(start));
+        if (got < 0) return failure("read", errno);
+        const std::string_view seen(block.data(), static_cast<std::size_t>(got));
+        const std::size_t newline = seen.rfind('\n');
+        if (newline != std::string_view::npos) {
+            end = start + newline + 1;
+            break;
+        }
+        end = start;
+    }
+    if (end == size) return {};
+    log_.line(LogLevel::Warning, "report_file_partial_line_cut").field("path", options_.path).field("octets", size - end);
+    return ::ftruncate(descriptor_, static_cast<::off_t>(end)) == 0 ? Status() : Status(failure("truncate", errno));
+}
+
+Status RotatedFile::write(std::span<const std::string> records) {
+    buffer_.clear();
+    for (const std::string& record : records) buffer_.append(record).push_back('\n');
+    if (buffer_.empty()) return {};
+    if (Status ready = ready_for(buffer_.size()); !ready) return ready;
+    return append(buffer_);
+}
+
+// Sees to it that the file is there, is the one with the name, and has room under its limits.
+Status RotatedFile::ready_for(std::uint64_t octets) {
+    if (descriptor_ < 0) return open_file();
+    const WallTime now = options_.clock();
+    if (set_aside_) return rotate(now);
+    if (is_moved_away()) {
+        if (Status synced = sync_file(); !synced) return synced;
+        return open_file();
+    }
+    const std::uint64_t size = size_of(descriptor_);
+    const bool due = size > 0 && (size + octets > options_.rotate_size || now - made_at_ >= options_.rotate_after);
+    if (!due || (rotation_failed_at_ && now - *rotation_failed_at_ < kRotationRetry)) return {};
+    if (Status synced = sync_file(); !synced) return synced;
+    const Status rotated = rotate(now);
+    if (rotated) return {};
+    if (descriptor_ < 0) return rotated;
+    rotation_failed_at_ = now;
+    log_.line(LogLevel::Warning, "report_file_not_rotated").field("path", options_.path).field("error", rotated.error().text);
+    return {};
+}
+
+Status RotatedFile::rotate(WallTime now) {
+    const Result<std::string> aside = rename_aside(now);
+    if (!aside) return aside.error();
+    rotation_failed_at_.reset();
+    if (Status opened = open_file(); !opened) return opened;
+    log_.line(LogLevel::Info, "report_file_rotated").field("path", options_.path).field("to", *aside);
+    if (Status synced = sync_folder(); !synced) return synced;
+    remove_old();
+    return {};
+}
+
+Result<std::string> RotatedFile::rename_aside(WallTime now) {
+    const std::string target = options_.path + "." + stamp(now);
+    // Within one second the suffix only grows: a name that remove_old() has freed would sort as the oldest.
+    int n = target == last_target_ ? last_suffix_ + 1 : 0;
+    for (; n < kMaxSuffix; ++n) {
+        const std::string name = n == 0 ? target : target + "-" + std::to_string(n);
+        last_target_ = target;
+        last_suffix_ = n;
+        if (::renameat2(AT_FDCWD, options_.path.c_str(), AT_FDCWD, name.c_str(), RENAME_NOREPLACE) == 0) return name;
+        if (errno == EEXIST) continue;
+        // Some network file systems do not know RENAME_NOREPLACE; nobody else makes such names, so look first.
+        if (errno == EINVAL && ::access(name.c_str(), F_OK) != 0 &&
+            ::rename(options_.path.c_str(), name.c_str()) == 0) {
+            return name;
+        }
+        if (errno == ENOENT) return name;  // moved away this very moment: the name is free, which is what counts
+        if (errno != EINVAL) return failure("rotate", errno);
+    }
+    return Error{ErrorKind::ResourceExhausted, options_.path + ": no free name to rotate to at " + target};
+}
+
+void RotatedFile::remove_old() {
+    std::vector<std::string> rotated;
+    std::error_code failed;
+    const std::string prefix = base_name_ + ".";
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder_, failed)) {
+        const std::string name = entry.path().filename().string();
+        if (name.starts_with(prefix) && is_stamp(std::string_view(name).substr(prefix.size()))) rotated.push_back(name);
+    }
+    if (rotated.size() <= options_.keep) return;
+    // Stamps sort by time; the suffix of the same second by its number, which is longer when it is greater.
+    std::sort(rotated.begin(), rotated.end(), [&](const std::string& a, const std::string& b) {
+        const std::size_t stamp_end = prefix.size() + 15;
+        const int order = a.compare(0, stamp_end, b, 0, stamp_end);
+        if (order != 0) return order < 0;
+        return a.size() != b.size() ? a.size() < b.size() : a < b;
+    });
+    for (std::size_t i = 0; i + options_.keep < rotated.size(); ++i) fs::remove(fs::path(folder_) / rotated[i], failed);
+}
+
+Status RotatedFile::append(const std::string& octets) {
+    const std::uint64_t before = size_of(descriptor_);
+    std::size_t done = 0;
+    while (done < octets.size()) {
+        const ::ssize_t n = ::write(descriptor_, octets.data() + done, octets.size() - done);
+        if (n > 0) {
+            done += static_cast<std::size_t>(n);
+            continue;
+        }
+        if (n < 0 && errno == EINTR) continue;
+        const int error = n < 0 ? errno : ENOSPC;
+        // Take back the part that went in, so that readers see whole lines. If even that fails, opening the
+        // file again cuts it.
+        if (done > 0 && ::ftruncate(descriptor_, static_cast<::off_t>(before)) != 0) close_file();
+        return failure("write", error);
+    }
+    return {};
+}
+
+Status RotatedFile::flush() {
+    if (descriptor_ < 0) return Error{ErrorKind::Unavailable, options_.path + " is not open"};
+    if (set_aside_) return Error{ErrorKind::Unavailable, options_.path + ": an earlier sync failed"};
+    if (Status synced = sync_file(); !synced) return synced;
+    return folder_changed_ ? sync_folder() : Status();
+}
+
+Status RotatedFile::sync_file() {
+    if (::fdatasync(descriptor_) == 0) return {};
+    // The kernel has dropped the pages it could not write: a second sync would succeed and prove nothing.
+    const int error = errno;
+    set_aside_ = true;
+    return failure("sync", error);
+}
+
+Status RotatedFile::sync_folder() {
+    const int folder = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return failure("sync the folder of", errno);
+    const bool synced = ::fsync(folder) == 0 || errno == EINVAL;  // EINVAL: this file system has no such thing
+    const int error = errno;
+    ::close(folder);
+    if (!synced) return failure("sync the folder of", error);
+    folder_changed_ = false;
+    return {};
+}
+
+bool RotatedFile::is_moved_away() const {
+    struct ::stat named {};
+    struct ::stat open {};
+    if (::stat(options_.path.c_str(), &named) != 0) return errno == ENOENT;
+    return ::fstat(descriptor_, &open) == 0 && (named.st_ino != open.st_ino || named.st_dev != open.st_dev);
+}
+
+void RotatedFile::close_file() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    descriptor_ = -1;
+}
+
+Error RotatedFile::failure(const char* doing, int error) const {
+    const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+    return Error{full ? ErrorKind::ResourceExhausted : ErrorKind::Unavailable,
+                 std::string("cannot ") + doing + " " + options_.path + ": " + std::strerror(error)};
+}
+
+}  // namespace postfleet
