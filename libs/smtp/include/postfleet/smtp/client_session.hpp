@@ -1,0 +1,162 @@
+// ClientSession: the client side of one SMTP connection (RFC 5321 §3, §4.1; PIPELINING RFC 2920, SIZE
+// RFC 1870, 8BITMIME RFC 6152).
+//
+// Sans-IO: never touches a socket, a clock or a file. The driver feeds octets in, writes out what was
+// appended to `out` (once per turn), and carries out the Step it gets back, so any dialogue can be replayed
+// in a unit test.
+//
+//   Greeting ─220▶ Ehlo ─250▶ Ready        Ehlo ─5xx▶ Helo ─250▶ Ready
+//   Ready ─begin▶ [Reset ▶] Mail ▶ Rcpt… ▶ Data ─354▶ Body ─body_written▶ EndOfData ▶ Ready
+//   Ready ─quit▶ Quit ▶ Closed              any ─421, garbage, loss▶ Closed
+//
+// Goes back only through Ready. RSET is sent lazily, in front of the next MAIL, after a transaction that did
+// not run to its end. With PIPELINING, [RSET] MAIL RCPT… DATA is one write; when every RCPT was refused and
+// DATA gets 354 all the same, a lone "." ends it and its reply is ignored.
+//
+// A loss in EndOfData leaves the outcome unknown. A 421 closes in every state, and is the answer for every
+// recipient that has none of its own. Replies that nobody asked for (an early talker, one that is out of
+// step) close, too; the transaction ends as Ending::Garbage.
+//
+// The spans and views of a transaction are borrowed until it has ended. Threads: confined to its driver.
+// Errors: none; whatever the peer does is a Step. Calling begin() when not Ready is a bug.
+// It does not keep time: phase() tells the driver which deadline to set after each complete reply.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "postfleet/mail/event.hpp"
+#include "postfleet/mail/message.hpp"
+#include "postfleet/smtp/capabilities.hpp"
+#include "postfleet/smtp/reply_parser.hpp"
+
+namespace postfleet::smtp {
+
+struct ClientTransaction {
+    std::string_view reverse_path;            // empty: <>
+    std::span<const Recipient> recipients;    // at least one
+    BodyType body_type = BodyType::SevenBit;
+    bool smtputf8 = false;
+    std::uint64_t size_octets = 0;            // all that goes over the wire, without dot-stuffing
+};
+
+// How a transaction came to its end.
+enum class Ending : std::uint8_t {
+    Replied,   // the server answered; a 421 is an answer, too
+    Lost,      // the connection broke or a deadline passed
+    Garbage,   // the server did not follow the protocol
+    Refused,   // we did not try: the server cannot take this message (SIZE, SMTPUTF8) or an address is unusable
+    Aborted,   // we gave up on our side: the content could not be read
+};
+
+struct TransactionResult {
+    struct Refusal {
+        std::uint32_t position = 0;  // in ClientTransaction::recipients
+        Reply reply;
+    };
+    std::vector<Refusal> refused;    // answered by RCPT's own 4xx or 5xx, in order
+    // What holds for every other recipient.
+    Ending ending = Ending::Replied;
+    SmtpPhase phase = SmtpPhase::None;
+    Reply reply;                     // code 0: our own words
+    bool outcome_known = true;       // false: the server may have taken it (RFC 1047)
+    bool touched = false;            // the server dealt with it: answered MAIL or more, other than by 421
+};
+
+struct ClientOptions {
+    std::string ehlo_name;
+    bool pipelining = true;          // use it when it is offered
+};
+
+class ClientSession final {
+public:
+    enum class State : std::uint8_t {
+        Greeting, Ehlo, Helo, Ready, Reset, Mail, Rcpt, Data, Body, EndOfData, Quit, Closed
+    };
+
+    enum class Step : std::uint8_t {
+        Wait,             // nothing to do until more octets come
+        Ready,            // the session is open: begin() or quit()
+        SendBody,         // write the content and ".\r\n", then call body_written()
+        TransactionDone,  // result() tells; begin() or quit() once the input is used up, unless closed
+        Closed,           // write out, shut down; result() tells if has_transaction(), else closing_reply()
+    };
+
+    explicit ClientSession(ClientOptions options) : options_(std::move(options)) {}
+
+    // Takes octets off the front of `input`, up to the next thing to do. Call until `input` is empty.
+    Step on_octets(std::string_view& input, std::string& out);
+
+    // Ready → a transaction. TransactionDone at once when the server cannot take it (Ending::Refused).
+    Step begin(const ClientTransaction& transaction, std::string& out);
+    // The content and the final dot have been given to the transport.
+    void body_written();
+    // Ready → Quit.
+    void quit(std::string& out);
+    // The connection is gone; `what` says how: "connection reset". Ends an open transaction.
+    void on_lost(std::string_view what);
+    // We cannot finish the body; the driver drops the connection, so that the server discards what it has.
+    void abort(std::string_view why);
+
+    State state() const { return state_; }
+    SmtpPhase phase() const;
+    bool is_closed() const { return state_ == State::Closed; }
+    bool has_transaction() const { return in_transaction_; }
+    const Capabilities& capabilities() const { return capabilities_; }
+    bool is_pipelining() const { return options_.pipelining && capabilities_.pipelining; }
+
+    // Moves the result of the transaction that has ended out; the transaction is forgotten.
+    TransactionResult take_result();
+    // Why the session closed before or between transactions, and in which phase.
+    const Reply& closing_reply() const { return closing_reply_; }
+    SmtpPhase closing_phase() const { return closing_phase_; }
+    Ending closing_ending() const { return closing_ending_; }
+
+private:
+    Step on_reply(std::string& out);
+    Step on_greeting(std::string& out);
+    Step on_ehlo(std::string& out);
+    Step on_helo();
+    Step on_reset(std::string& out);
+    Step on_mail(std::string& out);
+    Step on_rcpt(std::string& out);
+    Step on_data(std::string& out);
+    Step on_end_of_data();
+    bool is_refusable(const ClientTransaction& transaction);
+
+    void write_mail(std::string& out) const;
+    void write_rcpt(std::string& out, std::size_t position) const;
+    Step expect_end_of_recipients(std::string& out);
+    Step end_transaction(Reply reply);
+    Step close(Ending ending, Reply reply);
+    bool is_out_of_step(std::string_view rest) const;
+    bool is_code(int klass) const { return parser_.code() / 100 == klass; }
+
+    ClientOptions options_;
+    Capabilities capabilities_;
+    ReplyParser parser_;
+    State state_ = State::Greeting;
+    bool in_transaction_ = false;
+    bool pipelined_ = false;       // this transaction's commands went out together
+    bool needs_reset_ = false;
+    bool dot_only_ = false;        // every recipient was refused, yet DATA got 354
+    std::uint32_t answered_ = 0;   // RCPT replies so far
+    ClientTransaction transaction_;
+    TransactionResult result_;
+    Reply mail_refusal_;           // pipelined: MAIL was refused, the other replies are still to come
+    Reply closing_reply_;
+    SmtpPhase closing_phase_ = SmtpPhase::None;
+    Ending closing_ending_ = Ending::Lost;
+};
+
+// "waiting for the greeting", "sending RCPT TO": completes "connection lost while …".
+std::string_view doing(ClientSession::State state);
+
+// The content with a "." put before every "." that starts a line (RFC 5321 §4.5.2). `content` starts at the
+// start of a line if `at_line_start`; that is updated for the chunk that follows.
+std::string stuff_dots(std::string_view content, bool& at_line_start);
+
+}  // namespace postfleet::smtp

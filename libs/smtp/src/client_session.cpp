@@ -1,0 +1,373 @@
+#include "postfleet/smtp/client_session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "postfleet/base/require.hpp"
+#include "postfleet/base/text.hpp"
+
+namespace postfleet::smtp {
+
+namespace {
+
+using State = ClientSession::State;
+
+struct StateRow {
+    State state;
+    std::string_view doing;  // completes "connection lost while …"
+    SmtpPhase phase;
+    bool outcome_known;      // false: a loss here may leave a copy at the server (RFC 1047)
+};
+
+constexpr std::array kRows{
+    StateRow{State::Greeting, "waiting for the greeting", SmtpPhase::Greeting, true},
+    StateRow{State::Ehlo, "sending EHLO", SmtpPhase::Ehlo, true},
+    StateRow{State::Helo, "sending HELO", SmtpPhase::Ehlo, true},
+    StateRow{State::Ready, "idle", SmtpPhase::None, true},
+    StateRow{State::Reset, "sending RSET", SmtpPhase::Mail, true},
+    StateRow{State::Mail, "sending MAIL FROM", SmtpPhase::Mail, true},
+    StateRow{State::Rcpt, "sending RCPT TO", SmtpPhase::Rcpt, true},
+    StateRow{State::Data, "sending DATA", SmtpPhase::Data, true},
+    StateRow{State::Body, "sending the message", SmtpPhase::Body, true},
+    StateRow{State::EndOfData, "waiting for the reply to the message", SmtpPhase::EndOfData, false},
+    StateRow{State::Quit, "sending QUIT", SmtpPhase::Quit, true},
+    StateRow{State::Closed, "closed", SmtpPhase::None, true},
+};
+
+consteval bool rows_follow_the_enum() {
+    for (std::size_t i = 0; i < kRows.size(); ++i) {
+        if (static_cast<std::size_t>(kRows[i].state) != i) return false;
+    }
+    return true;
+}
+static_assert(rows_follow_the_enum());
+
+constexpr const StateRow& row(State state) { return kRows[static_cast<std::size_t>(state)]; }
+
+// A path with a control octet in it would end our command and begin another one.
+bool is_safe_path(std::string_view path) {
+    return std::none_of(path.begin(), path.end(), [](char c) {
+        const auto octet = static_cast<unsigned char>(c);
+        return octet < 0x20 || octet == 0x7f;
+    });
+}
+
+Reply own_words(EnhancedStatus enhanced, std::string text) { return Reply{0, enhanced, std::move(text)}; }
+
+void append_number(std::string& out, std::uint64_t number) {
+    char digits[20];
+    const auto [end, error] = std::to_chars(digits, digits + sizeof digits, number);
+    out.append(digits, end);
+}
+
+}  // namespace
+
+std::string_view doing(State state) { return row(state).doing; }
+
+SmtpPhase ClientSession::phase() const { return row(state_).phase; }
+
+// --- input ---------------------------------------------------------------------------------------------
+
+ClientSession::Step ClientSession::on_octets(std::string_view& input, std::string& out) {
+    while (!input.empty() && state_ != State::Closed) {
+        const ReplyParser::Status status = parser_.parse(input);
+        if (status == ReplyParser::Status::NeedMore) return Step::Wait;
+        if (status == ReplyParser::Status::Garbage) {
+            input = {};
+            return close(Ending::Garbage, own_words({4, 5, 0}, parser_.flaw()));
+        }
+        const std::size_t written = out.size();
+        const Step step = on_reply(out);
+        // A server that speaks before it could have seen our next command is out of step; believing it
+        // would put the replies of one command on another (and, with STARTTLS, plain text into TLS).
+        const bool spoke = out.size() != written || step == Step::SendBody;
+        if (spoke && is_out_of_step(input)) {
+            input = {};
+            return close(Ending::Garbage, own_words({4, 5, 0}, "the server answered before it was asked"));
+        }
+        if (step != Step::Wait) return step;
+    }
+    input = {};
+    return state_ == State::Closed ? Step::Closed : Step::Wait;
+}
+
+bool ClientSession::is_out_of_step(std::string_view rest) const {
+    return !rest.empty() && state_ != State::Ready && state_ != State::Closed;
+}
+
+ClientSession::Step ClientSession::on_reply(std::string& out) {
+    if (state_ != State::Reset && parser_.code() != 421) result_.touched = true;
+    if (parser_.code() == 421 && state_ != State::Quit) return close(Ending::Replied, parser_.to_reply());
+    switch (state_) {
+        case State::Greeting: return on_greeting(out);
+        case State::Ehlo: return on_ehlo(out);
+        case State::Helo: return on_helo();
+        case State::Reset: return on_reset(out);
+        case State::Mail: return on_mail(out);
+        case State::Rcpt: return on_rcpt(out);
+        case State::Data: return on_data(out);
+        case State::EndOfData: return on_end_of_data();
+        case State::Quit: return close(Ending::Replied, parser_.to_reply());
+        case State::Ready:
+            return close(Ending::Garbage, own_words({4, 5, 0}, "the server answered without being asked"));
+        case State::Body:
+            // The server gave up before it had everything. A refusal is its word; anything else is out of step.
+            if (is_code(4) || is_code(5)) return close(Ending::Replied, parser_.to_reply());
+            return close(Ending::Garbage, own_words({4, 5, 0}, "the server answered in the middle of the message"));
+        case State::Closed: break;
+    }
+    require(false);
+    return Step::Closed;
+}
+
+ClientSession::Step ClientSession::on_greeting(std::string& out) {
+    if (!is_code(2)) return close(Ending::Replied, parser_.to_reply());
+    out += "EHLO ";
+    out += options_.ehlo_name;
+    out += "\r\n";
+    state_ = State::Ehlo;
+    return Step::Wait;
+}
+
+ClientSession::Step ClientSession::on_ehlo(std::string& out) {
+    if (is_code(2)) {
+        capabilities_ = parse_capabilities(parser_.lines());
+        state_ = State::Ready;
+        return Step::Ready;
+    }
+    if (!is_code(5)) return close(Ending::Replied, parser_.to_reply());
+    out += "HELO ";
+    out += options_.ehlo_name;
+    out += "\r\n";
+    state_ = State::Helo;
+    return Step::Wait;
+}
+
+ClientSession::Step ClientSession::on_helo() {
+    if (!is_code(2)) return close(Ending::Replied, parser_.to_reply());
+    state_ = State::Ready;
+    return Step::Ready;
+}
+
+// --- a transaction -------------------------------------------------------------------------------------
+
+bool ClientSession::is_refusable(const ClientTransaction& transaction) {
+    Reply& why = result_.reply;
+    if (transaction.size_octets > capabilities_.max_message_octets) {
+        why = own_words({5, 3, 4}, "the message has " + std::to_string(transaction.size_octets) +
+                                       " octets, the server takes " +
+                                       std::to_string(capabilities_.max_message_octets));
+    } else if (transaction.smtputf8 && !capabilities_.smtputf8) {
+        why = own_words({5, 6, 7}, "the message needs SMTPUTF8, which the server does not offer");
+    } else if (!is_safe_path(transaction.reverse_path) ||
+               !std::all_of(transaction.recipients.begin(), transaction.recipients.end(),
+                            [](const Recipient& r) { return is_safe_path(r.address); })) {
+        why = own_words({5, 1, 3}, "an address contains control characters");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+ClientSession::Step ClientSession::begin(const ClientTransaction& transaction, std::string& out) {
+    require(state_ == State::Ready && !in_transaction_ && !transaction.recipients.empty());
+    transaction_ = transaction;
+    result_ = {};
+    mail_refusal_ = {};
+    in_transaction_ = true;
+    dot_only_ = false;
+    answered_ = 0;
+    if (is_refusable(transaction)) {
+        result_.ending = Ending::Refused;
+        result_.phase = SmtpPhase::Mail;
+        return Step::TransactionDone;
+    }
+    pipelined_ = is_pipelining();
+    const bool reset_first = std::exchange(needs_reset_, false);
+    if (reset_first) out += "RSET\r\n";
+    if (!reset_first || pipelined_) write_mail(out);
+    if (pipelined_) {
+        for (std::size_t i = 0; i < transaction_.recipients.size(); ++i) write_rcpt(out, i);
+        out += "DATA\r\n";
+    }
+    state_ = reset_first ? State::Reset : State::Mail;
+    return Step::Wait;
+}
+
+void ClientSession::write_mail(std::string& out) const {
+    out += "MAIL FROM:<";
+    out += transaction_.reverse_path;
+    out += '>';
+    if (capabilities_.size) {
+        out += " SIZE=";
+        append_number(out, transaction_.size_octets);
+    }
+    if (transaction_.body_type == BodyType::EightBitMime && capabilities_.eight_bit_mime) out += " BODY=8BITMIME";
+    if (transaction_.smtputf8) out += " SMTPUTF8";
+    out += "\r\n";
+}
+
+void ClientSession::write_rcpt(std::string& out, std::size_t position) const {
+    out += "RCPT TO:<";
+    out += transaction_.recipients[position].address;
+    out += ">\r\n";
+}
+
+ClientSession::Step ClientSession::on_reset(std::string& out) {
+    // A server that refuses RSET is in a state we do not know.
+    if (!is_code(2)) return close(Ending::Garbage, parser_.to_reply());
+    if (!pipelined_) write_mail(out);
+    state_ = State::Mail;
+    return Step::Wait;
+}
+
+ClientSession::Step ClientSession::on_mail(std::string& out) {
+    if (is_code(2)) {
+        if (!pipelined_) write_rcpt(out, 0);
+        state_ = State::Rcpt;
+        return Step::Wait;
+    }
+    if (is_code(3)) return close(Ending::Garbage, own_words({4, 5, 0}, "the server answered MAIL with 3xx"));
+    needs_reset_ = true;
+    if (!pipelined_) return end_transaction(parser_.to_reply());
+    // The replies to RCPT and DATA come all the same.
+    mail_refusal_ = parser_.to_reply();
+    state_ = State::Rcpt;
+    return Step::Wait;
+}
+
+ClientSession::Step ClientSession::on_rcpt(std::string& out) {
+    if (is_code(3)) return close(Ending::Garbage, own_words({4, 5, 0}, "the server answered RCPT with 3xx"));
+    if (!is_code(2) && mail_refusal_.code == 0) result_.refused.push_back({answered_, parser_.to_reply()});
+    ++answered_;
+    if (answered_ < transaction_.recipients.size()) {
+        if (!pipelined_) write_rcpt(out, answered_);
+        return Step::Wait;
+    }
+    return expect_end_of_recipients(out);
+}
+
+ClientSession::Step ClientSession::expect_end_of_recipients(std::string& out) {
+    if (pipelined_) {
+        state_ = State::Data;
+        return Step::Wait;
+    }
+    if (result_.refused.size() == transaction_.recipients.size()) {
+        needs_reset_ = true;
+        return end_transaction({});
+    }
+    out += "DATA\r\n";
+    state_ = State::Data;
+    return Step::Wait;
+}
+
+ClientSession::Step ClientSession::on_data(std::string& out) {
+    const bool nobody = mail_refusal_.code != 0 || result_.refused.size() == transaction_.recipients.size();
+    if (parser_.code() == 354 || is_code(3)) {
+        if (!nobody) {
+            state_ = State::Body;
+            return Step::SendBody;
+        }
+        out += ".\r\n";
+        dot_only_ = true;
+        needs_reset_ = true;
+        state_ = State::EndOfData;
+        return Step::Wait;
+    }
+    if (is_code(2)) return close(Ending::Garbage, own_words({4, 5, 0}, "the server answered DATA with 2xx"));
+    needs_reset_ = true;
+    return end_transaction(nobody ? Reply{} : parser_.to_reply());
+}
+
+void ClientSession::body_written() {
+    require(state_ == State::Body);
+    state_ = State::EndOfData;
+}
+
+ClientSession::Step ClientSession::on_end_of_data() {
+    if (is_code(3)) return close(Ending::Garbage, own_words({4, 5, 0}, "the server answered the message with 3xx"));
+    if (dot_only_) return end_transaction({});
+    return end_transaction(parser_.to_reply());
+}
+
+ClientSession::Step ClientSession::end_transaction(Reply reply) {
+    result_.ending = Ending::Replied;
+    if (mail_refusal_.code != 0) {
+        result_.phase = SmtpPhase::Mail;
+        result_.reply = std::move(mail_refusal_);
+    } else {
+        result_.phase = row(state_).phase;
+        result_.reply = std::move(reply);
+    }
+    state_ = State::Ready;
+    return Step::TransactionDone;
+}
+
+TransactionResult ClientSession::take_result() {
+    require(in_transaction_ && (state_ == State::Ready || state_ == State::Closed));
+    in_transaction_ = false;
+    return std::exchange(result_, {});
+}
+
+// --- the end -------------------------------------------------------------------------------------------
+
+void ClientSession::quit(std::string& out) {
+    require(state_ == State::Ready && !in_transaction_);
+    out += "QUIT\r\n";
+    state_ = State::Quit;
+}
+
+ClientSession::Step ClientSession::close(Ending ending, Reply reply) {
+    const StateRow& where = row(state_);
+    closing_phase_ = where.phase;
+    closing_ending_ = ending;
+    // A transaction that has ended but was not taken yet (state Ready) keeps the result it has.
+    if (in_transaction_ && state_ != State::Ready) {
+        result_.ending = ending;
+        result_.phase = where.phase;
+        result_.reply = reply;
+        result_.outcome_known = where.outcome_known || dot_only_ || ending == Ending::Replied;
+        if (mail_refusal_.code != 0) {
+            result_.ending = Ending::Replied;
+            result_.phase = SmtpPhase::Mail;
+            result_.reply = std::move(mail_refusal_);
+        }
+    }
+    closing_reply_ = std::move(reply);
+    state_ = State::Closed;
+    return Step::Closed;
+}
+
+void ClientSession::on_lost(std::string_view what) {
+    if (state_ == State::Closed) return;
+    std::string text(what);
+    text += " while ";
+    text += doing(state_);
+    close(Ending::Lost, own_words({4, 4, 2}, std::move(text)));
+}
+
+void ClientSession::abort(std::string_view why) {
+    require(state_ == State::Body);
+    close(Ending::Aborted, own_words({}, std::string(why)));
+}
+
+// --- content -------------------------------------------------------------------------------------------
+
+std::string stuff_dots(std::string_view content, bool& at_line_start) {
+    std::string out;
+    out.reserve(content.size() + content.size() / 64 + 1);
+    if (at_line_start && !content.empty() && content.front() == '.') out += '.';
+    while (!content.empty()) {
+        const std::size_t end = content.find('\n');
+        const std::size_t taken = end == std::string_view::npos ? content.size() : end + 1;
+        out.append(content.substr(0, taken));
+        content.remove_prefix(taken);
+        if (!content.empty() && content.front() == '.') out += '.';
+        at_line_start = end != std::string_view::npos;
+    }
+    return out;
+}
+
+}  // namespace postfleet::smtp
