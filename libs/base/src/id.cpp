@@ -141,5 +141,6 @@ std::size_t std::hash<postfleet::MessageId>::operator()(const postfleet::Message
     std::uint64_t low = 0;
     std::memcpy(&high, id.octets.data(), sizeof high);
     std::memcpy(&low, id.octets.data() + 8, sizeof low);
-    return static_cast<std::size_t>(low ^ (high * 0x9e3779b97f4a7c15u));
+    // The octets of version and variant are constant, so the raw words would crowd a power-of-two table.
+    return static_cast<std::size_t>(postfleet::mix(low ^ (high * 0x9e3779b97f4a7c15u)));
 }

@@ -78,10 +78,14 @@ Result<Pattern> Pattern::compile(std::string_view text, Case letters) {
 }
 
 Pattern::Match Pattern::find_in(std::string_view subject) const {
-    if (subject.size() > kMaxSubjectOctets) subject = subject.substr(0, kMaxSubjectOctets);
+    std::uint32_t options = 0;
+    if (subject.size() > kMaxSubjectOctets) {
+        subject = subject.substr(0, kMaxSubjectOctets);
+        options = PCRE2_NOTEOL;  // "$" is not where we stop looking
+    }
     Scratch& own = scratch();
-    const int result = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), 0, 0,
-                                   own.data.get(), own.context.get());
+    const int result = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), 0,
+                                   options, own.data.get(), own.context.get());
     if (result >= 0) return Match::Yes;
     return result == PCRE2_ERROR_NOMATCH ? Match::No : Match::GaveUp;
 }
