@@ -42,10 +42,13 @@ enum class HeaderTrust { Ignore, Honour };     // X-Virtual-MTA, X-Job, X-EnvID
 enum class LineEnds { Strict, Normalize };     // bare CR or LF: refuse, or make CRLF
 enum class Unknown { Refuse, Default };        // X-Virtual-MTA names something that does not exist
 
+// 127.0.0.0/8 and ::1.
+std::vector<Network> loopback_networks();
+
 struct Listener {
     std::string name;
     Endpoint address;                           // port 0: any free one (tests)
-    std::vector<Network> relay_from;            // who may send anywhere
+    std::vector<Network> relay_from = loopback_networks();  // who may send anywhere
     HeaderTrust headers = HeaderTrust::Ignore;
     LineEnds line_ends = LineEnds::Strict;
     std::string tenant = "default";             // of mail that comes without authentication
@@ -143,8 +146,13 @@ struct ShapingKeys {
     std::optional<bool> pipelining;
 };
 
-struct ShapingRule {
+struct ShapingMatch {
     std::string site, domain, virtual_mta, pool, tenant;  // empty: any
+    friend bool operator==(const ShapingMatch&, const ShapingMatch&) = default;
+};
+
+struct ShapingRule {
+    ShapingMatch match;
     ShapingKeys keys;
     Origin origin;
 };
@@ -155,9 +163,9 @@ struct Tenant {
 };
 
 struct FileReport {
-    std::string name;
+    std::string name = "file";
     std::string path;
-    std::vector<EventType> types;   // what it takes
+    std::vector<EventType> types;   // what it takes; never empty
     std::uint64_t rotate_size = 100ull << 20;
     Duration rotate_after = std::chrono::hours(24);
     std::uint32_t keep = 14;        // rotated files

@@ -29,6 +29,8 @@ struct Environment {
     std::function<std::optional<std::string>(std::string_view name)> variable;
     std::string hostname = "localhost";  // of the machine, fully qualified where it is known
     std::string directory = ".";         // where the configuration files are
+    // Some documents could not be read: what may stand in them is not missed.
+    bool incomplete = false;
 };
 
 // One thing that is wrong: where, which key, what, and how to mend it.

@@ -1,0 +1,84 @@
+// for_each_shaping_key: the keys of a shaping rule, each as the pair of what a rule may set and what a queue has.
+//
+// The one list behind parsing, merging (libs/shaping), explaining and the reference page. The order is the
+// one of the reference page. Threads: pure.
+#pragma once
+
+#include <string_view>
+
+#include "postfleet/config/config.hpp"
+
+namespace postfleet::config {
+
+enum class KeyScope {
+    Queue,  // shapes everything in the queue site/vmta
+    Mail,   // asked per recipient: can depend on domain and tenant
+};
+
+template <class T>
+struct ShapingKey {
+    std::string_view name;
+    std::optional<T> ShapingKeys::*set;
+    T ShapingValues::*value;
+    KeyScope scope;
+    std::string_view summary;
+};
+
+// Calls visit(ShapingKey<T>) for every key.
+template <class Visit>
+void for_each_shaping_key(Visit&& visit) {
+    using K = ShapingKeys;
+    using V = ShapingValues;
+    constexpr auto kQueue = KeyScope::Queue;
+    constexpr auto kMail = KeyScope::Mail;
+    visit(ShapingKey<std::uint32_t>{"max_connections", &K::max_connections, &V::max_connections, kQueue,
+                                    "Connections open at the same time. One counts until its close completes."});
+    visit(ShapingKey<std::uint32_t>{"max_messages_per_connection", &K::max_messages_per_connection,
+                                    &V::max_messages_per_connection, kQueue,
+                                    "Transactions over one connection before it is closed with QUIT."});
+    visit(ShapingKey<std::uint32_t>{"max_recipients_per_transaction", &K::max_recipients_per_transaction,
+                                    &V::max_recipients_per_transaction, kQueue,
+                                    "Recipients of one message that share a transaction."});
+    visit(ShapingKey<Rate>{"max_message_rate", &K::max_message_rate, &V::max_message_rate, kQueue,
+                           "Attempted recipients per period, evenly paced: 60/m is one a second."});
+    visit(ShapingKey<Rate>{"max_connect_rate", &K::max_connect_rate, &V::max_connect_rate, kQueue,
+                           "Connection attempts per period, evenly paced."});
+    visit(ShapingKey<std::vector<Duration>>{"retry_after", &K::retry_after, &V::retry_after, kMail,
+                                            "How long a recipient waits after its first, second, … failed attempt; "
+                                            "the last one repeats."});
+    visit(ShapingKey<Duration>{"expire_after", &K::expire_after, &V::expire_after, kMail,
+                               "When a recipient is given up, counted from acceptance."});
+    visit(ShapingKey<Duration>{"connect_timeout", &K::connect_timeout, &V::connect_timeout, kQueue,
+                               "For a TCP connection to come up."});
+    visit(ShapingKey<Duration>{"greeting_timeout", &K::greeting_timeout, &V::greeting_timeout, kQueue,
+                               "For the 220 greeting (RFC 5321 §4.5.3.2.1)."});
+    visit(ShapingKey<Duration>{"ehlo_timeout", &K::ehlo_timeout, &V::ehlo_timeout, kQueue,
+                               "For the reply to EHLO."});
+    visit(ShapingKey<Duration>{"mail_timeout", &K::mail_timeout, &V::mail_timeout, kQueue,
+                               "For the reply to MAIL (RFC 5321 §4.5.3.2.2)."});
+    visit(ShapingKey<Duration>{"rcpt_timeout", &K::rcpt_timeout, &V::rcpt_timeout, kQueue,
+                               "For the reply to RCPT (RFC 5321 §4.5.3.2.3)."});
+    visit(ShapingKey<Duration>{"data_timeout", &K::data_timeout, &V::data_timeout, kQueue,
+                               "For the 354 after DATA (RFC 5321 §4.5.3.2.4)."});
+    visit(ShapingKey<Duration>{"body_timeout", &K::body_timeout, &V::body_timeout, kQueue,
+                               "For the remote side to take each part of the message (RFC 5321 §4.5.3.2.5)."});
+    visit(ShapingKey<Duration>{"end_of_data_timeout", &K::end_of_data_timeout, &V::end_of_data_timeout, kQueue,
+                               "For the reply to the final dot (RFC 5321 §4.5.3.2.6). Short values make duplicates."});
+    visit(ShapingKey<Duration>{"quit_timeout", &K::quit_timeout, &V::quit_timeout, kQueue,
+                               "For the reply to QUIT."});
+    visit(ShapingKey<Duration>{"idle_timeout", &K::idle_timeout, &V::idle_timeout, kQueue,
+                               "How long an open connection waits for more mail."});
+    visit(ShapingKey<bool>{"pipelining", &K::pipelining, &V::pipelining, kQueue,
+                           "Use PIPELINING (RFC 2920) where the remote side offers it."});
+}
+
+// A value of one key as it is written in YAML: "20", "500/m", "[10m, 30m]".
+std::string show_value(std::uint32_t value);
+std::string show_value(const Rate& value);
+std::string show_value(Duration value);
+std::string show_value(const std::vector<Duration>& value);
+std::string show_value(bool value);
+// "site: google, virtual_mta: promo-1"; empty: general.
+std::string show_match(const ShapingMatch& match);
+
+}  // namespace postfleet::config

@@ -1,0 +1,193 @@
+#include "check.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "postfleet/config/shaping_keys.hpp"
+
+namespace postfleet::config {
+
+namespace {
+
+class Checker {
+public:
+    Checker(Reader& reader, const Config& config) : reader_(reader), config_(config) {
+        for (const auto& [name, mta] : config.virtual_mtas) targets_.push_back(name);
+        for (const auto& [name, pool] : config.pools) targets_.push_back(name);
+    }
+
+    void run() {
+        check_addresses();
+        for (const auto& [name, pool] : config_.pools) check_pool(pool);
+        for (const auto& [name, listener] : config_.listeners) {
+            check_tenant(listener.tenant, "listeners." + name + ".tenant");
+        }
+        check_bindings();
+        check_default();
+        check_providers();
+        for (std::size_t i = 0; i < config_.shaping.size(); ++i) check_shaping(i);
+        check_reports();
+    }
+
+private:
+    Origin origin_of(const std::string& path) const {
+        const auto found = config_.origins.find(path);
+        return found == config_.origins.end() ? Origin{} : found->second;
+    }
+    void report(const std::string& path, std::string text) { reader_.report(origin_of(path), path, std::move(text)); }
+
+    template <class Names>
+    bool exists(const Names& names, const std::string& name) const {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    }
+    template <class T>
+    static std::vector<std::string> names_of(const std::map<std::string, T>& map) {
+        std::vector<std::string> names;
+        for (const auto& [name, value] : map) names.push_back(name);
+        return names;
+    }
+
+    // Nothing to say for a value that was not given, or was wrong and reported already.
+    void check_known(const std::string& name, const std::vector<std::string>& names, const std::string& path,
+                     std::string_view what) {
+        if (name.empty() || exists(names, name)) return;
+        report(path, fmt::format("there is no {} '{}'{}", what, name, suggestion(name, names)));
+    }
+    void check_tenant(const std::string& tenant, const std::string& path) {
+        check_known(tenant, names_of(config_.tenants), path, "tenant");
+    }
+
+    void check_addresses() {
+        std::map<Endpoint, std::string> taken;
+        const auto take = [&](const Endpoint& endpoint, const std::string& path) {
+            if (endpoint.port == 0) return;
+            const auto [at, is_new] = taken.emplace(endpoint, path);
+            if (is_new) return;
+            report(path, fmt::format("{} is the address of {} already ({})", endpoint.to_string(), at->second,
+                                     origin_of(at->second).to_string()));
+        };
+        for (const auto& [name, listener] : config_.listeners) take(listener.address, "listeners." + name + ".address");
+        if (config_.http) take(config_.http->address, "http.address");
+    }
+
+    void check_pool(const Pool& pool) {
+        const auto path = "pools." + pool.name;
+        if (const auto mta = config_.virtual_mtas.find(pool.name); mta != config_.virtual_mtas.end()) {
+            reader_.report(pool.origin, path,
+                           fmt::format("there is a virtual MTA of that name{}; they share one namespace",
+                                       mta->second.origin.file.empty() ? "" : " at " + mta->second.origin.to_string()));
+        }
+        for (const auto& [member, weight] : pool.members) {
+            if (config_.pools.contains(member) && !config_.virtual_mtas.contains(member)) {
+                report(path + ".members", fmt::format("'{}' is a pool; members are virtual MTAs", member));
+            } else {
+                check_known(member, names_of(config_.virtual_mtas), path + ".members", "virtual MTA");
+            }
+        }
+    }
+
+    void check_bindings() {
+        for (std::size_t i = 0; i < config_.bindings.size(); ++i) {
+            const auto& binding = config_.bindings[i];
+            const auto path = fmt::format("bindings[{}]", i);
+            check_known(binding.target, targets_, path + ".virtual_mta", "virtual MTA or pool");
+            check_known(binding.listener, names_of(config_.listeners), path + ".listener", "listener");
+            check_tenant(binding.tenant, path + ".tenant");
+            const bool takes_everything = !given_any_condition(path);
+            if (takes_everything && i + 1 < config_.bindings.size()) {
+                report(path, fmt::format("has no conditions and takes everything, so the {} after it never apply; "
+                                         "make it the last, or use default_virtual_mta",
+                                         config_.bindings.size() - i - 1));
+            }
+        }
+    }
+
+    bool given_any_condition(const std::string& path) const {
+        const auto prefix = path + ".";
+        for (auto at = config_.origins.lower_bound(prefix); at != config_.origins.end() && at->first.starts_with(prefix);
+             ++at) {
+            if (at->first != prefix + "virtual_mta") return true;
+        }
+        return false;
+    }
+
+    void check_default() {
+        if (!config_.default_virtual_mta.empty()) {
+            check_known(config_.default_virtual_mta, targets_, "default_virtual_mta", "virtual MTA or pool");
+        } else if (!config_.origins.contains("default_virtual_mta")) {
+            report("virtual_mtas", fmt::format("there are {}, so default_virtual_mta must say which one or which pool "
+                                               "takes the mail that no binding takes",
+                                               config_.virtual_mtas.size()));
+        }
+    }
+
+    void check_providers() {
+        std::map<std::string, std::string> owners;
+        for (const auto& [name, provider] : config_.providers) {
+            for (const auto& wildcard : provider.mx) {
+                const auto [at, is_new] = owners.emplace(wildcard, name);
+                if (is_new || at->second == name) continue;
+                report("providers." + name + ".mx", fmt::format("'{}' is in provider '{}' already", wildcard, at->second));
+            }
+        }
+    }
+
+    void check_shaping(std::size_t index) {
+        const auto& rule = config_.shaping[index];
+        const auto path = fmt::format("shaping[{}]", index);
+        check_site(rule.match.site, path + ".match.site");
+        check_known(rule.match.virtual_mta, names_of(config_.virtual_mtas), path + ".match.virtual_mta", "virtual MTA");
+        check_known(rule.match.pool, names_of(config_.pools), path + ".match.pool", "pool");
+        check_tenant(rule.match.tenant, path + ".match.tenant");
+        bool sets_any = false;
+        for_each_shaping_key([&]<class T>(const ShapingKey<T>& key) {
+            if (!(rule.keys.*key.set)) return;
+            sets_any = true;
+            if (key.scope == KeyScope::Queue && !rule.match.tenant.empty()) {
+                report(fmt::format("{}.{}", path, key.name),
+                       "shapes a whole queue, which carries the mail of all tenants; a rule with `tenant` can set "
+                       "retry_after and expire_after");
+            }
+        });
+        if (!sets_any && !reader_.has_problem(path)) report(path, "sets nothing; give it a key, or take it out");
+    }
+
+    // A site is a provider, or it is a host or domain name: those have a dot, or are in the routes.
+    void check_site(const std::string& site, const std::string& path) {
+        if (site.empty() || config_.providers.contains(site) || config_.routes.contains(site)) return;
+        if (site.find_first_of("*?") != std::string::npos) {
+            report(path, fmt::format("'{}': wildcards belong into `providers`; leave `site` out to match every site", site));
+        } else if (site.find('.') == std::string::npos) {
+            check_known(site, names_of(config_.providers), path, "provider");
+        }
+    }
+
+    void check_reports() {
+        for (std::size_t i = 0; i < config_.file_reports.size(); ++i) {
+            for (std::size_t j = 0; j < i; ++j) {
+                const auto& report = config_.file_reports[i];
+                const auto& other = config_.file_reports[j];
+                const auto path = fmt::format("reports[{}]", i);
+                if (report.name == other.name) {
+                    this->report(path, fmt::format("is named '{}' as the one at {}; give each a name of its own",
+                                                   report.name, other.origin.to_string()));
+                }
+                if (!report.path.empty() && report.path == other.path) {
+                    this->report(path + ".path", fmt::format("'{}' is the file of the one at {} too", report.path,
+                                                             other.origin.to_string()));
+                }
+            }
+        }
+    }
+
+    Reader& reader_;
+    const Config& config_;
+    std::vector<std::string> targets_;
+};
+
+}  // namespace
+
+void check_references(Reader& reader, const Config& config) { Checker(reader, config).run(); }
+
+}  // namespace postfleet::config

@@ -1,0 +1,83 @@
+#include "postfleet/config_files/load.hpp"
+
+#include <fmt/format.h>
+#include <netdb.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+#include "postfleet/mail/address.hpp"
+#include "postfleet/yaml/documents.hpp"
+
+namespace postfleet::config_files {
+
+namespace {
+
+config::Environment environment_of_process(std::string directory) {
+    config::Environment environment;
+    environment.variable = [](std::string_view name) -> std::optional<std::string> {
+        const char* value = std::getenv(std::string(name).c_str());
+        return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+    };
+    environment.hostname = machine_name();
+    environment.directory = std::move(directory);
+    return environment;
+}
+
+void check_readable(const std::string& file, const std::string& key, config::LoadResult& result) {
+    if (file.empty() || ::access(file.c_str(), R_OK) == 0) return;
+    const int error = errno;
+    const auto origin = result.config->origins.find(key);
+    result.problems.push_back({origin == result.config->origins.end() ? Origin{} : origin->second, key,
+                               fmt::format("cannot read {}: {}", file, std::strerror(error))});
+}
+
+config::LoadResult load(yaml::Documents&& read, const std::string& directory) {
+    auto environment = environment_of_process(directory);
+    environment.incomplete = !read.problems.empty();
+    auto result = config::load_config(read.documents, environment);
+    for (auto& problem : read.problems) result.problems.push_back({problem.origin, "", std::move(problem.text)});
+    if (result.config) check_readable(result.config->dns.trust_anchor_file, "dns.trust_anchor_file", result);
+    if (!result.problems.empty()) result.config = nullptr;
+    return result;
+}
+
+}  // namespace
+
+config::LoadResult load_path(const std::string& path) {
+    std::error_code error;
+    auto absolute = std::filesystem::absolute(path, error).lexically_normal();
+    const bool is_directory = std::filesystem::is_directory(absolute, error);
+    return load(yaml::read_documents(path), (is_directory ? absolute : absolute.parent_path()).string());
+}
+
+config::LoadResult load_text(const std::string& text, const std::string& file_name, const std::string& directory) {
+    return load(yaml::parse_text(text, file_name), directory);
+}
+
+std::string to_string(const std::vector<config::Problem>& problems) {
+    std::string out;
+    for (const auto& problem : problems) out += problem.to_string() + "\n";
+    return out;
+}
+
+std::string machine_name() {
+    char name[256] = {};
+    if (::gethostname(name, sizeof name - 1) != 0) return "localhost";
+    addrinfo hints{};
+    hints.ai_flags = AI_CANONNAME;
+    addrinfo* found = nullptr;
+    std::string out = name;
+    if (::getaddrinfo(name, nullptr, &hints, &found) == 0) {
+        const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
+        if (found->ai_canonname != nullptr && std::strchr(found->ai_canonname, '.') != nullptr) out = found->ai_canonname;
+    }
+    const auto domain = normalize_domain(out);
+    return domain ? *domain : "localhost";
+}
+
+}  // namespace postfleet::config_files
