@@ -70,8 +70,8 @@ void ServerSession::greet(Decision&& decision, std::string& out) {
         return;
     }
     state_ = State::Start;
-    out.append("220 ").append(settings_->hostname).append(" ESMTP ready\r\n");
     if (draining_) drain(out);
+    else out.append("220 ").append(settings_->hostname).append(" ESMTP ready\r\n");
 }
 
 void ServerSession::receive(std::string_view octets, std::string& out) {
@@ -211,7 +211,7 @@ void ServerSession::mail(std::string_view argument, std::string& out) {
         out.append(kTooBig);
         return;
     }
-    MailRequest request{{}, declared_octets_, parameters.body};
+    MailRequest request{{}, declared_octets_, parameters.body, hello_name_, extended_};
     if (path.kind == PathKind::Mailbox) request.reverse_path = path.mailbox.to_string();
     Decision decision = policy_.on_mail(std::move(request));
     if (decision.kind == Decision::Kind::Wait) question_ = Question::Mail;
@@ -296,6 +296,7 @@ void ServerSession::noop(std::string_view, std::string& out) { out.append(kOk); 
 
 void ServerSession::quit(std::string_view argument, std::string& out) {
     if (!argument.empty()) return mistake(Refusal::Syntax, kNoArgument, out);
+    said_quit_ = unread_octets_ == 0;
     close_with(kBye, out);
 }
 
@@ -334,7 +335,7 @@ void ServerSession::resume(Decision decision, std::string& out) {
 
 void ServerSession::drain(std::string& out) {
     draining_ = true;
-    if (is_closed() || in_transaction_ || question_ != Question::None) return;
+    if (is_closed() || state_ == State::Opening || in_transaction_ || question_ != Question::None) return;
     std::string reply = "421 4.3.2 ";
     reply.append(settings_->hostname).append(" is shutting down\r\n");
     close_with(reply, out);

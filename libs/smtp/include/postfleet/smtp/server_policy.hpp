@@ -42,6 +42,8 @@ struct MailRequest {
     std::string reverse_path;                    // empty: <>
     std::uint64_t declared_size_octets = 0;      // SIZE=; 0: not given
     BodyType body = BodyType::SevenBit;
+    std::string_view hello_name;                 // of the last EHLO or HELO
+    bool extended = false;                       // it was EHLO
 };
 
 struct RcptRequest {

@@ -9,7 +9,7 @@
 //
 // What may be said in which state is a table (server_session.cpp): one row per verb. A question that the
 // policy answers later holds the session where it is; input that is already here waits in the session, and
-// the driver must stop reading. Commands are parsed in place; an idle session holds no buffer.
+// the driver stops reading. Commands are parsed in place; an idle session holds no buffer.
 //
 // The settings are borrowed and may be replaced between transactions (use()).
 // Threads: confined to its driver. Units: octets. Errors: none; whatever the peer does wrong is a reply.
@@ -67,6 +67,9 @@ public:
     bool wants_input() const { return question_ == Question::None && state_ != State::Closed; }
     bool is_closed() const { return state_ == State::Closed; }
     bool is_in_transaction() const { return in_transaction_; }
+    bool said_quit() const { return said_quit_; }                      // closed because the client asked
+    // Input that waits in here. While there is some, the driver stops reading.
+    std::size_t unread_octets() const { return wants_input() ? 0 : rest_.size(); }
 
     const std::string& hello_name() const { return hello_name_; }
     bool is_extended() const { return extended_; }                      // EHLO, not HELO
@@ -128,6 +131,7 @@ private:
     bool extended_ = false;
     bool in_transaction_ = false;
     bool draining_ = false;
+    bool said_quit_ = false;
     bool dropping_line_ = false;
     bool dropped_cr_ = false;          // the last octet dropped was a CR
     bool header_inspected_ = false;

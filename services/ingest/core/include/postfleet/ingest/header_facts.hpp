@@ -1,0 +1,41 @@
+// HeaderFacts: what acceptance wants to know of a message's header, gathered in one pass.
+//
+// Where the listener honours them, X-Virtual-MTA, X-Job and X-EnvID decide and are cut out of the message;
+// elsewhere they are ordinary fields. Of a field that occurs twice the first one counts, and all go.
+// Threads: values. The views in `wanted` point into the content and into `unfolded`: they are valid until
+// strip() or any other change of the content.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "postfleet/config/config.hpp"
+#include "postfleet/mime/header.hpp"
+#include "postfleet/routing/snapshot.hpp"
+
+namespace postfleet::ingest {
+
+// Longest kept: enough for a report, too short to fill memory. RFC 3461 §4.4: ENVID is at most 100.
+inline constexpr std::size_t kMaxKeptField = 512;
+inline constexpr std::size_t kMaxName = 128;
+inline constexpr std::size_t kMaxEnvelopeId = 100;
+
+struct HeaderFacts {
+    std::string from, message_id, subject;          // for events
+    std::string virtual_mta, job, envelope_id;      // only where honoured
+    std::vector<routing::HeaderField> wanted;       // the fields that binding rules look at
+    std::deque<std::string> unfolded;               // what `wanted` points to when the field was folded
+    std::vector<mime::Span> to_remove;
+    std::uint32_t hops = 0;                         // Received fields
+    bool has_fields = false;
+    bool is_cut_off = false;                        // the content ended before its header did
+
+    static HeaderFacts gather(std::string_view content, config::HeaderTrust trust,
+                              std::span<const std::string> wanted_names);
+    void strip(std::string& content) { mime::remove_spans(content, to_remove); }
+};
+
+}  // namespace postfleet::ingest

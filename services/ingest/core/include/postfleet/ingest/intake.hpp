@@ -1,0 +1,96 @@
+// Intake: what ingest decides for one SMTP connection (DESIGN section 4, steps 2 to 4).
+//
+//   connection  limits of the listener: 421
+//   MAIL        does the store take mail at all: 451, 452
+//   RCPT        may this client relay: 550 5.7.1
+//   header      X-Virtual-MTA, X-Job, X-EnvID; hops; binding → task per recipient domain: 554
+//   chunk       to the store as it comes
+//   end         Received, hand-over, then 250 with the id; else 451, 452, 554
+//
+// A transaction works by the rules that were in force when it began (use() is for the time between two).
+// Where a decision takes time, the driver's resume() is called later with it, never inside a call from it.
+//
+// Threads: confined to its shard. Errors: none; all of them are replies, counted by reason.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "postfleet/base/network.hpp"
+#include "postfleet/ingest/connection_limits.hpp"
+#include "postfleet/ingest/handover_desk.hpp"
+#include "postfleet/ingest/header_facts.hpp"
+#include "postfleet/ingest/intake_shard.hpp"
+#include "postfleet/ingest/listener_rules.hpp"
+#include "postfleet/ingest/task_list.hpp"
+#include "postfleet/smtp/server_policy.hpp"
+
+namespace postfleet::ingest {
+
+class IntakeDriver {
+public:
+    virtual void resume(smtp::Decision decision) = 0;
+
+protected:
+    ~IntakeDriver() = default;
+};
+
+// What all connections of one listener share, on all shards.
+struct ListenerShared {
+    ListenerShared(Metrics& metrics, const std::string& name) : counters(metrics, name) {}
+    ConnectionLimits limits;
+    ListenerCounters counters;
+};
+
+class Intake final : public smtp::ServerPolicy, private HandoverWaiter {
+public:
+    Intake(IntakeShard& shard, ListenerShared& listener, std::shared_ptr<const ListenerRules> rules,
+           const IpAddress& client, IntakeDriver& driver);
+    ~Intake();
+    Intake(const Intake&) = delete;
+    Intake& operator=(const Intake&) = delete;
+
+    // Not inside a transaction.
+    void use(std::shared_ptr<const ListenerRules> rules);
+    const ListenerRules& rules() const { return *rules_; }
+
+    smtp::Decision on_connection() override;
+    smtp::Decision on_mail(smtp::MailRequest&& request) override;
+    smtp::Decision on_rcpt(smtp::RcptRequest&& request) override;
+    smtp::Decision on_header(std::string& content) override;
+    smtp::Decision on_chunk(SharedOctets chunk, std::uint32_t number) override;
+    smtp::Decision on_end_of_data(smtp::ContentEnd&& end) override;
+    void on_abandoned() override;
+    void on_refusal(smtp::Refusal refusal) override;
+
+private:
+    void on_answer(const Status& status) override;
+    smtp::Decision refuse(Reason reason, int code, EnhancedStatus enhanced, std::string text);
+    std::optional<smtp::Decision> bind(const HeaderFacts& facts);
+    void complete_message(const smtp::ContentEnd& end);
+    smtp::Decision answer_of(const Status& status);
+    smtp::Decision chunk_answer_of(const Status& status);
+    smtp::Decision refusal_of(const Error& error);
+    void log_accepted(const Message& message) const;
+
+    IntakeShard& shard_;
+    ListenerShared& listener_;
+    IntakeDriver& driver_;
+    std::shared_ptr<const ListenerRules> rules_;
+    const IpAddress client_;
+    bool may_relay_ = false;
+    bool entered_ = false;             // counted by the listener's limits
+    bool extended_ = false;            // EHLO
+    bool needs_blank_line_ = false;    // the content has no header at all
+    // shared_ptr because the spool and the sender go on reading the message.
+    std::shared_ptr<Message> message_;
+    TaskList recipients_;
+    std::uint32_t appended_chunks_ = 0;
+    std::uint32_t accepted_recipients_ = 0;   // of the message that is being handed over
+    std::string accepted_virtual_mta_;        // its first task's
+    HandoverDesk::Ticket ticket_;
+    bool handed_over_ = false;         // what ticket_ waits for: the message, else a chunk
+};
+
+}  // namespace postfleet::ingest

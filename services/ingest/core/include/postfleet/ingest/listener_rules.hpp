@@ -1,0 +1,28 @@
+// ListenerRules: everything that taking mail on one listener needs from one configuration.
+//
+// Threads: immutable, shared; a transaction holds the rules it began with.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "postfleet/config/config.hpp"
+#include "postfleet/routing/snapshot.hpp"
+#include "postfleet/smtp/server_session.hpp"
+
+namespace postfleet::ingest {
+
+struct ListenerRules {
+    config::Listener listener;
+    smtp::ServerSettings session;
+    bool log_accepted = true;   // a line per accepted message
+    std::shared_ptr<const routing::Snapshot> routing;
+
+    // shared_ptr because a reload replaces the rules while transactions still work by the old ones.
+    static std::shared_ptr<const ListenerRules> make(const config::Config& config,
+                                                     const config::Listener& listener,
+                                                     std::shared_ptr<const routing::Snapshot> routing);
+    bool may_relay(const IpAddress& client) const;
+};
+
+}  // namespace postfleet::ingest

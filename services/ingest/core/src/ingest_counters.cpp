@@ -1,0 +1,49 @@
+#include "postfleet/ingest/ingest_counters.hpp"
+
+namespace postfleet::ingest {
+
+const char* to_string(Reason reason) {
+    switch (reason) {
+        case Reason::TooManyConnections: return "too_many_connections";
+        case Reason::TooManyConnectionsOfClient: return "too_many_connections_of_client";
+        case Reason::StorageLow: return "storage_low";
+        case Reason::NotAccepting: return "not_accepting";
+        case Reason::RelayingDenied: return "relaying_denied";
+        case Reason::UnknownVirtualMta: return "unknown_virtual_mta";
+        case Reason::TooManyHops: return "too_many_hops";
+        case Reason::HeaderTooBig: return "header_too_big";
+        case Reason::StoreFailed: return "store_failed";
+        case Reason::StoreTooSlow: return "store_too_slow";
+    }
+    return "unknown";
+}
+
+IngestCounters::IngestCounters(Metrics& metrics)
+    : unanswered(metrics.counter("postfleet_ingest_unanswered_messages_total",
+                                 "Messages made durable although the client was told 451 or had gone: it may "
+                                 "send them again.")),
+      timeouts(metrics.counter("postfleet_ingest_timeouts_total", "Connections closed because a deadline passed.")),
+      lost(metrics.counter("postfleet_ingest_lost_transactions_total",
+                           "Connections that ended inside a transaction.")),
+      handover_seconds(metrics.histogram("postfleet_ingest_handover_seconds",
+                                         "From the end of the data to the durable hand-over.")) {
+    const std::string name = "postfleet_ingest_refusals_total";
+    const std::string help = "Commands, connections and messages refused, by reason.";
+    for (std::size_t i = 0; i < by_refusal.size(); ++i) {
+        by_refusal[i] = &metrics.counter(name, help, {{"reason", to_string(static_cast<smtp::Refusal>(i))}});
+    }
+    for (std::size_t i = 0; i < by_reason.size(); ++i) {
+        by_reason[i] = &metrics.counter(name, help, {{"reason", to_string(static_cast<Reason>(i))}});
+    }
+}
+
+ListenerCounters::ListenerCounters(Metrics& metrics, const std::string& listener)
+    : connections(metrics.counter("postfleet_ingest_connections_total", "Connections taken.",
+                                  {{"listener", listener}})),
+      messages(metrics.counter("postfleet_ingest_messages_total", "Messages accepted.", {{"listener", listener}})),
+      recipients(metrics.counter("postfleet_ingest_recipients_total", "Recipients accepted.",
+                                 {{"listener", listener}})),
+      octets(metrics.counter("postfleet_ingest_octets_total", "Content octets accepted.",
+                             {{"listener", listener}})) {}
+
+}  // namespace postfleet::ingest

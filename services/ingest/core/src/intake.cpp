@@ -1,0 +1,272 @@
+#include "postfleet/ingest/intake.hpp"
+
+#include <utility>
+
+#include "postfleet/base/text.hpp"
+#include "postfleet/mime/received.hpp"
+
+namespace postfleet::ingest {
+namespace {
+
+// RFC 5321 §6.3 asks for at least 100.
+constexpr std::uint32_t kMaxHops = 100;
+
+constexpr EnhancedStatus kSystemNotAccepting{4, 3, 2};
+constexpr EnhancedStatus kSystemFull{4, 3, 1};
+constexpr EnhancedStatus kSystemTrouble{4, 3, 0};
+
+}  // namespace
+
+Intake::Intake(IntakeShard& shard, ListenerShared& listener, std::shared_ptr<const ListenerRules> rules,
+               const IpAddress& client, IntakeDriver& driver)
+    : shard_(shard), listener_(listener), driver_(driver), client_(client) {
+    use(std::move(rules));
+}
+
+Intake::~Intake() {
+    if (ticket_) shard_.desk().forget(ticket_);
+    if (entered_) listener_.limits.leave(client_);
+}
+
+void Intake::use(std::shared_ptr<const ListenerRules> rules) {
+    require(message_ == nullptr);
+    rules_ = std::move(rules);
+    may_relay_ = rules_->may_relay(client_);
+}
+
+smtp::Decision Intake::refuse(Reason reason, int code, EnhancedStatus enhanced, std::string text) {
+    shard_.counters().refused(reason);
+    if (shard_.log().is_on(LogLevel::Info)) {
+        auto line = shard_.log().line(LogLevel::Info, "refused");
+        line.field("listener", rules_->listener.name).field("client", client_.to_string());
+        line.field("reason", to_string(reason)).field("code", code).field("reply", text);
+        if (message_ != nullptr) line.field("from", message_->reverse_path);
+    }
+    return smtp::Decision::refuse(code, enhanced, std::move(text));
+}
+
+smtp::Decision Intake::on_connection() {
+    const auto& listener = rules_->listener;
+    switch (listener_.limits.enter(client_, {listener.max_connections, listener.max_connections_per_client})) {
+        case ConnectionLimits::Verdict::Entered: break;
+        case ConnectionLimits::Verdict::TooMany:
+            return refuse(Reason::TooManyConnections, 421, kSystemNotAccepting, "Too many connections, try later");
+        case ConnectionLimits::Verdict::TooManyOfClient:
+            return refuse(Reason::TooManyConnectionsOfClient, 421, {4, 7, 0},
+                          "Too many connections from your address");
+    }
+    entered_ = true;
+    listener_.counters.connections.add();
+    return smtp::Decision::accept();
+}
+
+smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
+    const Admission admission = shard_.desk().admission();
+    if (!admission.open) {
+        if (admission.space_low) {
+            return refuse(Reason::StorageLow, 452, kSystemFull, "Insufficient system storage, try later");
+        }
+        return refuse(Reason::NotAccepting, 451, kSystemTrouble, "Not taking mail right now, try later");
+    }
+    message_ = std::make_shared<Message>();
+    message_->reverse_path = std::move(request.reverse_path);
+    message_->body_type = request.body;
+    message_->tenant = rules_->listener.tenant;
+    message_->listener = rules_->listener.name;
+    message_->client_address = client_.to_string();
+    message_->helo = request.hello_name;
+    extended_ = request.extended;
+    return smtp::Decision::accept();
+}
+
+smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
+    if (!may_relay_) {
+        return refuse(Reason::RelayingDenied, 550, {5, 7, 1}, "Relaying denied");
+    }
+    // <postmaster> is ours (RFC 5321 §4.5.1).
+    if (request.mailbox.domain.empty()) request.mailbox.domain = rules_->session.hostname;
+    recipients_.add(std::move(request.mailbox));
+    return smtp::Decision::accept();
+}
+
+smtp::Decision Intake::on_header(std::string& content) {
+    HeaderFacts facts =
+        HeaderFacts::gather(content, rules_->listener.headers, rules_->routing->wanted_headers());
+    if (facts.is_cut_off && content.size() > kContentChunkOctets) {
+        return refuse(Reason::HeaderTooBig, 552, {5, 3, 4}, "Message header too big");
+    }
+    if (facts.hops > kMaxHops) {
+        return refuse(Reason::TooManyHops, 554, {5, 4, 6}, "Too many hops, mail loop?");
+    }
+    if (auto refusal = bind(facts)) return std::move(*refusal);
+    needs_blank_line_ = !facts.has_fields && !content.starts_with("\r\n");
+    message_->id = shard_.next_id();
+    message_->job = std::move(facts.job);
+    message_->envelope_id = std::move(facts.envelope_id);
+    message_->header_from = std::move(facts.from);
+    message_->header_message_id = std::move(facts.message_id);
+    message_->header_subject = std::move(facts.subject);
+    facts.strip(content);
+    return smtp::Decision::accept();
+}
+
+// Binds every task, or says why not. One question to the rules when they do not look at the recipient.
+std::optional<smtp::Decision> Intake::bind(const HeaderFacts& facts) {
+    const routing::Snapshot& routing = *rules_->routing;
+    routing::BindRequest request;
+    request.virtual_mta = facts.virtual_mta;
+    request.headers = facts.wanted;
+    request.mail_from = message_->reverse_path;
+    request.client = client_;
+    request.listener = rules_->listener.name;
+    request.tenant = message_->tenant;
+    request.job = facts.job;
+    routing::BindResult bound;
+    for (Task& task : recipients_.tasks()) {
+        if (task.key.number == 0 || routing.depends_on_recipient()) {
+            request.rcpt_domain = task.domain;
+            bound = routing.bind(request, shard_.random());
+            if (!bound) return refuse(Reason::UnknownVirtualMta, 554, {5, 3, 5}, std::move(bound.refusal));
+        }
+        task.virtual_mta = bound.virtual_mta;
+        task.pool = bound.pool;
+        task.priority = bound.priority;
+    }
+    const Task& first = recipients_.tasks().front();
+    message_->pool = first.pool;
+    message_->priority = first.priority;
+    return std::nullopt;
+}
+
+smtp::Decision Intake::on_chunk(SharedOctets chunk, std::uint32_t number) {
+    appended_chunks_ = number + 1;
+    handed_over_ = false;
+    ticket_ = shard_.desk().append(*this, message_->id, number, std::move(chunk));
+    return smtp::Decision::wait();
+}
+
+smtp::Decision Intake::on_end_of_data(smtp::ContentEnd&& end) {
+    complete_message(end);
+    AcceptedMessage accepted;
+    accepted.message = message_;
+    accepted.tasks = std::exchange(recipients_, {}).take_tasks();
+    for (Task& task : accepted.tasks) {
+        task.key.message = message_->id;
+        task.due = task.accepted_at = message_->accepted_at;
+        task.tenant = message_->tenant;
+        task.job = message_->job;
+        task.size_octets = message_->size_octets;
+    }
+    accepted.last_chunk = std::make_shared<const std::string>(std::move(end.last_chunk));
+    handed_over_ = true;
+    ticket_ = shard_.desk().hand_over(*this, std::move(accepted));
+    return smtp::Decision::wait();
+}
+
+void Intake::complete_message(const smtp::ContentEnd& end) {
+    Message& message = *message_;
+    message.accepted_at = shard_.executor().wall_now();
+    message.size_octets = end.size_octets;
+    message.content_chunks = end.chunks;
+    message.has_leading_dots = end.has_leading_dots;
+    if (end.has_eight_bit) message.body_type = BodyType::EightBitMime;
+    mime::append_received(message.prepended_header, {.hello_name = message.helo,
+                                                     .client_literal = client_.to_literal(),
+                                                     .by = rules_->session.hostname,
+                                                     .protocol = extended_ ? "ESMTP" : "SMTP",
+                                                     .id = message.id.to_string(),
+                                                     .only_recipient = recipients_.only_recipient(),
+                                                     .date = shard_.date()});
+    // What would follow our field directly is not a header: a blank line keeps it in the body.
+    if (needs_blank_line_) message.prepended_header.append("\r\n");
+    accepted_recipients_ = recipients_.recipients();
+    accepted_virtual_mta_ = recipients_.tasks().front().virtual_mta;
+}
+
+void Intake::on_answer(const Status& status) {
+    ticket_ = {};
+    driver_.resume(handed_over_ ? answer_of(status) : chunk_answer_of(status));
+}
+
+smtp::Decision Intake::answer_of(const Status& status) {
+    const std::shared_ptr<Message> message = std::exchange(message_, nullptr);
+    if (status) {
+        listener_.counters.messages.add();
+        listener_.counters.recipients.add(accepted_recipients_);
+        listener_.counters.octets.add(message->size_octets);
+        log_accepted(*message);
+        return smtp::Decision::accept({250, {2, 0, 0}, "Ok: queued as " + message->id.to_string()});
+    }
+    // Not known is not the same as no: then the content must stay.
+    if (appended_chunks_ > 0 && status.error().kind != ErrorKind::DeadlineExceeded) {
+        shard_.desk().discard(message->id, appended_chunks_);
+    }
+    appended_chunks_ = 0;
+    return refusal_of(status.error());
+}
+
+smtp::Decision Intake::chunk_answer_of(const Status& status) {
+    if (status) return smtp::Decision::accept();
+    // An append that is still under way is discarded by the desk when it ends.
+    if (status.error().kind == ErrorKind::DeadlineExceeded) appended_chunks_ = 0;
+    return refusal_of(status.error());
+}
+
+smtp::Decision Intake::refusal_of(const Error& error) {
+    if (error.kind != ErrorKind::ResourceExhausted) {
+        shard_.log().line(LogLevel::Warning, "hand-over-failed").field("error", to_string(error.kind)).field(
+            "text", error.text);
+    }
+    switch (error.kind) {
+        case ErrorKind::ResourceExhausted:
+            return refuse(Reason::StorageLow, 452, kSystemFull, "Insufficient system storage, try later");
+        case ErrorKind::DeadlineExceeded:
+            return refuse(Reason::StoreTooSlow, 451, kSystemTrouble, "Could not store the message in time, try later");
+        case ErrorKind::InvalidArgument:
+        case ErrorKind::PermissionDenied:
+            return refuse(Reason::StoreFailed, 554, {5, 3, 0}, "The message cannot be stored");
+        case ErrorKind::NotFound:
+        case ErrorKind::AlreadyExists:
+        case ErrorKind::Unavailable:
+        case ErrorKind::Corruption:
+        case ErrorKind::Cancelled:
+        case ErrorKind::Internal: break;
+    }
+    return refuse(Reason::StoreFailed, 451, kSystemTrouble, "Could not store the message, try later");
+}
+
+void Intake::on_abandoned() {
+    if (ticket_) {
+        // In flight: whatever comes of it, the desk cleans up and counts.
+        shard_.desk().forget(std::exchange(ticket_, {}));
+    } else if (appended_chunks_ > 0) {
+        shard_.desk().discard(message_->id, appended_chunks_);
+    }
+    appended_chunks_ = 0;
+    message_ = nullptr;
+    recipients_ = {};
+}
+
+void Intake::on_refusal(smtp::Refusal refusal) {
+    shard_.counters().refused(refusal);
+    shard_.log()
+        .line(LogLevel::Debug, "refused")
+        .field("listener", rules_->listener.name)
+        .field("client", client_.to_string())
+        .field("reason", to_string(refusal));
+}
+
+void Intake::log_accepted(const Message& message) const {
+    const Log& log = shard_.log();
+    if (!log.is_on(LogLevel::Info) || !rules_->log_accepted) return;
+    auto line = log.line(LogLevel::Info, "accepted");
+    line.field("id", message.id.to_string()).field("listener", message.listener);
+    line.field("client", message.client_address).field("helo", message.helo);
+    line.field("from", message.reverse_path).field("recipients", accepted_recipients_);
+    line.field("size", message.size_octets).field("virtual_mta", accepted_virtual_mta_);
+    line.field("tenant", message.tenant);
+    if (!message.pool.empty()) line.field("pool", message.pool);
+    if (!message.job.empty()) line.field("job", message.job);
+}
+
+}  // namespace postfleet::ingest

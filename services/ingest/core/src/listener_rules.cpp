@@ -1,0 +1,38 @@
+#include "postfleet/ingest/listener_rules.hpp"
+
+#include <algorithm>
+
+namespace postfleet::ingest {
+namespace {
+
+smtp::LineEndPolicy policy_of(config::LineEnds line_ends) {
+    switch (line_ends) {
+        case config::LineEnds::Strict: return smtp::LineEndPolicy::Strict;
+        case config::LineEnds::Normalize: return smtp::LineEndPolicy::Normalize;
+    }
+    return smtp::LineEndPolicy::Strict;
+}
+
+}  // namespace
+
+std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config,
+                                                         const config::Listener& listener,
+                                                         std::shared_ptr<const routing::Snapshot> routing) {
+    auto rules = std::make_shared<ListenerRules>();
+    rules->listener = listener;
+    rules->routing = std::move(routing);
+    rules->session.hostname = config.hostname;
+    rules->session.line_ends = policy_of(listener.line_ends);
+    rules->session.max_message_octets = listener.max_message_size;
+    rules->session.max_recipients = listener.max_recipients;
+    rules->session.max_messages = listener.max_messages_per_connection;
+    rules->session.max_errors = listener.max_errors;
+    return rules;
+}
+
+bool ListenerRules::may_relay(const IpAddress& client) const {
+    return std::any_of(listener.relay_from.begin(), listener.relay_from.end(),
+                       [&client](const Network& network) { return network.contains(client); });
+}
+
+}  // namespace postfleet::ingest

@@ -1,0 +1,101 @@
+// Connection: one accepted SMTP connection: carries octets between a Stream and a ServerSession, and keeps
+// its deadline. EdgeShard: the connections of one shard.
+//
+// One write per turn, whatever the number of replies. Reading stops while the session cannot use what it has
+// and while the client does not read its replies, so neither costs memory. After the last reply the write
+// side is closed first and the rest of the input read away: a reset would take the reply with it.
+//
+// Deadlines: a command has command_timeout from the end of the last one, whatever trickles in between; the
+// data has data_timeout and a second for every kSlowestRate octets that came. A store that is slow has the
+// HandoverDesk's patience.
+//
+// Threads: confined to its loop.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <string>
+
+#include "postfleet/ingest/intake.hpp"
+#include "postfleet/net/epoll_loop.hpp"
+#include "postfleet/ports/transport.hpp"
+#include "postfleet/smtp/server_session.hpp"
+
+namespace postfleet::ingest {
+
+class Connection;
+
+// A listener as one shard sees it. The rules are replaced on the shard's thread.
+struct ShardListener {
+    ListenerShared* shared = nullptr;
+    std::shared_ptr<const ListenerRules> rules;
+};
+
+class EdgeShard final {
+public:
+    EdgeShard(net::EpollLoop& loop, Handover& handover, IngestCounters& counters, const Log& log,
+              std::uint64_t seed);
+    ~EdgeShard();
+
+    void accept(ShardListener& listener, std::unique_ptr<Stream> stream);
+    void remove(std::list<Connection>::iterator connection);
+    // Idle connections of the listener (null: of all) end with 421 now, the others after their transaction.
+    void drain(const ShardListener* listener);
+    // Runs once no connection is left. Draining has begun.
+    void when_empty(Callback then);
+    void close_all();
+
+    net::EpollLoop& loop() { return loop_; }
+    IntakeShard& intake() { return intake_; }
+    // What one turn writes; shared, so that idle connections hold no buffer.
+    std::string& output() { return output_; }
+
+private:
+    net::EpollLoop& loop_;
+    IntakeShard intake_;
+    std::string output_;
+    std::list<Connection> connections_;
+    Callback when_empty_;
+    bool draining_ = false;
+};
+
+class Connection final : public StreamHandler, public IntakeDriver {
+public:
+    Connection(EdgeShard& shard, ShardListener& listener, std::unique_ptr<Stream> stream);
+    ~Connection();
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+
+    void open(std::list<Connection>::iterator self);
+    void drain();
+    const ShardListener& listener() const { return listener_; }
+
+    void on_data(std::string_view octets) override;
+    void on_writable() override;
+    void on_closed(const CloseReason& reason) override;
+    void resume(smtp::Decision decision) override;
+
+private:
+    // What a client may be sent without reading it.
+    static constexpr std::size_t kUnreadReplies = 64 * 1024;
+    static constexpr std::size_t kSlowestRate = 256;  // octets a second
+    static constexpr Duration kLinger = std::chrono::seconds(5);
+
+    void refresh_rules();
+    void finish_turn();
+    void end();
+    void set_deadline();
+
+    EdgeShard& shard_;
+    ShardListener& listener_;
+    std::unique_ptr<Stream> stream_;
+    Intake intake_;
+    smtp::ServerSession session_;
+    std::list<Connection>::iterator self_;
+    std::uint64_t commands_seen_ = UINT64_MAX;
+    smtp::ServerSession::Waiting waited_for_ = smtp::ServerSession::Waiting::Nothing;
+    SteadyTime data_began_{};
+    bool ending_ = false;
+};
+
+}  // namespace postfleet::ingest

@@ -1,0 +1,190 @@
+#include "postfleet/ingest/smtp_listener_service.hpp"
+
+#include <atomic>
+#include <map>
+#include <utility>
+
+#include "connection.hpp"
+#include "postfleet/base/require.hpp"
+#include "postfleet/net/tcp_listener.hpp"
+
+namespace postfleet::ingest {
+namespace {
+
+// One listener by name. It stays when the listener goes from the configuration: its connections still count,
+// and it may come back.
+class ListenerEntry final : public net::AcceptHandler {
+public:
+    ListenerEntry(const std::string& name, Metrics& metrics, std::vector<std::unique_ptr<EdgeShard>>& shards)
+        : shared_(metrics, name), shards_(shards), by_shard_(shards.size()) {
+        for (ShardListener& listener : by_shard_) listener.shared = &shared_;
+    }
+
+    void on_accepted(net::EpollLoop& loop, std::unique_ptr<Stream> stream) override {
+        shards_[loop.shard()]->accept(by_shard_[loop.shard()], std::move(stream));
+    }
+
+    // Before the first connection the shards know nothing of this listener yet; later they must be asked.
+    void set_rules(const std::shared_ptr<const ListenerRules>& rules) {
+        const bool first = address_ == Endpoint{};
+        address_ = rules->listener.address;
+        for (std::size_t i = 0; i < by_shard_.size(); ++i) {
+            if (first) by_shard_[i].rules = rules;
+            else shards_[i]->loop().post([to = &by_shard_[i], rules] { to->rules = rules; });
+        }
+    }
+
+    void listen(std::unique_ptr<net::TcpListener> socket, std::span<net::EpollLoop* const> loops) {
+        socket_ = std::move(socket);
+        socket_->start(loops, *this);
+    }
+
+    void stop() {
+        if (socket_ != nullptr) std::exchange(socket_, nullptr)->stop();
+    }
+
+    void drain_connections() {
+        for (std::size_t i = 0; i < by_shard_.size(); ++i) {
+            shards_[i]->loop().post([shard = shards_[i].get(), listener = &by_shard_[i]] { shard->drain(listener); });
+        }
+    }
+
+    bool is_listening() const { return socket_ != nullptr; }
+    bool is_listening_on(const Endpoint& address) const { return is_listening() && address_ == address; }
+    Endpoint bound_to() const { return socket_->local(); }
+    const ListenerShared& shared() const { return shared_; }
+
+private:
+    ListenerShared shared_;
+    std::vector<std::unique_ptr<EdgeShard>>& shards_;
+    std::vector<ShardListener> by_shard_;
+    Endpoint address_;  // as configured
+    std::unique_ptr<net::TcpListener> socket_;
+};
+
+}  // namespace
+
+struct SmtpListenerService::Parts {
+    // shared_ptr because the shards and the deadline all report to it, and any of them may be the last.
+    struct Drain {
+        std::atomic<std::size_t> open_shards{0};
+        std::atomic<bool> done{false};
+        Completion<Status> completion;
+        TimerId timer;  // of the first loop
+
+        void complete(Status status) {
+            if (done.exchange(true)) return;
+            completion.on->post([run = std::move(completion.run), status = std::move(status)]() mutable {
+                run(std::move(status));
+            });
+        }
+    };
+
+    explicit Parts(IngestDependencies d)
+        : dependencies(d), counters(d.metrics), loops(d.loops.begin(), d.loops.end()) {
+        require(!loops.empty());
+        for (net::EpollLoop* loop : loops) {
+            require(loop->shard() == shards.size());
+            shards.push_back(std::make_unique<EdgeShard>(*loop, d.handover, counters, d.log, d.seed));
+        }
+    }
+
+    Status apply(const IngestConfiguration& configuration);
+    void close_by_force();
+
+    IngestDependencies dependencies;
+    IngestCounters counters;
+    std::vector<net::EpollLoop*> loops;
+    std::vector<std::unique_ptr<EdgeShard>> shards;
+    std::map<std::string, ListenerEntry> entries;
+};
+
+// Everything that can fail comes first, so that a failure changes nothing.
+Status SmtpListenerService::Parts::apply(const IngestConfiguration& configuration) {
+    const auto& wanted = configuration.config->listeners;
+    std::map<std::string, std::unique_ptr<net::TcpListener>> sockets;
+    for (const auto& [name, listener] : wanted) {
+        const auto entry = entries.find(name);
+        if (entry != entries.end() && entry->second.is_listening_on(listener.address)) continue;
+        auto socket = net::TcpListener::open({.name = "listeners." + name + ".address", .address = listener.address});
+        if (!socket) {
+            Error error = socket.error();
+            if (!listener.origin.file.empty()) error.text = listener.origin.to_string() + ": " + error.text;
+            return error;
+        }
+        sockets.emplace(name, *std::move(socket));
+    }
+    for (auto& [name, entry] : entries) {
+        if (wanted.contains(name) || !entry.is_listening()) continue;
+        entry.stop();
+        entry.drain_connections();
+    }
+    for (const auto& [name, listener] : wanted) {
+        ListenerEntry& entry = entries.try_emplace(name, name, dependencies.metrics, shards).first->second;
+        entry.set_rules(ListenerRules::make(*configuration.config, listener, configuration.routing));
+        if (const auto socket = sockets.find(name); socket != sockets.end()) {
+            entry.stop();
+            entry.listen(std::move(socket->second), loops);
+        }
+    }
+    return {};
+}
+
+void SmtpListenerService::Parts::close_by_force() {
+    for (const auto& shard : shards) {
+        shard->loop().post([shard = shard.get()] { shard->close_all(); });
+    }
+}
+
+SmtpListenerService::SmtpListenerService(IngestDependencies dependencies)
+    : parts_(std::make_unique<Parts>(std::move(dependencies))) {}
+
+SmtpListenerService::~SmtpListenerService() {
+    for (auto& [name, entry] : parts_->entries) entry.stop();
+}
+
+Status SmtpListenerService::start(IngestConfiguration configuration) { return parts_->apply(configuration); }
+
+Status SmtpListenerService::reload(IngestConfiguration configuration) { return parts_->apply(configuration); }
+
+void SmtpListenerService::drain(SteadyTime deadline, Completion<Status> done) {
+    for (auto& [name, entry] : parts_->entries) entry.stop();
+    auto drain = std::make_shared<Parts::Drain>();
+    drain->open_shards = parts_->shards.size();
+    drain->completion = std::move(done);
+    net::EpollLoop& first = *parts_->loops.front();
+    first.post([drain, deadline, &first, parts = parts_.get()] {
+        if (drain->done) return;
+        drain->timer = first.schedule_at(deadline, [drain, parts] {
+            drain->complete(Error{ErrorKind::DeadlineExceeded, "connections were still open; they were closed"});
+            parts->close_by_force();
+        });
+    });
+    for (const auto& shard : parts_->shards) {
+        shard->loop().post([drain, &first, shard = shard.get()] {
+            shard->drain(nullptr);
+            shard->when_empty([drain, &first] {
+                if (drain->open_shards.fetch_sub(1) != 1) return;
+                drain->complete({});
+                first.post([drain, &first] { first.cancel(drain->timer); });
+            });
+        });
+    }
+}
+
+std::vector<ListenerStatus> SmtpListenerService::listeners() const {
+    std::vector<ListenerStatus> all;
+    for (const auto& [name, entry] : parts_->entries) {
+        if (!entry.is_listening()) continue;
+        const ListenerCounters& counters = entry.shared().counters;
+        all.push_back({.name = name,
+                       .address = entry.bound_to(),
+                       .connections = entry.shared().limits.connections(),
+                       .connections_total = counters.connections.value(),
+                       .messages_total = counters.messages.value(),
+                       .recipients_total = counters.recipients.value()});
+    }
+    return all;
+}
+
+}  // namespace postfleet::ingest
