@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "postfleet/config/shaping_keys.hpp"
+#include "postfleet/base/text.hpp"
 #include "schema.hpp"
 
 namespace postfleet::config {
@@ -14,6 +15,12 @@ constexpr KeyOptions kRestart{.needs_restart = true};
 
 CountCodec count(std::uint32_t lowest = 1, std::uint32_t highest = 1'000'000) { return {lowest, highest, false, {}}; }
 CountCodec count_or_unlimited() { return {1, 10'000'000, true, kZeroConnections}; }
+
+// Host and domain names are compared in lower case; names of providers are kept as they are.
+std::optional<std::string> lower_site(std::string& text) {
+    if (text.find('.') != std::string::npos) text = to_ascii_lower(text);
+    return std::nullopt;
+}
 
 // The codec of a shaping key follows from the type of its value.
 template <class T>
@@ -144,8 +151,8 @@ const Section& match_section() {
         "shaping[].match",
         "What a shaping rule applies to. All that is given must fit; nothing given: everything.",
         {
-            value_key<M>("site", &M::site, TextCodec{"provider, routed domain or MX host"},
-                         "The site: a provider, a domain in `routes`, or the first MX host."),
+            value_key<M>("site", &M::site, TextCodec{"provider, domain or MX host", lower_site},
+                         "The site: a provider, a domain, or the first MX host."),
             value_key<M>("domain", &M::domain, domain_codec(),
                          "The recipient's domain. Its mail gets a queue of its own, unless it belongs to a provider: then "
                          "only retry_after and expire_after apply to it alone."),

@@ -6,8 +6,8 @@
 //             → VMTA, or pool → one of its VMTAs by weight. Virtual MTAs and pools share one namespace
 //   route     next hops instead of MX lookup: "example.test", then the nearest ".parent", then "*"
 //   site      the provider that the MX host (or route hop) belongs to; else the domain when the configuration
-//             names it (routes, or a shaping rule with `domain:`); else the first-sorting
-//             lowest-preference MX host; the domain while DNS fails
+//             names it (routes, or a shaping rule's `domain:` or `site:`); else the first-sorting
+//             lowest-preference MX host; the domain while DNS fails (docs/decisions/0010)
 //
 // Names in a result point into the snapshot: they are valid as long as it is held. Random numbers come in as
 // arguments, spread over all 64 bits. Binding does not allocate, except for the text of a refusal.

@@ -1,0 +1,155 @@
+#include "postfleet/routing/snapshot.hpp"
+
+#include <catch2/catch.hpp>
+#include <map>
+
+#include "postfleet/config_files/load.hpp"
+
+using namespace postfleet;
+using namespace postfleet::routing;
+
+namespace {
+
+const std::string kBase = R"(
+listeners: {relay: {address: "127.0.0.1:2525"}, other: {address: "127.0.0.1:2526"}}
+tenants: {acme: {}}
+virtual_mtas: {tx-1: {}, promo-1: {}, promo-2: {}}
+pools:
+  transactional: {members: [tx-1], priority: high}
+  bulk: {members: {promo-1: 3, promo-2: 1}}
+default_virtual_mta: bulk
+)";
+
+std::shared_ptr<const Snapshot> compile(const std::string& more) {
+    const auto result = config_files::load_text(kBase + more);
+    INFO(config_files::to_string(result.problems));
+    REQUIRE(result.config);
+    return Snapshot::compile(*result.config);
+}
+
+std::string bound(const Snapshot& snapshot, const BindRequest& request) {
+    const auto result = snapshot.bind(request, 0);
+    REQUIRE(result);
+    return std::string(result.pool.empty() ? result.virtual_mta : result.pool);
+}
+
+}  // namespace
+
+TEST_CASE("without a rule the default decides, and a pool chooses by weight") {
+    const auto snapshot = compile("");
+    std::map<std::string_view, int> chosen;
+    for (std::uint64_t random = 0; random < 4000; ++random) {
+        const auto result = snapshot->bind({}, random * 0x9E3779B97F4A7C15ull >> 3);
+        CHECK(result.pool == "bulk");
+        ++chosen[result.virtual_mta];
+    }
+    CHECK(chosen["promo-1"] > 2850);
+    CHECK(chosen["promo-1"] < 3150);
+    CHECK(chosen["promo-1"] + chosen["promo-2"] == 4000);
+    CHECK(snapshot->wanted_headers().empty());
+    CHECK_FALSE(snapshot->depends_on_recipient());
+}
+
+TEST_CASE("the first rule whose conditions all hold decides") {
+    const auto snapshot = compile(R"(
+bindings:
+  - {job: special, listener: other, virtual_mta: promo-2}
+  - {template: receipt, virtual_mta: transactional}
+  - {header: {X-Campaign: "^promo", X-Kind: "."}, virtual_mta: promo-1}
+  - {mail_from: "@news\\.example\\.com$", virtual_mta: promo-2}
+  - {client: 10.1.0.0/16, tenant: acme, virtual_mta: tx-1}
+  - {job: special, virtual_mta: transactional}
+  - {user: shop, virtual_mta: tx-1}
+  - {rcpt_domain: "\\.gov$", virtual_mta: transactional}
+)");
+    CHECK(bound(*snapshot, {}) == "bulk");
+    CHECK(bound(*snapshot, {.job = "special"}) == "transactional");
+    CHECK(bound(*snapshot, {.listener = "other", .job = "special"}) == "promo-2");
+    CHECK(bound(*snapshot, {.template_name = "receipt", .job = "special"}) == "transactional");
+    CHECK(bound(*snapshot, {.mail_from = "a@News.Example.Com", .job = "special"}) == "promo-2");
+    CHECK(bound(*snapshot, {.mail_from = "a@news.example.com.evil.test"}) == "bulk");
+    CHECK(bound(*snapshot, {.user = "shop"}) == "tx-1");
+    CHECK(bound(*snapshot, {.rcpt_domain = "x.gov"}) == "transactional");
+
+    BindRequest client{.tenant = "acme"};
+    CHECK(bound(*snapshot, client) == "bulk");
+    client.client = *IpAddress::parse("10.1.2.3");
+    CHECK(bound(*snapshot, client) == "tx-1");
+    client.client = *IpAddress::parse("10.2.2.3");
+    CHECK(bound(*snapshot, client) == "bulk");
+
+    const HeaderField both[] = {{"x-campaign", "other"}, {"X-CAMPAIGN", "Promo 7"}, {"X-Kind", "a"}};
+    CHECK(bound(*snapshot, {.headers = both}) == "promo-1");
+    CHECK(bound(*snapshot, {.headers = std::span(both).first(2)}) == "bulk");
+    CHECK(snapshot->wanted_headers().size() == 2);
+    CHECK(snapshot->wanted_headers()[0] == "x-campaign");
+    CHECK(snapshot->depends_on_recipient());
+}
+
+TEST_CASE("an honoured X-Virtual-MTA wins, and names a VMTA or a pool") {
+    const auto snapshot = compile("bindings: [{virtual_mta: promo-2}]\n");
+    CHECK(bound(*snapshot, {}) == "promo-2");
+    const auto named = snapshot->bind({.virtual_mta = "tx-1"}, 0);
+    CHECK(named.virtual_mta == "tx-1");
+    CHECK(named.pool.empty());
+    CHECK(named.priority == Priority::Normal);
+    const auto pool = snapshot->bind({.virtual_mta = "transactional"}, 0);
+    CHECK(pool.virtual_mta == "tx-1");
+    CHECK(pool.pool == "transactional");
+    CHECK(pool.priority == Priority::High);
+}
+
+TEST_CASE("an unknown name follows the configured rule") {
+    const auto refuse = compile("")->bind({.virtual_mta = "nobody\r\n"}, 0);
+    CHECK_FALSE(refuse);
+    CHECK(refuse.refusal.starts_with("virtual MTA 'nobody"));
+    CHECK(refuse.refusal.find('\n') == std::string::npos);
+    CHECK(bound(*compile("unknown_virtual_mta: default\n"), {.virtual_mta = "nobody"}) == "bulk");
+}
+
+TEST_CASE("a pool can be asked for another member") {
+    const auto snapshot = compile("");
+    const std::string_view one[] = {"promo-1"};
+    const std::string_view both[] = {"promo-1", "promo-2"};
+    for (std::uint64_t random = 0; random < 10; ++random) CHECK(snapshot->choose_from_pool("bulk", one, random) == "promo-2");
+    CHECK(snapshot->choose_from_pool("bulk", both, 1).empty());
+    CHECK(snapshot->choose_from_pool("tx-1", {}, 1) == "tx-1");
+    CHECK(snapshot->choose_from_pool("none", {}, 1).empty());
+    CHECK(snapshot->has_virtual_mta("tx-1"));
+    CHECK_FALSE(snapshot->has_virtual_mta("bulk"));
+}
+
+TEST_CASE("the nearest route decides") {
+    const auto snapshot = compile("routes: {a.test: h1, .a.test: h2, .b.a.test: h3, \"*\": h4}\n");
+    const auto host = [&](std::string_view domain) { return snapshot->find_route(domain)->front().host; };
+    CHECK(host("a.test") == "h1");
+    CHECK(host("x.a.test") == "h2");
+    CHECK(host("b.a.test") == "h2");
+    CHECK(host("y.b.a.test") == "h3");
+    CHECK(host("c.test") == "h4");
+    CHECK(compile("")->find_route("a.test") == nullptr);
+    CHECK(compile("routes: {a.test: h1}\n")->find_route("x.a.test") == nullptr);
+}
+
+TEST_CASE("a site is the provider, a named domain, or the first MX host") {
+    const auto snapshot = compile(R"(
+providers:
+  google: {mx: ["*.google.com", "*.googlemail.com"]}
+  google-special: {mx: ["special.*.google.com"]}
+  relay: {mx: [relay.example.net]}
+routes: {routed.test: "127.0.0.1:2526", relayed.test: relay.example.net}
+shaping: [{match: {domain: shaped.test}, max_connections: 1}, {match: {site: sited.test}, max_connections: 1}]
+)");
+    const MxName google[] = {{10, "alt1.aspmx.l.google.com"}, {1, "aspmx.l.google.com"}};
+    CHECK(snapshot->site_of("customer.test", google) == "google");
+    CHECK(snapshot->site_of("shaped.test", google) == "google");
+    const MxName special[] = {{1, "special.x.google.com"}};
+    CHECK(snapshot->site_of("customer.test", special) == "google-special");
+    const MxName own[] = {{20, "aspmx.l.google.com"}, {10, "mx2.own.test"}, {10, "mx1.own.test"}};
+    CHECK(snapshot->site_of("own.test", own) == "mx1.own.test");
+    CHECK(snapshot->site_of("shaped.test", own) == "shaped.test");
+    CHECK(snapshot->site_of("sited.test", own) == "sited.test");
+    CHECK(snapshot->site_of("own.test", {}) == "own.test");
+    CHECK(snapshot->site_of("routed.test", {}) == "routed.test");
+    CHECK(snapshot->site_of("relayed.test", {}) == "relay");
+}
