@@ -1,13 +1,14 @@
 # Target helpers, and the layer check: an arrow that points the wrong way stops the configure step.
 #
-#   postfleet_library(NAME smtp LAYER domain SOURCES … [HEADERS …] [DEPENDS base mail] [THIRD_PARTY …]
+#   postfleet_library(NAME smtp LAYER domain SOURCES … [DEPENDS base mail] [THIRD_PARTY …]
 #                     [PRIVATE_DEPENDS …] [SIBLINGS …])
 #   postfleet_executable(NAME postfleet SOURCES … DEPENDS … [THIRD_PARTY …])
 #   postfleet_test(NAME smtp_test SOURCES … DEPENDS … [LABELS unit] [TIMEOUT 120])
+#   postfleet_fuzz(NAME address DEPENDS …)
 #
 # DEPENDS takes our own libraries by short name (smtp is the target postfleet_smtp, alias
-# postfleet::smtp); THIRD_PARTY takes foreign targets. The README of the tree's layers is
-# docs/ARCHITECTURE.md.
+# postfleet::smtp); THIRD_PARTY takes foreign targets. The layers are
+# explained in docs/ARCHITECTURE.md.
 
 # What each layer may name. "core" never sees wire or adapters; "app" sees everything.
 set(POSTFLEET_LAYER_base "")
@@ -20,6 +21,12 @@ set(POSTFLEET_LAYER_core "base;mail;domain;ports")
 set(POSTFLEET_LAYER_app "base;mail;domain;ports;wire;adapter;core;app")
 set(POSTFLEET_LAYER_support "base;mail;domain;ports;wire;adapter;core;app;support")
 
+# What `make build`, `make check` and the header check build; the functions below add to them.
+add_custom_target(executables)
+add_custom_target(unit_tests)
+# Every public header must compile by itself: target all_verify_interface_header_sets.
+set(CMAKE_VERIFY_INTERFACE_HEADER_SETS ${POSTFLEET_TESTS})
+
 add_library(postfleet_options INTERFACE)
 target_compile_options(postfleet_options INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
@@ -27,8 +34,12 @@ target_compile_options(postfleet_options INTERFACE
     -Wnon-virtual-dtor -Woverloaded-virtual
     $<$<BOOL:${POSTFLEET_WERROR}>:-Werror>)
 if(POSTFLEET_SANITIZE)
-    target_compile_options(postfleet_options INTERFACE -fsanitize=${POSTFLEET_SANITIZE} -fno-omit-frame-pointer -O1)
+    target_compile_options(postfleet_options INTERFACE -fsanitize=${POSTFLEET_SANITIZE}
+        -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
     target_link_options(postfleet_options INTERFACE -fsanitize=${POSTFLEET_SANITIZE})
+endif()
+if(POSTFLEET_FUZZ)
+    target_compile_options(postfleet_options INTERFACE -fsanitize=fuzzer-no-link)  # coverage in the libraries
 endif()
 target_link_libraries(postfleet_options INTERFACE Threads::Threads)
 
@@ -59,7 +70,7 @@ function(_postfleet_link target layer siblings visibility)
 endfunction()
 
 function(postfleet_library)
-    cmake_parse_arguments(LIB "" "NAME;LAYER" "SOURCES;HEADERS;DEPENDS;PRIVATE_DEPENDS;THIRD_PARTY;SIBLINGS" ${ARGN})
+    cmake_parse_arguments(LIB "" "NAME;LAYER" "SOURCES;DEPENDS;PRIVATE_DEPENDS;THIRD_PARTY;SIBLINGS" ${ARGN})
     set(target postfleet_${LIB_NAME})
     if(NOT DEFINED POSTFLEET_LAYER_${LIB_LAYER})
         message(FATAL_ERROR "${target}: unknown layer '${LIB_LAYER}'")
@@ -75,7 +86,10 @@ function(postfleet_library)
     endif()
     add_library(postfleet::${LIB_NAME} ALIAS ${target})
     set_target_properties(${target} PROPERTIES POSTFLEET_LAYER ${LIB_LAYER})
-    target_include_directories(${target} ${visibility} ${CMAKE_CURRENT_SOURCE_DIR}/include)
+    # Public headers are the one thing that is globbed: a header that is not listed would escape its check.
+    file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/include/*.hpp)
+    target_sources(${target} ${visibility} FILE_SET HEADERS BASE_DIRS ${CMAKE_CURRENT_SOURCE_DIR}/include
+        FILES ${headers})
     _postfleet_link(${target} ${LIB_LAYER} "${LIB_SIBLINGS}" ${visibility} ${LIB_DEPENDS})
     if(LIB_PRIVATE_DEPENDS)
         _postfleet_link(${target} ${LIB_LAYER} "${LIB_SIBLINGS}" PRIVATE ${LIB_PRIVATE_DEPENDS})
@@ -87,6 +101,7 @@ function(postfleet_executable)
     add_executable(${EXE_NAME} ${EXE_SOURCES})
     target_link_libraries(${EXE_NAME} PRIVATE postfleet_options ${EXE_THIRD_PARTY})
     _postfleet_link(${EXE_NAME} app "" PRIVATE ${EXE_DEPENDS})
+    add_dependencies(executables ${EXE_NAME})
 endfunction()
 
 function(postfleet_test)
@@ -105,4 +120,32 @@ function(postfleet_test)
         set(TEST_LABELS unit)
     endif()
     set_tests_properties(${TEST_NAME} PROPERTIES TIMEOUT ${TEST_TIMEOUT} LABELS "${TEST_LABELS}")
+    if("unit" IN_LIST TEST_LABELS)
+        add_dependencies(unit_tests ${TEST_NAME})
+    endif()
+    if("e2e" IN_LIST TEST_LABELS)
+        # They measure rates and latencies of real processes; a neighbour on the same cores would disturb.
+        set_tests_properties(${TEST_NAME} PROPERTIES RUN_SERIAL ON)
+    endif()
+endfunction()
+
+# A fuzz entry point, `void fuzz_<name>(std::span<const std::byte>)` in tests/fuzz/<name>_fuzz.cpp. In the
+# fuzz preset it becomes a libFuzzer program; everywhere else a test that replays tests/corpus/<name>/*.
+function(postfleet_fuzz)
+    cmake_parse_arguments(FUZZ "" "NAME" "DEPENDS;THIRD_PARTY" ${ARGN})
+    set(target fuzz_${FUZZ_NAME})
+    add_executable(${target} ${FUZZ_NAME}_fuzz.cpp ${CMAKE_SOURCE_DIR}/tests/fuzz/driver.cpp)
+    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+    target_link_libraries(${target} PRIVATE postfleet_options ${FUZZ_THIRD_PARTY})
+    target_compile_definitions(${target} PRIVATE POSTFLEET_FUZZ_ENTRY=fuzz_${FUZZ_NAME})
+    _postfleet_link(${target} support "" PRIVATE ${FUZZ_DEPENDS})
+    if(POSTFLEET_FUZZ)
+        target_compile_definitions(${target} PRIVATE POSTFLEET_LIBFUZZER)
+        target_compile_options(${target} PRIVATE -fsanitize=fuzzer)
+        target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    else()
+        add_test(NAME ${target} COMMAND ${target} ${CMAKE_SOURCE_DIR}/tests/corpus/${FUZZ_NAME})
+        set_tests_properties(${target} PROPERTIES TIMEOUT 120 LABELS unit)
+        add_dependencies(unit_tests ${target})
+    endif()
 endfunction()

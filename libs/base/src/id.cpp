@@ -10,9 +10,7 @@ namespace postfleet {
 namespace {
 
 // Positions of the first octet after each hyphen of 8-4-4-4-12.
-constexpr bool starts_group(std::size_t octet) {
-    return octet == 4 || octet == 6 || octet == 8 || octet == 10;
-}
+constexpr bool starts_group(std::size_t octet) { return octet == 4 || octet == 6 || octet == 8 || octet == 10; }
 
 // A bijection with good avalanche (the finaliser of splitmix64): one changed input bit changes half of the
 // output, and no two inputs meet.

@@ -56,8 +56,7 @@ struct Metrics::Group {
 Metrics::Metrics() = default;
 Metrics::~Metrics() = default;
 
-Metrics::Series& Metrics::series(const std::string& name, const std::string& help, Kind kind,
-                                 const Labels& labels) {
+Metrics::Series& Metrics::series(const std::string& name, const std::string& help, Kind kind, const Labels& labels) {
     std::unique_ptr<Group>& group = groups_[name];
     if (group == nullptr) {
         require(is_metric_name(name));

@@ -80,10 +80,20 @@ struct Range {
 // The IANA special-purpose registries (RFC 6890 and its updates), where "globally reachable" is false, and
 // multicast.
 constexpr std::array kReservedV4{
-    Range{{0}, 8},            Range{{10}, 8},           Range{{100, 64}, 10},    Range{{127}, 8},
-    Range{{169, 254}, 16},    Range{{172, 16}, 12},     Range{{192, 0, 0}, 24},  Range{{192, 0, 2}, 24},
-    Range{{192, 88, 99}, 24}, Range{{192, 168}, 16},    Range{{198, 18}, 15},    Range{{198, 51, 100}, 24},
-    Range{{203, 0, 113}, 24}, Range{{224}, 3},  // multicast, 240.0.0.0/4 and broadcast
+    Range{{0}, 8},
+    Range{{10}, 8},
+    Range{{100, 64}, 10},
+    Range{{127}, 8},
+    Range{{169, 254}, 16},
+    Range{{172, 16}, 12},
+    Range{{192, 0, 0}, 24},
+    Range{{192, 0, 2}, 24},
+    Range{{192, 88, 99}, 24},
+    Range{{192, 168}, 16},
+    Range{{198, 18}, 15},
+    Range{{198, 51, 100}, 24},
+    Range{{203, 0, 113}, 24},
+    Range{{224}, 3},  // multicast, 240.0.0.0/4 and broadcast
 };
 constexpr Range kGlobalUnicastV6{{0x20}, 3};
 constexpr Range kTranslatedV6{{0x00, 0x64, 0xff, 0x9b}, 96};

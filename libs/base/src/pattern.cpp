@@ -27,8 +27,7 @@ struct FreeJitStack {
 struct Scratch {
     std::unique_ptr<pcre2_match_data, FreeMatchData> data{pcre2_match_data_create(1, nullptr)};
     std::unique_ptr<pcre2_match_context, FreeMatchContext> context{pcre2_match_context_create(nullptr)};
-    std::unique_ptr<pcre2_jit_stack, FreeJitStack> stack{
-        pcre2_jit_stack_create(32 * 1024, kJitStackOctets, nullptr)};
+    std::unique_ptr<pcre2_jit_stack, FreeJitStack> stack{pcre2_jit_stack_create(32 * 1024, kJitStackOctets, nullptr)};
 
     Scratch() {
         require(data != nullptr && context != nullptr && stack != nullptr);
@@ -63,8 +62,8 @@ Result<Pattern> Pattern::compile(std::string_view text, Case letters) {
     if (letters == Case::Ignore) options |= PCRE2_CASELESS;
     int error = 0;
     PCRE2_SIZE offset = 0;
-    pcre2_code* const code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), options, &error,
-                                           &offset, nullptr);
+    pcre2_code* const code =
+        pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), options, &error, &offset, nullptr);
     if (code == nullptr) {
         return Error{ErrorKind::InvalidArgument, fmt::format("pattern \"{}\", character {}: {}", printable(text, 128),
                                                              offset + 1, describe(error))};

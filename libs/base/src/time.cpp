@@ -17,8 +17,12 @@ struct Unit {
     std::uint64_t nanoseconds;
 };
 // Largest first; "m" after "ms" never matters because names are compared whole.
-constexpr std::array kUnits{Unit{"d", 86'400'000'000'000}, Unit{"h", 3'600'000'000'000}, Unit{"m", 60'000'000'000},
-                            Unit{"s", 1'000'000'000},      Unit{"ms", 1'000'000},        Unit{"us", 1'000},
+constexpr std::array kUnits{Unit{"d", 86'400'000'000'000},
+                            Unit{"h", 3'600'000'000'000},
+                            Unit{"m", 60'000'000'000},
+                            Unit{"s", 1'000'000'000},
+                            Unit{"ms", 1'000'000},
+                            Unit{"us", 1'000},
                             Unit{"ns", 1}};
 
 // A calendar reading, without locale or time zone tables.
@@ -52,17 +56,13 @@ void put_digits(char* to, unsigned value, int digits) {
 
 }  // namespace
 
-WallTime wall_clock_now() {
-    return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
-}
+WallTime wall_clock_now() { return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now()); }
 
 SteadyTime steady_clock_now() { return std::chrono::steady_clock::now(); }
 
 std::int64_t to_unix_microseconds(WallTime time) { return time.time_since_epoch().count(); }
 
-WallTime from_unix_microseconds(std::int64_t microseconds) {
-    return WallTime(std::chrono::microseconds(microseconds));
-}
+WallTime from_unix_microseconds(std::int64_t microseconds) { return WallTime(std::chrono::microseconds(microseconds)); }
 
 std::string format_rfc3339(WallTime time) {
     const Civil c = civil(time);

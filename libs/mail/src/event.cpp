@@ -8,12 +8,24 @@ namespace postfleet {
 namespace {
 
 constexpr std::array kEventTypes{
-    EventType::Accepted,           EventType::Delivered,      EventType::Deferred,
-    EventType::Bounced,            EventType::Expired,        EventType::Suppressed,
-    EventType::Rejected,           EventType::RenderingFailed, EventType::Cancelled,
-    EventType::Opened,             EventType::Clicked,        EventType::Unsubscribed,
-    EventType::Complained,         EventType::AutoReplied,    EventType::QueueBackoffEntered,
-    EventType::QueueBackoffLeft,   EventType::VirtualMtaDisabled, EventType::VirtualMtaEnabled,
+    EventType::Accepted,
+    EventType::Delivered,
+    EventType::Deferred,
+    EventType::Bounced,
+    EventType::Expired,
+    EventType::Suppressed,
+    EventType::Rejected,
+    EventType::RenderingFailed,
+    EventType::Cancelled,
+    EventType::Opened,
+    EventType::Clicked,
+    EventType::Unsubscribed,
+    EventType::Complained,
+    EventType::AutoReplied,
+    EventType::QueueBackoffEntered,
+    EventType::QueueBackoffLeft,
+    EventType::VirtualMtaDisabled,
+    EventType::VirtualMtaEnabled,
 };
 
 }  // namespace
@@ -93,8 +105,7 @@ const char* to_string(SmtpPhase phase) {
 }
 
 // Fixed width and byte order: the id is stored and compared across releases and machines.
-EventId make_event_id(const MessageId& message, std::uint32_t recipient_index, std::uint16_t attempt,
-                      EventType type) {
+EventId make_event_id(const MessageId& message, std::uint32_t recipient_index, std::uint16_t attempt, EventType type) {
     std::array<char, 23> about{};
     auto to = std::copy(message.octets.begin(), message.octets.end(), about.begin());
     for (int shift = 24; shift >= 0; shift -= 8) *to++ = static_cast<char>(recipient_index >> shift);

@@ -69,11 +69,11 @@ TEST_CASE("a callable that may throw while it moves is kept on the heap and move
 
 TEST_CASE("a function owns what cannot be copied, and passes its arguments on") {
     auto owned = std::make_unique<int>(41);
-    UniqueFunction<std::unique_ptr<int>(std::unique_ptr<int>)> f =
-        [owned = std::move(owned)](std::unique_ptr<int> other) {
-            *other += *owned;
-            return other;
-        };
+    UniqueFunction<std::unique_ptr<int>(std::unique_ptr<int>)> f = [owned =
+                                                                        std::move(owned)](std::unique_ptr<int> other) {
+        *other += *owned;
+        return other;
+    };
     CHECK(*f(std::make_unique<int>(1)) == 42);
     std::string text = "a";
     UniqueFunction<void(std::string&)> append = [](std::string& to) { to += "b"; };

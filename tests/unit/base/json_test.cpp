@@ -33,8 +33,9 @@ TEST_CASE("numbers keep their value at every border") {
     json.value(std::numeric_limits<std::int64_t>::min()).value(std::numeric_limits<std::uint64_t>::max());
     json.value(std::uint8_t{255}).value(0).value(-1).value(false).value(0.5).value(1e300).value(-0.1);
     json.value(1.0 / 3).value(std::nan("")).value(HUGE_VAL).end_array();
-    CHECK(out == "[-9223372036854775808,18446744073709551615,255,0,-1,false,0.5,1e+300,-0.1,"
-                 "0.3333333333333333,null,null]");
+    CHECK(out ==
+          "[-9223372036854775808,18446744073709551615,255,0,-1,false,0.5,1e+300,-0.1,"
+          "0.3333333333333333,null,null]");
 }
 
 TEST_CASE("what must be escaped is escaped, and nothing else", "[rfc8259-7]") {
@@ -53,13 +54,13 @@ TEST_CASE("octets that are not UTF-8 become one replacement character each", "[r
     };
     expect("\xff", replacement);
     expect("a\x80z", "a" + replacement + "z");
-    expect("\xc3", replacement);                                            // cut off
-    expect("\xc3(", replacement + "(");                                     // the next octet is not lost
-    expect("\xc0\xaf", replacement + replacement);                          // overlong "/"
-    expect("\xe0\x80\xaf", replacement + replacement + replacement);        // overlong again
-    expect("\xed\xa0\x80", replacement + replacement + replacement);        // a surrogate
+    expect("\xc3", replacement);                                                        // cut off
+    expect("\xc3(", replacement + "(");                                                 // the next octet is not lost
+    expect("\xc0\xaf", replacement + replacement);                                      // overlong "/"
+    expect("\xe0\x80\xaf", replacement + replacement + replacement);                    // overlong again
+    expect("\xed\xa0\x80", replacement + replacement + replacement);                    // a surrogate
     expect("\xf4\x90\x80\x80", replacement + replacement + replacement + replacement);  // above U+10FFFF
-    expect("\xf0\x9f\x99", replacement + replacement + replacement);        // an emoji cut off
+    expect("\xf0\x9f\x99", replacement + replacement + replacement);                    // an emoji cut off
     expect("\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf", "\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf");
 }
 

@@ -30,9 +30,10 @@ TEST_CASE("an IPv4 address mapped into IPv6 is the IPv4 address", "[rfc4291-2.5.
 }
 
 TEST_CASE("what is no address is refused") {
-    const auto text = GENERATE(as<std::string>(), "", "1.2.3", "1.2.3.4.5", "256.0.0.1", "01.2.3.4", "1.2.3.4 ", " 1.2.3.4",
-                               "1.2.3.4/8", "0x7f.1", "localhost", ":", ":::", "1::2::3", "12345::", "fe80::1%eth0",
-                               "[::1]", "::ffff:1.2.3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9");
+    const auto text =
+        GENERATE(as<std::string>(), "", "1.2.3", "1.2.3.4.5", "256.0.0.1", "01.2.3.4", "1.2.3.4 ", " 1.2.3.4",
+                 "1.2.3.4/8", "0x7f.1", "localhost", ":", ":::", "1::2::3", "12345::", "fe80::1%eth0", "[::1]",
+                 "::ffff:1.2.3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9");
     CAPTURE(text);
     CHECK_FALSE(IpAddress::parse(text));
     CHECK_FALSE(IpAddress::parse(text + std::string(1, '\0')));
@@ -65,12 +66,40 @@ TEST_CASE("loopback and unspecified addresses are known in both families") {
 }
 
 TEST_CASE("reserved addresses, at the borders of each range", "[rfc6890]") {
-    for (const auto text :
-         {"0.1.2.3", "10.0.0.0", "10.255.255.255", "100.64.0.0", "100.127.255.255", "127.0.0.1", "169.254.1.1",
-          "172.16.0.0", "172.31.255.255", "192.0.0.8", "192.0.2.9", "192.88.99.1", "192.168.0.0", "198.18.0.1",
-          "198.19.255.255", "198.51.100.7", "203.0.113.7", "224.0.0.1", "239.255.255.255", "240.0.0.1",
-          "255.255.255.255", "::", "::1", "fc00::1", "fdff::1", "fe80::1", "ff02::1", "2001:db8::1", "2001::1",
-          "2002::1", "3fff::1", "100::1", "::ffff:10.0.0.1", "5f00::1"}) {
+    for (const auto text : {"0.1.2.3",
+                            "10.0.0.0",
+                            "10.255.255.255",
+                            "100.64.0.0",
+                            "100.127.255.255",
+                            "127.0.0.1",
+                            "169.254.1.1",
+                            "172.16.0.0",
+                            "172.31.255.255",
+                            "192.0.0.8",
+                            "192.0.2.9",
+                            "192.88.99.1",
+                            "192.168.0.0",
+                            "198.18.0.1",
+                            "198.19.255.255",
+                            "198.51.100.7",
+                            "203.0.113.7",
+                            "224.0.0.1",
+                            "239.255.255.255",
+                            "240.0.0.1",
+                            "255.255.255.255",
+                            "::",
+                            "::1",
+                            "fc00::1",
+                            "fdff::1",
+                            "fe80::1",
+                            "ff02::1",
+                            "2001:db8::1",
+                            "2001::1",
+                            "2002::1",
+                            "3fff::1",
+                            "100::1",
+                            "::ffff:10.0.0.1",
+                            "5f00::1"}) {
         CAPTURE(text);
         CHECK(ip(text).is_reserved());
     }
@@ -87,9 +116,9 @@ TEST_CASE("endpoints have an address and a port") {
     CHECK(Endpoint::parse("[2001:db8::1]:65535")->to_string() == "[2001:db8::1]:65535");
     CHECK(Endpoint::parse("127.0.0.1:0")->port == 0);
     CHECK(Endpoint::parse("[::ffff:127.0.0.1]:25")->to_string() == "127.0.0.1:25");
-    const auto wrong = GENERATE(as<std::string>(), "", ":", "192.0.2.1", "192.0.2.1:", "192.0.2.1:65536", "192.0.2.1:-1",
-                                "192.0.2.1:+1", "192.0.2.1:2 5", "::1:25", "[::1]", "[::1]25", "[::1:25", "::1]:25",
-                                "[192.0.2.1]:25", "host:25", ":25", "[]:25");
+    const auto wrong = GENERATE(as<std::string>(), "", ":", "192.0.2.1", "192.0.2.1:", "192.0.2.1:65536",
+                                "192.0.2.1:-1", "192.0.2.1:+1", "192.0.2.1:2 5", "::1:25", "[::1]", "[::1]25",
+                                "[::1:25", "::1]:25", "[192.0.2.1]:25", "host:25", ":25", "[]:25");
     CAPTURE(wrong);
     CHECK_FALSE(Endpoint::parse(wrong));
 }
@@ -120,8 +149,8 @@ TEST_CASE("the families stay apart, except for mapped addresses, which are IPv4"
 }
 
 TEST_CASE("what is no network is refused, and stray bits get a proposal") {
-    const auto text = GENERATE(as<std::string>(), "", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8/8",
-                               "10.0.0.0/8 ", "::/129", "10/8", "any", "10.0.0.0/255.0.0.0");
+    const auto text = GENERATE(as<std::string>(), "", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1",
+                               "10.0.0.0/8/8", "10.0.0.0/8 ", "::/129", "10/8", "any", "10.0.0.0/255.0.0.0");
     CAPTURE(text);
     CHECK_FALSE(Network::parse(text));
     CHECK_THAT(Network::parse("10.1.2.3/8").error().text, Catch::Matchers::Contains("did you mean 10.0.0.0/8?"));

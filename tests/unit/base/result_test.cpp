@@ -63,7 +63,8 @@ TEST_CASE("a broken requirement says where it is and stops the process") {
     ::close(channel[1]);
     std::string said;
     char buffer[512];
-    for (ssize_t n; (n = ::read(channel[0], buffer, sizeof buffer)) > 0;) said.append(buffer, static_cast<std::size_t>(n));
+    for (ssize_t n; (n = ::read(channel[0], buffer, sizeof buffer)) > 0;)
+        said.append(buffer, static_cast<std::size_t>(n));
     ::close(channel[0]);
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);

@@ -8,7 +8,7 @@ TEST_CASE("case is ASCII's, whatever the locale and whatever the octets") {
     CHECK(to_ascii_lower("AbZ[@`{É") == "abz[@`{É");
     CHECK(ascii_iequals("X-Job", "x-jOB"));
     CHECK_FALSE(ascii_iequals("a", "ab"));
-    CHECK_FALSE(ascii_iequals("[", "{"));   // differ only in the bit that parts the cases of letters
+    CHECK_FALSE(ascii_iequals("[", "{"));  // differ only in the bit that parts the cases of letters
     CHECK_FALSE(ascii_iequals("@", "`"));
     CHECK_FALSE(ascii_iequals("É", "é"));
     CHECK(ascii_istarts_with("MAIL FROM:<a>", "mail from:"));
@@ -35,9 +35,9 @@ TEST_CASE("UTF-8 is judged by the table of its RFC", "[rfc3629-4]") {
     CHECK(utf8_sequence_length("é!") == 2);
     CHECK(utf8_sequence_length("€") == 3);
     CHECK(utf8_sequence_length("🙂") == 4);
-    for (const std::string_view bad : {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x7f", "\xe0\x9f\xbf",
-                                       "\xe1\x80", "\xe1\x80\xc0", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
-                                       "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xfe", "\xff"}) {
+    for (const std::string_view bad :
+         {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x7f", "\xe0\x9f\xbf", "\xe1\x80", "\xe1\x80\xc0",
+          "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xfe", "\xff"}) {
         CAPTURE(bad);
         CHECK(utf8_sequence_length(bad) == 0);
         CHECK_FALSE(is_utf8(bad));
@@ -78,8 +78,8 @@ TEST_CASE("sizes have binary units") {
 }
 
 TEST_CASE("what is no size is refused with advice") {
-    const auto text = GENERATE(as<std::string>(), "", "KiB", "10MB", "10mib", "10 MiB", " 1", "1 ", "-1", "+1", "1.5MiB",
-                               "0x10", "18446744073709551616", "16777216TiB", "1KiBKiB", "1KiB2");
+    const auto text = GENERATE(as<std::string>(), "", "KiB", "10MB", "10mib", "10 MiB", " 1", "1 ", "-1", "+1",
+                               "1.5MiB", "0x10", "18446744073709551616", "16777216TiB", "1KiBKiB", "1KiB2");
     CAPTURE(text);
     const auto size = parse_size(text);
     REQUIRE_FALSE(size);

@@ -33,7 +33,8 @@ TEST_CASE("a year has four digits, come what may") {
 }
 
 TEST_CASE("microseconds since 1970 come back") {
-    for (const std::int64_t n : {std::int64_t{0}, std::int64_t{-1}, INT64_MAX, INT64_MIN, std::int64_t{1'700'000'000'000'000}}) {
+    for (const std::int64_t n :
+         {std::int64_t{0}, std::int64_t{-1}, INT64_MAX, INT64_MIN, std::int64_t{1'700'000'000'000'000}}) {
         CHECK(to_unix_microseconds(from_unix_microseconds(n)) == n);
     }
 }
@@ -65,8 +66,9 @@ TEST_CASE("durations come back from their text") {
 }
 
 TEST_CASE("what is no duration is refused with advice") {
-    const auto text = GENERATE(as<std::string>(), "", "5", "h", "1x", "1 h", " 1h", "1h ", "-1h", "1.5h", "1h30", "30m1h",
-                               "1h1h", "1H", "1mss", "99999999999999999999s", "106752d", "106751d99999h", "1d\n");
+    const auto text =
+        GENERATE(as<std::string>(), "", "5", "h", "1x", "1 h", " 1h", "1h ", "-1h", "1.5h", "1h30", "30m1h", "1h1h",
+                 "1H", "1mss", "99999999999999999999s", "106752d", "106751d99999h", "1d\n");
     CAPTURE(text);
     const auto duration = parse_duration(text);
     REQUIRE_FALSE(duration);

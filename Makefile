@@ -1,0 +1,72 @@
+# One command each; `make` alone prints them. The work is CMake's (CMakePresets.json) and ninja's.
+
+space := $() $()
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+export NINJA_STATUS := [%f/%t %es]${space}
+
+T ?=
+S ?= 60
+J ?= $(shell nproc)
+CTEST := ctest --output-on-failure --no-label-summary --no-tests=error -j $(J) $(if $(T),-R "$(T)",)
+NINJA := ninja -j $(J)
+SOURCES := git ls-files '*.cpp' '*.hpp'
+
+help:  ## print the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+run: build  ## start the standalone stack with a sink and send real mail through it (ONCE=1: and stop)
+	@ONCE=$(ONCE) deploy/run/demo
+
+build: build/release/build.ninja  ## build the executables into build/release/bin
+	@$(NINJA) -C build/release executables
+
+test: build/release/build.ninja  ## build everything and run all tests (T=smtp: only the tests named like that)
+	@$(NINJA) -C build/release
+	@cd build/release && $(CTEST)
+
+check: build/dev/build.ninja  ## the fast loop: unit tests, layers, headers, without optimisation (T=…)
+	@$(NINJA) -C build/dev unit_tests all_verify_interface_header_sets
+	@cd build/dev && $(CTEST) -L unit
+
+asan: build/asan/build.ninja  ## all tests under the address and undefined-behaviour sanitizers (T=…)
+	@$(NINJA) -C build/asan
+	@cd build/asan && $(CTEST)
+
+tsan: build/tsan/build.ninja  ## all tests under the thread sanitizer (T=…)
+	@$(NINJA) -C build/tsan
+	@cd build/tsan && $(CTEST)
+
+fuzz:  ## fuzz one entry point for S seconds: make fuzz F=address S=60 (without F: list them)
+	@cmake/install-dependencies build fuzz
+	@tests/fuzz/run "$(F)" "$(S)"
+
+format:  ## apply .clang-format to every source
+	@cmake/install-dependencies format
+	@$(SOURCES) | xargs clang-format -i
+
+tidy: build/dev/build.ninja  ## run clang-tidy over every source
+	@cmake/install-dependencies tidy
+	@$(NINJA) -C build/dev
+	@$(SOURCES) | grep '\.cpp$$' | xargs -P $(J) -n 4 clang-tidy-16 -p build/dev --quiet
+
+bench: build/release/build.ninja  ## compare with a bare forwarder and with Postfix
+	@cmake/install-dependencies build bench
+	@$(NINJA) -C build/release executables
+	@tests/bench/run
+
+docs: build  ## write the generated reference pages again
+	@docs/generate
+
+clean:  ## remove everything that was built
+	rm -rf build
+
+# Looks every time (it takes 30 ms) and installs only what is missing.
+dependencies:
+	@cmake/install-dependencies build
+
+build/%/build.ninja: CMakePresets.json | dependencies
+	@cmake --preset $* --log-level=WARNING
+
+.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench docs clean

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""Keeps the rules of the tree that no compiler sees. usage: check_tree.py RULE (run at the top of the tree)
+
+layers       a source includes only what its layer may see (a library can reach more through others' headers)
+third-party  a foreign header stands only in its one adapter, and in no public header
+purity       domain libraries use no sockets, threads, clocks, files, environment or random numbers
+services     no file of one service includes another service
+documents    paths and links in documents lead somewhere
+readmes      every library says in under 40 lines what it is for
+"""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(".")
+SOURCE_SUFFIXES = (".cpp", ".hpp")
+problems = []
+
+
+def complain(path, line_number, text):
+    problems.append(f"{path}:{line_number}: {text}")
+
+
+def sources(*folders):
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in SOURCE_SUFFIXES:
+                yield path
+
+
+def includes(path):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        found = re.match(r'\s*#\s*include\s*[<"]([^>"]+)[>"]', line)
+        if found:
+            yield number, found.group(1)
+
+
+def read_libraries():
+    """Every library: name -> (folder, layer, siblings)."""
+    libraries = {}
+    for listing in sorted(ROOT.glob("**/CMakeLists.txt")):
+        if listing.parts[0] == "build":
+            continue
+        for call in re.findall(r"postfleet_library\(([^)]*)\)", listing.read_text(encoding="utf-8")):
+            words = call.split()
+            name = words[words.index("NAME") + 1]
+            layer = words[words.index("LAYER") + 1]
+            siblings = []
+            if "SIBLINGS" in words:
+                for word in words[words.index("SIBLINGS") + 1:]:
+                    if word.isupper():
+                        break
+                    siblings.append(word)
+            libraries[name] = (listing.parent, layer, siblings)
+    return libraries
+
+
+def read_layers():
+    text = (ROOT / "cmake/Targets.cmake").read_text(encoding="utf-8")
+    return {name: set(filter(None, may.split(";")))
+            for name, may in re.findall(r'set\(POSTFLEET_LAYER_(\w+) "([^"]*)"\)', text)}
+
+
+def check_layers():
+    libraries, layers = read_libraries(), read_layers()
+    owner = {}
+    for name, (folder, _, _) in libraries.items():
+        for header in (folder / "include").rglob("*.hpp"):
+            owner[str(header.relative_to(folder / "include"))] = name
+    for name, (folder, layer, siblings) in libraries.items():
+        for path in sources(folder):
+            if "include" not in path.parts and "src" not in path.parts:
+                continue
+            nested = [f for f, _, _ in libraries.values() if f != folder and folder in f.parents and f in path.parents]
+            if nested:
+                continue
+            for number, header in includes(path):
+                other = owner.get(header)
+                if other is None or other == name or other in siblings:
+                    continue
+                if libraries[other][1] not in layers[layer]:
+                    complain(path, number, f"{name} ({layer}) must not include {header} of {other} ({libraries[other][1]})")
+
+
+# Who may include what: the start of the header's name -> where it may stand.
+THIRD_PARTY = {
+    "yaml-cpp/": ["libs/adapters/yaml/src"],
+    "rocksdb/": ["libs/adapters/spool/src"],
+    "spdlog/": ["libs/adapters/log/src"],
+    "prometheus/": ["libs/adapters/prometheus/src"],
+    "unbound.h": ["libs/adapters/dns/src"],
+    "pcre2.h": ["libs/base/src/pattern.cpp"],
+    "idn2.h": ["libs/mail/src/address.cpp"],
+    "boost/": ["libs/adapters/http/src", "libs/runtime/src", "services", "tests"],
+    "CLI/": ["services/standalone"],
+    "openssl/": ["libs/adapters", "libs/dkim/src"],
+    "benchmark/": ["tests/bench"],
+    "catch2/": ["tests"],
+}
+
+
+def check_third_party():
+    for path in sources("libs", "services", "tests"):
+        for number, header in includes(path):
+            for start, places in THIRD_PARTY.items():
+                if not header.startswith(start):
+                    continue
+                if not any(str(path).startswith(place) for place in places):
+                    complain(path, number, f"<{header}> belongs to {', '.join(places)} only")
+                elif "include" in path.parts and path.parts[0] != "tests":
+                    complain(path, number, f"<{header}> is too heavy for a public header")
+
+
+IMPURE = re.compile(
+    r'#\s*include\s*<(sys/|netinet/|arpa/|unistd|fcntl|poll|netdb|thread|mutex|condition_variable|atomic|future|fstream|'
+    r'filesystem|iostream|random|cstdio|ctime)|\b(getenv|system_clock::now|steady_clock::now|wall_clock_now|'
+    r'steady_clock_now|IdGenerator\(\)|random_device|fopen)\b')
+
+
+def check_purity():
+    for name, (folder, layer, _) in read_libraries().items():
+        if layer != "domain":
+            continue
+        for path in sources(folder):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                code = line.split("//")[0]
+                found = IMPURE.search(code)
+                if found:
+                    complain(path, number, f"{name} is domain code and pure; it must not use {found.group(0).strip()}")
+
+
+SERVICES = ("ingest", "router", "sender", "feedback")
+
+
+def check_services():
+    for service in SERVICES:
+        for path in sources(f"services/{service}"):
+            for number, header in includes(path):
+                for other in SERVICES:
+                    if other != service and re.search(rf"(^|/)(services|postfleet)/{other}/", header):
+                        complain(path, number, f"{service} must not include {header} of {other}")
+
+
+# What starts like a path of this tree, in backticks or as a link.
+TREE_PATH = re.compile(
+    r"^(\.ci|cmake|console|deploy|docs|helm|libs|proto|services|tests)/[\w./+-]*$|^(Makefile|CMakePresets\.json)$")
+
+
+def documents():
+    yield from sorted(ROOT.glob("*.md"))
+    for folder in ("cmake", "deploy", "docs", "libs", "services", "tests"):
+        yield from sorted((ROOT / folder).rglob("*.md"))
+
+
+def check_documents():
+    for path in documents():
+        in_block = False
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if line.lstrip().startswith("```"):
+                in_block = not in_block
+                continue
+            for named in re.findall(r"`([^`\s]+)`", line):
+                if not in_block and TREE_PATH.match(named) and not (ROOT / named).exists():
+                    complain(path, number, f"there is no {named}")
+            for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", line):
+                if in_block or re.match(r"[a-z]+:", link):
+                    continue
+                if not (path.parent / link).exists():
+                    complain(path, number, f"the link {link} leads nowhere")
+            for target in re.findall(r"`make ([a-z]+)\b", line):
+                if not re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M):
+                    complain(path, number, f"there is no command make {target}")
+
+
+def check_readmes():
+    for name, (folder, layer, _) in read_libraries().items():
+        # A service's README stands above its core and edge.
+        places = [folder / "README.md", folder.parent / "README.md"]
+        readme = next((place for place in places if place.exists()), None)
+        if readme is None or (layer not in ("core", "app", "support") and readme != places[0]):
+            complain(folder, 1, f"{name} has no README.md")
+        elif readme.parts[0] == "libs" and len(readme.read_text(encoding="utf-8").splitlines()) >= 40:
+            complain(readme, 40, "a library's README has under 40 lines")
+
+
+RULES = {
+    "layers": check_layers,
+    "third-party": check_third_party,
+    "purity": check_purity,
+    "services": check_services,
+    "documents": check_documents,
+    "readmes": check_readmes,
+}
+
+if len(sys.argv) != 2 or sys.argv[1] not in RULES:
+    sys.exit(__doc__)
+RULES[sys.argv[1]]()
+for problem in problems:
+    print(problem)
+print(f"{sys.argv[1]}: {len(problems)} problems")
+sys.exit(1 if problems else 0)

@@ -1,0 +1,47 @@
+# Configures small trees with cmake/Targets.cmake: the good one must pass, each bad one must fail for its reason.
+
+set(good "
+postfleet_library(NAME base LAYER base)
+postfleet_library(NAME mail LAYER mail DEPENDS base)
+postfleet_library(NAME ports LAYER ports DEPENDS base mail)
+postfleet_library(NAME mime LAYER domain DEPENDS base mail)
+postfleet_library(NAME dkim LAYER domain DEPENDS base mail mime SIBLINGS mime)
+postfleet_library(NAME wire LAYER wire DEPENDS base mail)
+postfleet_library(NAME spool LAYER adapter DEPENDS base ports wire)
+postfleet_library(NAME sender_core LAYER core DEPENDS base mail ports mime)
+postfleet_library(NAME sender_edge LAYER app DEPENDS sender_core spool wire)
+postfleet_library(NAME fakes LAYER support DEPENDS sender_edge ports)
+")
+
+function(configure name content expected)
+    set(folder ${SCRATCH}/${name})
+    file(REMOVE_RECURSE ${folder})
+    file(WRITE ${folder}/CMakeLists.txt
+        "cmake_minimum_required(VERSION 3.25)\nproject(tiny LANGUAGES NONE)\ninclude(${TARGETS})\n${content}")
+    execute_process(COMMAND ${CMAKE_COMMAND} -G Ninja -S ${folder} -B ${folder}/build
+        RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+    # CMake breaks long messages into lines.
+    string(REGEX REPLACE "[ \n]+" " " output "${output}")
+    if(expected STREQUAL "passes")
+        if(NOT status EQUAL 0)
+            message(SEND_ERROR "${name}: must configure, but:\n${output}")
+        endif()
+    elseif(status EQUAL 0)
+        message(SEND_ERROR "${name}: must be refused, but it configured")
+    elseif(NOT output MATCHES "${expected}")
+        message(SEND_ERROR "${name}: must be refused because of \"${expected}\", but it said:\n${output}")
+    endif()
+endfunction()
+
+configure(good "${good}" passes)
+configure(upwards "${good} postfleet_library(NAME bad LAYER mail DEPENDS ports)" "layer check: postfleet_bad \\(mail\\) must not use ports")
+configure(core_to_adapter "${good} postfleet_library(NAME bad LAYER core DEPENDS spool)" "layer check: .* must not use spool")
+configure(core_to_wire "${good} postfleet_library(NAME bad LAYER core DEPENDS wire)" "layer check: .* must not use wire")
+configure(domain_to_ports "${good} postfleet_library(NAME bad LAYER domain DEPENDS ports)" "layer check: .* must not use ports")
+configure(ports_to_domain "${good} postfleet_library(NAME bad LAYER ports DEPENDS mime)" "layer check: .* must not use mime")
+configure(adapter_to_domain "${good} postfleet_library(NAME bad LAYER adapter DEPENDS mime)" "layer check: .* must not use mime")
+configure(unlisted_sibling "${good} postfleet_library(NAME bad LAYER domain DEPENDS mime)" "layer check: .* must not use mime")
+configure(privately "${good} postfleet_library(NAME bad LAYER core PRIVATE_DEPENDS spool)" "layer check: .* must not use spool")
+configure(product_to_support "${good} postfleet_library(NAME bad LAYER app DEPENDS fakes)" "layer check: .* must not use fakes")
+configure(unknown_layer "${good} postfleet_library(NAME bad LAYER util)" "unknown layer 'util'")
+configure(unknown_library "${good} postfleet_library(NAME bad LAYER core DEPENDS nothing)" "which is not defined before it")
