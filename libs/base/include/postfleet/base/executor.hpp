@@ -7,6 +7,7 @@
 //   schedule_at(t, f)  f runs on the shard's thread at t or shortly after; cancel() forgets it, and is ok
 //                      for a timer that has fired. A timer that is cancelled never runs.
 //   now()              steady time, read once per turn of the loop: cheap, and a little old
+//   precise_now()      steady time, read now: for pacing, where a turn is too coarse
 //
 // Threads: post() thread-safe; the rest confined to the executor's thread.
 // Implementations: EpollLoop (libs/adapters/net), ManualExecutor (tests/support).
@@ -32,6 +33,7 @@ public:
     virtual TimerId schedule_at(SteadyTime when, Callback task) = 0;
     virtual void cancel(TimerId timer) = 0;
     virtual SteadyTime now() const = 0;
+    virtual SteadyTime precise_now() const { return now(); }
     virtual WallTime wall_now() const = 0;
     virtual bool is_current_thread() const = 0;
     virtual unsigned shard() const = 0;  // 0 … number of shards - 1

@@ -69,6 +69,7 @@ public:
     TimerId schedule_at(SteadyTime when, Callback task) override;
     void cancel(TimerId timer) override;
     SteadyTime now() const override { return now_; }
+    SteadyTime precise_now() const override { return steady_clock_now(); }
     WallTime wall_now() const override;
     bool is_current_thread() const override;
     unsigned shard() const override { return shard_; }
