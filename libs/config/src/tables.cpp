@@ -249,6 +249,7 @@ const Section& log_section() {
                                                {LogLevel::Debug, LogLevel::Info, LogLevel::Warning, LogLevel::Error}},
                          "The lowest level that is written.", kRestart),
             value_key<L>("attempts", &L::attempts, FlagCodec{}, "One line for every delivery attempt.", kRestart),
+            value_key<L>("accepted", &L::accepted, FlagCodec{}, "One line for every message that was accepted."),
             value_key<L>("rotate_size", &L::rotate_size, SizeCodec{4096}, "A file of this size is put aside.", kRestart),
             value_key<L>("keep", &L::keep, count(), "How many files that were put aside are kept.", kRestart),
         },

@@ -21,6 +21,7 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     auto rules = std::make_shared<ListenerRules>();
     rules->listener = listener;
     rules->routing = std::move(routing);
+    rules->log_accepted = config.log.accepted;
     rules->session.hostname = config.hostname;
     rules->session.line_ends = policy_of(listener.line_ends);
     rules->session.max_message_octets = listener.max_message_size;

@@ -187,6 +187,7 @@ struct LogSettings {
     std::string path;                 // empty: standard error
     LogLevel level = LogLevel::Info;
     bool attempts = true;             // one line per attempt
+    bool accepted = true;             // one line per accepted message
     std::uint64_t rotate_size = 100ull << 20;
     std::uint32_t keep = 5;
 };

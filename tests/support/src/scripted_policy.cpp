@@ -1,0 +1,58 @@
+#include "postfleet/support/scripted_policy.hpp"
+
+#include <utility>
+
+#include "postfleet/base/require.hpp"
+
+namespace postfleet::support {
+
+smtp::Decision ScriptedPolicy::by_local_part(std::string_view local_part) const {
+    if (local_part.starts_with("refuse")) return smtp::Decision::refuse(550, {5, 7, 1}, "Not allowed");
+    if (local_part.starts_with("busy")) return smtp::Decision::refuse(421, {4, 3, 2}, "Busy");
+    if (local_part.starts_with("later")) return smtp::Decision::wait();
+    return smtp::Decision::accept();
+}
+
+smtp::Decision ScriptedPolicy::on_mail(smtp::MailRequest&& request) {
+    open_ = {};
+    open_.reverse_path = request.reverse_path;
+    if (request.reverse_path.starts_with("refuse@")) return smtp::Decision::accept();  // that is for RCPT
+    if (request.reverse_path.starts_with("refuse-mail@")) return by_local_part("refuse");
+    return by_local_part(request.reverse_path);
+}
+
+smtp::Decision ScriptedPolicy::on_rcpt(smtp::RcptRequest&& request) {
+    smtp::Decision decision = by_local_part(request.mailbox.local_part);
+    if (decision.kind != smtp::Decision::Kind::Refuse) open_.recipients.push_back(request.mailbox.to_string());
+    return decision;
+}
+
+smtp::Decision ScriptedPolicy::on_header(std::string& content) {
+    later_ = content.find("X-Later:") != std::string::npos;
+    if (content.find("X-Refuse:") != std::string::npos) return smtp::Decision::refuse(554, {5, 6, 0}, "Bad header");
+    return smtp::Decision::accept();
+}
+
+smtp::Decision ScriptedPolicy::on_chunk(SharedOctets chunk, std::uint32_t number) {
+    require(chunk->size() == kContentChunkOctets && number == chunk_sizes.size());
+    chunk_sizes.push_back(chunk->size());
+    open_.content += *chunk;
+    return chunks_wait ? smtp::Decision::wait() : smtp::Decision::accept();
+}
+
+smtp::Decision ScriptedPolicy::on_end_of_data(smtp::ContentEnd&& end) {
+    open_.content += end.last_chunk;
+    require(open_.content.size() == end.size_octets);
+    open_.chunks = end.chunks;
+    open_.has_leading_dots = end.has_leading_dots;
+    open_.has_eight_bit = end.has_eight_bit;
+    messages.push_back(std::exchange(open_, {}));
+    return later_ ? smtp::Decision::wait() : smtp::Decision::accept();
+}
+
+void ScriptedPolicy::on_abandoned() {
+    ++abandoned;
+    open_ = {};
+}
+
+}  // namespace postfleet::support
