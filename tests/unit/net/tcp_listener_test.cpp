@@ -168,23 +168,31 @@ TEST_CASE("without descriptors a connection is refused with a reply, counted, an
     Server server;
     std::vector<UniqueFd> clients;  // they wait in the backlog
     for (int i = 0; i < 20; ++i) clients.push_back(connect_plainly(server.address()));
+    std::vector<std::string> replies;
+    std::uint64_t turns = 0;
     {
+        // No assertion in here: the undefined-behaviour sanitizer needs descriptors of its own.
         const DescriptorLimit limit(5);
-        run_until(*server.loop, [&] { return server.listener->statistics().refused == 15; });
-        CHECK(server.acceptor.peers.size() == 5);
-        std::array<char, 64> reply;
+        const SteadyTime give_up = steady_clock_now() + std::chrono::seconds(10);
+        while (server.listener->statistics().refused < 15 && steady_clock_now() < give_up) {
+            server.loop->run_turn(std::chrono::milliseconds(20));
+        }
         for (std::size_t i = 5; i < clients.size(); ++i) {
+            std::array<char, 64> reply;
             const ssize_t got = ::recv(clients[i].get(), reply.data(), reply.size(), 0);
-            REQUIRE(got > 0);
-            CHECK(std::string_view(reply.data(), static_cast<std::size_t>(got)).substr(0, 9) == "421 4.3.2");
+            replies.emplace_back(reply.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
         }
         // Nothing waits, so the loop sleeps.
-        const auto turns = server.loop->statistics().turns;
+        turns = server.loop->statistics().turns;
         bool is_later = false;
         server.loop->schedule_at(steady_clock_now() + std::chrono::milliseconds(30), [&] { is_later = true; });
         while (!is_later) server.loop->run_turn(Duration::max());
-        CHECK(server.loop->statistics().turns - turns < 10);
+        turns = server.loop->statistics().turns - turns;
     }
+    CHECK(server.acceptor.peers.size() == 5);
+    CHECK(server.listener->statistics().refused == 15);
+    CHECK(turns < 10);
+    for (const std::string& reply : replies) CHECK(reply.substr(0, 9) == "421 4.3.2");
     Peer after;
     after.connect(*server.loop, server.address());
     run_until(*server.loop, [&] { return server.acceptor.peers.size() == 6; });

@@ -274,6 +274,15 @@ TEST_CASE("a reset is reported as such, after what the peer had said") {
     CHECK(client.received == "421 go away\r\n");
 }
 
+TEST_CASE("abort resets the connection") {
+    Server server;
+    Peer client;
+    auto [near, far] = server.connect(client);
+    far->stream->abort();
+    run_until(*server.loop, [&, near = near] { return near->closed.has_value(); });
+    CHECK(client.closed->kind == CloseReason::Kind::Reset);
+}
+
 TEST_CASE("a connection that never stops sending leaves the others their turn") {
     Server server;
     Peer busy, quiet;

@@ -117,6 +117,12 @@ void TcpStream::report_failure() {
 
 void TcpStream::close() { release(); }
 
+void TcpStream::abort() {
+    const linger at_once{1, 0};
+    if (fd_) ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    release();
+}
+
 void TcpStream::release() {
     if (std::exchange(state_, State::Closed) == State::Closed) return;
     loop_.unwatch(poll_, -1);

@@ -42,6 +42,7 @@ public:
     void set_deadline(SteadyTime when) override;
     void shutdown_write() override;
     void close() override;
+    void abort() override;
     Endpoint local() const override;
     Endpoint remote() const override { return remote_; }
 

@@ -80,6 +80,7 @@ public:
     virtual void set_deadline(SteadyTime when) = 0;  // SteadyTime::max(): none
     virtual void shutdown_write() = 0;
     virtual void close() = 0;
+    virtual void abort() { close(); }  // close() with RST instead of FIN, where the transport has one
     virtual Endpoint local() const = 0;
     virtual Endpoint remote() const = 0;
 };
