@@ -1,0 +1,210 @@
+#include "housekeeper.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace postfleet::spool {
+
+namespace {
+
+// Above this, looking at the range of ids costs more than reading the segment's own operations.
+constexpr std::size_t kMaxScanned = 4096;
+// A segment whose live content is less than this part of it has its content moved: one octet in four is
+// written twice at most, and content takes at most about four times its size.
+constexpr std::uint64_t kMoveBelow = 4;
+// When the disk is nearly full, space is worth more than writing.
+constexpr std::uint64_t kMoveBelowWhenLow = 1;
+constexpr std::uint64_t kMaxMoving = std::uint64_t{4} << 20;
+constexpr Duration kFirstPatience = std::chrono::seconds(1);
+constexpr Duration kLastPatience = std::chrono::minutes(5);
+constexpr Duration kComplaintEvery = std::chrono::seconds(10);
+constexpr std::uint64_t kEventsPerFileDrop = 100'000;
+
+}  // namespace
+
+Housekeeper::Housekeeper(Parts parts, Options options, std::function<void(WriteItem)> write)
+    : parts_(parts), options_(options), write_(std::move(write)) {
+    thread_ = std::thread([this] {
+        pthread_setname_np(pthread_self(), "spool-keeper");
+        run();
+    });
+}
+
+Housekeeper::~Housekeeper() {
+    {
+        std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+}
+
+void Housekeeper::run() {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+        lock.unlock();
+        {
+            std::lock_guard maintenance(parts_.maintenance);
+            tick();
+        }
+        lock.lock();
+        wake_.wait_for(lock, options_.tick, [&] { return stopping_; });
+    }
+}
+
+void Housekeeper::tick() {
+    auto now = steady_clock_now();
+    if (auto prepared = parts_.log.prepare(); !prepared && now >= next_complaint_) {
+        next_complaint_ = now + kComplaintEvery;
+        parts_.lines.line(LogLevel::Error, "spool_segment_not_prepared").field("reason", prepared.error().text);
+    }
+    parts_.log.close_idle_files();
+    auto persisted = parts_.index.persisted_group();
+    if (!persisted) return;
+    checkpoint(*persisted);
+    auto sealed = parts_.log.sealed();
+    std::erase_if(known_, [&](auto& known) {
+        return std::ranges::find(sealed, known.first, &SegmentFacts::number) == sealed.end();
+    });
+    for (auto& segment : sealed) {
+        if (segment.last_group > *persisted) continue;
+        auto known = known_.find(segment.number);
+        auto low = parts_.condition.is(SpoolCondition::SpaceLow);
+        if (known != known_.end() && now < known->second.look_again && !low) continue;
+        look_at(segment, now);
+    }
+    auto passed = parts_.outbox.passed().load();
+    if (passed > event_files_dropped_to_ + kEventsPerFileDrop) {
+        parts_.index.drop_event_files(passed);
+        event_files_dropped_to_ = passed;
+    }
+}
+
+void Housekeeper::checkpoint(std::uint64_t persisted) {
+    if (written_out_at_ > persisted) return;  // one is under way
+    if (parts_.log.octets_since(persisted) < options_.checkpoint_octets) return;
+    auto sealed = parts_.log.sealed();
+    if (sealed.empty() || sealed.back().last_group <= persisted) return;  // nothing could be released
+    written_out_at_ = sealed.back().last_group;
+    parts_.index.write_out();
+}
+
+void Housekeeper::look_at(const SegmentFacts& segment, SteadyTime now) {
+    auto known = known_.find(segment.number);
+    auto low = parts_.condition.is(SpoolCondition::SpaceLow);
+    auto live = find_live(segment);
+    if (live && live->empty()) {
+        if (!parts_.log.release(segment.number)) return;
+        parts_.index.forget_segment(segment.number);
+        if (known != known_.end()) known_.erase(known);
+        return;
+    }
+    if (known == known_.end()) known = known_.emplace(segment.number, Known{}).first;
+    auto& patience = known->second.patience;
+    patience = patience == Duration{} ? kFirstPatience : std::min(patience * 2, kLastPatience);
+    known->second.look_again = now + patience;
+    if (!live) return;
+    std::uint64_t octets = 0;
+    for (auto& one : *live) octets += one.location.size;
+    auto share = low ? kMoveBelowWhenLow : kMoveBelow;
+    if (octets * share >= segment.end || parts_.counters.moving_octets.load() > 0) return;
+    if (move(*live)) known->second.look_again = now + kFirstPatience;
+}
+
+std::optional<Housekeeper::Live> Housekeeper::live_in(std::uint64_t segment, Column column, std::string_view key,
+                                                      std::string_view value) {
+    auto body = open_record(column, key, value);
+    if (!body) return std::nullopt;
+    auto location = take_location(*body);
+    if (!location || location->segment != segment) return std::nullopt;
+    return Live{column, std::string(key), std::string(*body), *location};
+}
+
+std::optional<std::vector<Housekeeper::Live>> Housekeeper::find_live(const SegmentFacts& segment) {
+    std::vector<Live> live;
+    if (segment.low.is_nil()) return live;
+    if (scan_range(segment, live)) return live;
+    live.clear();
+    if (walk_groups(segment, live)) return live;
+    return std::nullopt;
+}
+
+// Just after a checkpoint what is gone is gone from the index, too, so this reads little.
+bool Housekeeper::scan_range(const SegmentFacts& segment, std::vector<Live>& live) {
+    auto high = key_of(segment.high);
+    bool complete = true;
+    for (auto column : {Column::Message, Column::Chunk}) {
+        std::size_t scanned = 0;
+        auto result = parts_.index.scan(column, key_of(segment.low), [&](std::string_view key, std::string_view value) {
+            if (key.substr(0, kIdOctets) > high) return false;
+            if (++scanned > kMaxScanned) {
+                complete = false;
+                return false;
+            }
+            // What cannot be read may be in this segment: keep it.
+            if (!open_record(column, key, value)) complete = false;
+            if (auto found = live_in(segment.number, column, key, value)) live.push_back(*std::move(found));
+            return complete;
+        });
+        if (!result || result->blocks_lost > 0) complete = false;
+        if (!complete) return false;
+    }
+    return true;
+}
+
+bool Housekeeper::walk_groups(const SegmentFacts& segment, std::vector<Live>& live) {
+    std::set<std::pair<Column, std::string>> seen;
+    std::string batches;
+    for (std::uint64_t at = kBlockOctets; at < segment.end;) {
+        char octets[kGroupHeaderOctets];
+        if (!parts_.log.read_at(segment.number, at, octets, sizeof octets)) return false;
+        auto header = get_group_header({octets, sizeof octets}, segment.number, at);
+        if (!header) return false;
+        batches.resize(header->batches_octets);
+        if (!parts_.log.read_at(segment.number, at + kGroupHeaderOctets, batches.data(), batches.size())) return false;
+        BatchReader reader(batches);
+        for (BatchReader::Batch batch; reader.next(batch);) {
+            if (batch.damaged) return false;
+            OperationReader operations(batch.operations);
+            for (Operation operation; operations.next(operation);) {
+                auto has_content = operation.column == Column::Message || operation.column == Column::Chunk;
+                if (operation.remove || !has_content) continue;
+                if (!seen.emplace(operation.column, operation.key).second) continue;
+                auto stored = parts_.index.get(operation.column, operation.key);
+                if (!stored) return false;
+                if (!*stored) continue;
+                if (!open_record(operation.column, operation.key, **stored)) return false;
+                auto found = live_in(segment.number, operation.column, operation.key, **stored);
+                if (found) live.push_back(*std::move(found));
+            }
+        }
+        at += header->total_octets();
+    }
+    return true;
+}
+
+bool Housekeeper::move(const std::vector<Live>& live) {
+    bool any = false;
+    for (auto& one : live) {
+        if (parts_.counters.moving_octets.load() > kMaxMoving) break;  // the rest next time
+        auto octets = parts_.log.read(one.location);
+        // What is damaged stays, and keeps its segment: it is reported when it is asked for.
+        if (!octets) continue;
+        WriteItem item;
+        item.batch.put_moved(one.column, one.key, one.fields);
+        item.contents.push_back({id_of_key(one.key), *octets, one.location.checksum});
+        item.is_urgent = false;
+        item.move = WriteItem::Move{one.column, one.key, one.location};
+        item.octets = (*octets)->size() + item.batch.size();
+        parts_.counters.moving_octets += item.octets;
+        parts_.counters.content_moved_octets += (*octets)->size();
+        write_(std::move(item));
+        any = true;
+    }
+    return any;
+}
+
+}  // namespace postfleet::spool

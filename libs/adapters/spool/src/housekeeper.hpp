@@ -1,0 +1,70 @@
+// Housekeeper: the thread that keeps the log short.
+//
+//  * prepares the next segment, so that the writer finds it ready
+//  * has the index written out when `checkpoint_octets` of log lie behind what its files hold
+//  * releases sealed segments whose operations are in the index's files and whose content is all delivered
+//  * moves the content of mostly empty segments to the end of the log (docs/SPOOL_FORMAT.md, "Old content")
+//
+// Threads: its own. Everything it reads may change under it; what it moves is checked again by the writer.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <thread>
+
+#include "writer.hpp"
+
+namespace postfleet::spool {
+
+class Housekeeper {
+public:
+    struct Options {
+        std::uint64_t segment_octets = 0;
+        std::uint64_t checkpoint_octets = 0;
+        Duration tick = std::chrono::milliseconds(50);
+    };
+    Housekeeper(Parts parts, Options options, std::function<void(WriteItem)> write);
+    ~Housekeeper();
+
+private:
+    struct Live {
+        Column column = Column::Message;
+        std::string key;
+        std::string fields;  // behind the location
+        Location location;
+    };
+    // What is known of a segment that was not empty when it was looked at.
+    struct Known {
+        SteadyTime look_again{};
+        Duration patience{};
+    };
+
+    void run();
+    void tick();
+    void checkpoint(std::uint64_t persisted);
+    void look_at(const SegmentFacts& segment, SteadyTime now);
+    // Everything alive in the segment; nullopt when it cannot be told.
+    std::optional<std::vector<Live>> find_live(const SegmentFacts& segment);
+    bool scan_range(const SegmentFacts& segment, std::vector<Live>& live);
+    bool walk_groups(const SegmentFacts& segment, std::vector<Live>& live);
+    static std::optional<Live> live_in(std::uint64_t segment, Column column, std::string_view key,
+                                       std::string_view value);
+    bool move(const std::vector<Live>& live);  // whether there was anything that could be
+
+    Parts parts_;
+    const Options options_;
+    std::function<void(WriteItem)> write_;
+
+    std::map<std::uint64_t, Known> known_;
+    std::uint64_t written_out_at_ = 0;  // group up to which a write-out was asked for
+    std::uint64_t event_files_dropped_to_ = 0;
+    SteadyTime next_complaint_{};
+
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+}  // namespace postfleet::spool

@@ -1,0 +1,285 @@
+#include "writer.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <utility>
+
+#include "crc32c.hpp"
+#include "postfleet/base/text.hpp"
+
+namespace postfleet::spool {
+
+namespace {
+
+constexpr Duration kTick = std::chrono::seconds(1);
+constexpr Duration kFirstBackoff = std::chrono::milliseconds(100);
+constexpr Duration kLastBackoff = std::chrono::seconds(5);
+// The disk is looked at again after this much was written, or after a tick.
+constexpr std::uint64_t kSpaceCheckOctets = std::uint64_t{64} << 20;
+
+const std::array<char, kBlockOctets> kZeros{};
+
+iovec part_of(std::string_view octets) { return {const_cast<char*>(octets.data()), octets.size()}; }
+
+// Completions of one group for one executor.
+struct Delivery {
+    Executor* on;
+    std::vector<UniqueFunction<void(Status)>> runs;
+};
+
+}  // namespace
+
+Writer::Writer(Parts parts, Options options, std::function<Status()> rebuild_index)
+    : parts_(parts),
+      options_(std::move(options)),
+      rebuild_index_(std::move(rebuild_index)),
+      queue_(options_.outcome_delay),
+      last_segment_(parts.index.position().segment) {
+    check_space(true);
+    thread_ = std::thread([this] {
+        pthread_setname_np(pthread_self(), "spool-writer");
+        run();
+    });
+}
+
+Writer::~Writer() {
+    queue_.stop();
+    thread_.join();
+}
+
+void Writer::run() {
+    for (;;) {
+        bool latched = parts_.condition.is(SpoolCondition::Latched);
+        auto until = steady_clock_now() + kTick;
+        if (latched) until = std::min(until, next_try_);
+        if (waiting_.empty()) queue_.take(waiting_, until);
+        bool stopping = queue_.is_stopped();
+        if (latched) {
+            fail_everything({ErrorKind::Unavailable, "spool latched: " + parts_.condition.state().reason});
+            if (stopping) return;
+            if (steady_clock_now() >= next_try_) try_to_recover();
+            continue;
+        }
+        take_turn();
+        if (stopping && waiting_.empty()) return;
+    }
+}
+
+// One group, if there is something to write.
+void Writer::take_turn() {
+    add_cursors();
+    check_space(false);
+    if (auto failure = parts_.index.failure()) {
+        index_failed_ = true;
+        return latch({ErrorKind::Unavailable, "spool index: " + *failure});
+    }
+    if (waiting_.empty()) return;
+    std::vector<WriteItem> group;
+    auto count = static_cast<std::ptrdiff_t>(group_size());
+    group.reserve(static_cast<std::size_t>(count));
+    std::move(waiting_.begin(), waiting_.begin() + count, std::back_inserter(group));
+    waiting_.erase(waiting_.begin(), waiting_.begin() + count);
+    drop_stale_moves(group);
+
+    auto written = write_group(group);
+    complete(group, written ? Status() : Status(Error{ErrorKind::Unavailable, written.error().text}));
+    if (!written) latch(written.error());
+    // More may have come while the disk was busy; it makes the next group larger.
+    if (!waiting_.empty()) queue_.take_now(waiting_);
+}
+
+std::size_t Writer::group_size() const {
+    std::uint64_t octets = 0;
+    std::size_t count = 0;
+    for (auto& item : waiting_) {
+        octets += item.octets;
+        if (count > 0 && octets > options_.max_group) break;
+        count++;
+    }
+    return count;
+}
+
+void Writer::add_cursors() {
+    auto moved = parts_.outbox.take_moved();
+    if (moved.empty()) return;
+    WriteItem item;
+    for (auto& [name, number] : moved) item.batch.put_small(Column::Cursor, name, key_of_event(number));
+    item.cursors = std::move(moved);
+    waiting_.insert(waiting_.begin(), std::move(item));
+}
+
+// Content moves first, before anything in the group that may remove its message: what is checked here is
+// then still true when the group is applied.
+void Writer::drop_stale_moves(std::vector<WriteItem>& group) {
+    if (std::ranges::none_of(group, [](auto& item) { return item.move.has_value(); })) return;
+    std::ranges::stable_partition(group, [](auto& item) { return item.move.has_value(); });
+    for (auto& item : group) {
+        if (!item.move) break;
+        auto stored = parts_.index.get(item.move->column, item.move->key);
+        bool unchanged = false;
+        if (stored && *stored && (*stored)->size() >= kRecordHeaderOctets) {
+            auto body = std::string_view(**stored).substr(kRecordHeaderOctets);
+            auto location = take_location(body);
+            unchanged = location && *location == item.move->from;
+        }
+        if (unchanged) continue;
+        item.batch = BatchBuilder();
+        item.contents.clear();
+    }
+}
+
+Status Writer::write_group(std::vector<WriteItem>& group) {
+    GroupHeader header;
+    for (auto& item : group) {
+        header.batches_octets += static_cast<std::uint32_t>(item.batch.size());
+        for (auto& content : item.contents) header.content_octets += content.octets ? content.octets->size() : 0;
+    }
+    header.batch_count = static_cast<std::uint32_t>(group.size());
+    auto total = header.total_octets();
+    auto begun = parts_.log.begin(total);
+    if (!begun) return begun.error();
+    header.segment = begun->segment;
+    header.offset = begun->offset;
+    header.number = begun->group;
+    auto touched = place(group, *begun, header);
+
+    char header_octets[kGroupHeaderOctets];
+    put_group_header(header_octets, header);
+    std::vector<iovec> parts{part_of({header_octets, sizeof header_octets})};
+    std::vector<std::string_view> batches;
+    batches.reserve(group.size());
+    for (auto& item : group) {
+        parts.push_back(part_of(item.batch.finish()));
+        batches.push_back(item.batch.operations());
+    }
+    for (auto& item : group) {
+        for (auto& content : item.contents) {
+            if (content.octets && !content.octets->empty()) parts.push_back(part_of(*content.octets));
+        }
+    }
+    auto used = kGroupHeaderOctets + header.batches_octets + header.content_octets;
+    if (total > used) parts.push_back(part_of({kZeros.data(), static_cast<std::size_t>(total - used)}));
+
+    auto before = steady_clock_now();
+    if (auto written = parts_.log.write(parts); !written) return written;
+    auto& counters = parts_.counters;
+    counters.sync_nanoseconds += static_cast<std::uint64_t>((steady_clock_now() - before).count());
+    counters.synced_writes++;
+    counters.octets_written += total;
+    octets_since_check_ += total;
+
+    auto facts = parts_.log.confirm(total, touched);
+    const auto* sealed = last_segment_.number != 0 && last_segment_.number != facts.number ? &last_segment_ : nullptr;
+    auto applied = parts_.index.apply(batches, facts, sealed);
+    last_segment_ = facts;
+    for (auto& item : group) parts_.outbox.append(std::move(item.events));
+    if (!applied) {
+        // It is in the log, so it is committed; only the index must be made again.
+        index_failed_ = true;
+        latch(applied.error());
+    }
+    return {};
+}
+
+SegmentFacts Writer::place(std::vector<WriteItem>& group, const SegmentLog::Place& place, const GroupHeader& header) {
+    SegmentFacts touched;
+    auto at = place.offset + kGroupHeaderOctets + header.batches_octets;
+    auto event = parts_.outbox.next_number();
+    for (auto& item : group) {
+        for (std::size_t n = 0; n < item.contents.size(); n++) {
+            auto& content = item.contents[n];
+            auto size = content.octets ? content.octets->size() : 0;
+            item.batch.place_content(n, {place.segment, at, static_cast<std::uint32_t>(size), content.checksum});
+            touched.include(content.id);
+            at += size;
+        }
+        for (std::size_t n = 0; n < item.events.size(); n++) item.batch.number_event(n, event++);
+    }
+    return touched;
+}
+
+void Writer::complete(std::vector<WriteItem>& items, const Status& status) {
+    std::vector<Delivery> deliveries;
+    std::uint64_t octets = 0;
+    for (auto& item : items) {
+        octets += item.octets;
+        if (item.move) parts_.counters.moving_octets -= item.octets;
+        if (!status && !item.cursors.empty()) parts_.outbox.give_back(item.cursors);
+        if (item.done.on == nullptr) continue;
+        auto found = std::ranges::find(deliveries, item.done.on, &Delivery::on);
+        if (found == deliveries.end()) found = deliveries.insert(deliveries.end(), {item.done.on, {}});
+        found->runs.push_back(std::move(item.done.run));
+    }
+    queue_.landed(octets);
+    for (auto& delivery : deliveries) {
+        delivery.on->post([runs = std::move(delivery.runs), status]() mutable {
+            for (auto& run : runs) run(status);
+        });
+    }
+}
+
+void Writer::latch(const Error& error) {
+    parts_.log.abandon();
+    backoff_ = kFirstBackoff;
+    next_try_ = steady_clock_now() + backoff_;
+    parts_.counters.latches++;
+    parts_.lines.line(LogLevel::Error, "spool_latched").field("reason", error.text);
+    parts_.condition.change(SpoolCondition::Latched, error.text);
+    fail_everything({ErrorKind::Unavailable, "spool latched: " + error.text});
+}
+
+void Writer::fail_everything(const Error& error) {
+    queue_.take_now(waiting_);
+    complete(waiting_, error);
+    waiting_.clear();
+}
+
+void Writer::try_to_recover() {
+    auto attempt = [&]() -> Status {
+        if (index_failed_) {
+            std::lock_guard lock(parts_.maintenance);
+            if (auto rebuilt = rebuild_index_(); !rebuilt) return rebuilt;
+            index_failed_ = false;
+        }
+        std::vector<WriteItem> nothing;
+        return write_group(nothing);
+    };
+    auto recovered = attempt();
+    if (recovered && !index_failed_) {
+        parts_.lines.line(LogLevel::Info, "spool_recovered");
+        parts_.condition.change(SpoolCondition::Ready, "");
+        check_space(true);
+        return;
+    }
+    parts_.log.abandon();
+    backoff_ = std::min(backoff_ * 2, kLastBackoff);
+    next_try_ = steady_clock_now() + backoff_;
+    auto reason = recovered ? parts_.condition.state().reason : recovered.error().text;
+    parts_.lines.line(LogLevel::Warning, "spool_still_latched").field("reason", reason);
+    parts_.condition.change(SpoolCondition::Latched, reason);
+}
+
+void Writer::check_space(bool now) {
+    auto time = steady_clock_now();
+    if (!now && time < next_space_check_ && octets_since_check_ < kSpaceCheckOctets) return;
+    next_space_check_ = time + kTick;
+    octets_since_check_ = 0;
+    auto free = parts_.files.free_octets(options_.directory);
+    if (!free) return;  // not knowing is no reason to refuse: a full disk shows when it is written to
+    parts_.counters.free_octets = *free;
+    auto& condition = parts_.condition;
+    if (condition.is(SpoolCondition::Ready) && *free < options_.min_free) {
+        auto reason = "space is low: " + format_size(*free) + " free in " + options_.directory + ", and " +
+                      format_size(options_.min_free) + " are kept in reserve";
+        parts_.lines.line(LogLevel::Warning, "spool_space_low").field("free", *free).field("reserve", options_.min_free);
+        condition.change(SpoolCondition::SpaceLow, reason);
+    } else if (condition.is(SpoolCondition::SpaceLow) && *free >= options_.min_free + options_.min_free / 8) {
+        parts_.lines.line(LogLevel::Info, "spool_space_ok").field("free", *free);
+        condition.change(SpoolCondition::Ready, "");
+    }
+}
+
+}  // namespace postfleet::spool
