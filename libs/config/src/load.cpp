@@ -48,13 +48,24 @@ Node merge_documents(Reader& reader, std::span<const Node> documents) {
 }
 
 // What depends on other values, for everything that was left out.
+// A value that is made from one that came from the environment is shown as that is.
+void derive_reference(Config& config, const std::string& from, const std::string& to, const std::string& suffix = {}) {
+    const auto found = config.references.find(from);
+    if (found != config.references.end()) config.references[to] = found->second + suffix;
+}
+
 void fill_defaults(Config& config, const Environment& environment) {
     if (config.hostname.empty()) config.hostname = environment.hostname;
-    if (config.control_socket.empty()) config.control_socket = config.data_dir + "/control.sock";
+    if (config.control_socket.empty()) {
+        config.control_socket = config.data_dir + "/control.sock";
+        derive_reference(config, "data_dir", "control_socket", "/control.sock");
+    }
     config.tenants.try_emplace("default", Tenant{"default", {}});
     if (config.virtual_mtas.empty()) config.virtual_mtas["default"].name = "default";
     for (auto& [name, mta] : config.virtual_mtas) {
-        if (mta.ehlo.empty()) mta.ehlo = config.hostname;
+        if (!mta.ehlo.empty()) continue;
+        mta.ehlo = config.hostname;
+        derive_reference(config, "hostname", "virtual_mtas." + name + ".ehlo");
     }
     if (config.default_virtual_mta.empty()) {
         if (config.virtual_mtas.contains("default") || config.pools.contains("default")) {
