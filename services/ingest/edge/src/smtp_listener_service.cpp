@@ -141,6 +141,8 @@ SmtpListenerService::SmtpListenerService(IngestDependencies dependencies)
 
 SmtpListenerService::~SmtpListenerService() {
     for (auto& [name, entry] : parts_->entries) entry.stop();
+    // The connections refer to the entries' limits and counters.
+    parts_->shards.clear();
 }
 
 Status SmtpListenerService::start(IngestConfiguration configuration) { return parts_->apply(configuration); }
