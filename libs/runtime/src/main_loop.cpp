@@ -50,12 +50,8 @@ void MainLoop::run(Hooks hooks) {
     next_tick_ = steady_clock_now() + kTick;
     while (stops_ == 0) {
         turn(next_tick_);
-        const SteadyTime now = steady_clock_now();
-        if (now < next_tick_) continue;
-        next_tick_ = now + kTick;
-        if (hooks_.on_tick) hooks_.on_tick();
+        tick_if_due();
     }
-    hooks_ = {};
 }
 
 MainLoop::Awaited MainLoop::await(SteadyTime deadline, const std::function<bool()>& finished) {
@@ -64,8 +60,16 @@ MainLoop::Awaited MainLoop::await(SteadyTime deadline, const std::function<bool(
         if (finished()) return Awaited::Finished;
         if (stops_ > stops_before) return Awaited::Hurried;
         if (steady_clock_now() >= deadline) return Awaited::TimedOut;
-        turn(deadline);
+        turn(std::min(deadline, next_tick_));
+        tick_if_due();
     }
+}
+
+void MainLoop::tick_if_due() {
+    const SteadyTime now = steady_clock_now();
+    if (now < next_tick_) return;
+    next_tick_ = now + kTick;
+    if (hooks_.on_tick) hooks_.on_tick();
 }
 
 void MainLoop::post(Callback task) {
@@ -98,7 +102,7 @@ void MainLoop::read_signals() {
     ::signalfd_siginfo signal{};
     while (::read(signals_, &signal, sizeof signal) == static_cast<::ssize_t>(sizeof signal)) {
         if (signal.ssi_signo == SIGHUP) {
-            if (hooks_.on_reload) hooks_.on_reload();
+            if (stops_ == 0 && hooks_.on_reload) hooks_.on_reload();
         } else {
             ++stops_;
             if (stop_reason_.empty()) stop_reason_ = signal.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT";

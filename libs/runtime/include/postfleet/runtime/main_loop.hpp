@@ -1,7 +1,7 @@
 // MainLoop: what the main thread does while the shards work.
 //
 //   run()        signals, posted tasks, a tick each second … until somebody wants the process to stop
-//   await()      the same while the process drains, until `finished`, the deadline, or a second stop
+//   await()      the same while the process drains, until `finished`, the deadline, or a second stop; no reloads
 //
 // SIGTERM, SIGINT and request_stop() ask for a stop, once for a drain, twice for an end at once. SIGHUP calls
 // on_reload. SIGPIPE is ignored. create() blocks these signals for the calling thread and all that it starts
@@ -46,6 +46,7 @@ public:
 private:
     MainLoop(int signals, int wake) : signals_(signals), wake_(wake) {}
     void turn(SteadyTime until);
+    void tick_if_due();
     void read_signals();
     void run_tasks();
 

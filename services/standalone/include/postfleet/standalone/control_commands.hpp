@@ -1,0 +1,52 @@
+// ControlCommands: what the running process answers to the command line (one function per command).
+//
+//   status · queues · vmtas · settings · list · pause · resume · retry · delete · reload
+//
+// Arguments are texts and checked strictly: an unknown command, an unknown or missing argument is an
+// InvalidArgument that says what there is. Answers are JSON (src/control/render.hpp).
+//
+// Threads: thread-safe; blocks until the sender has answered, at most kPatience (reload: as long as it takes).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "postfleet/config/config.hpp"
+#include "postfleet/ports/sender_control.hpp"
+#include "postfleet/runtime/control.hpp"
+
+namespace postfleet::standalone {
+
+struct ControlPorts {
+    Executor& executor;  // where completions run; not the calling thread's
+    SenderControl& sender;
+    std::function<std::string(const SenderStatus&)> render_status;         // with all that is not the sender's
+    std::function<std::shared_ptr<const config::Config>()> configuration;  // in force; shared with the running parts
+    std::function<Result<std::string>()> reload;                           // what has changed, as JSON
+};
+
+class ControlCommands final {
+public:
+    static constexpr Duration kPatience = std::chrono::seconds(20);
+    static constexpr std::size_t kMaxListed = 100'000;
+
+    explicit ControlCommands(ControlPorts ports) : ports_(std::move(ports)) {}
+    Result<std::string> run(const runtime::ControlRequest& request) const;
+
+private:
+    Result<std::string> status(const runtime::ControlRequest& request) const;
+    Result<std::string> queues(const runtime::ControlRequest& request) const;
+    Result<std::string> virtual_mtas(const runtime::ControlRequest& request) const;
+    Result<std::string> settings(const runtime::ControlRequest& request) const;
+    Result<std::string> list(const runtime::ControlRequest& request) const;
+    Result<std::string> pause(const runtime::ControlRequest& request) const;
+    Result<std::string> resume(const runtime::ControlRequest& request) const;
+    Result<std::string> retry(const runtime::ControlRequest& request) const;
+    Result<std::string> remove(const runtime::ControlRequest& request) const;
+    Result<std::string> reload(const runtime::ControlRequest& request) const;
+
+    ControlPorts ports_;
+};
+
+}  // namespace postfleet::standalone

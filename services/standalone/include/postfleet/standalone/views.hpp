@@ -1,0 +1,29 @@
+// Views: the answers of a running process as text for people. What each view takes is the JSON of one control
+// command (src/control/render.hpp), so that a newer or older process can be looked at: unknown members are
+// left alone, missing ones shown as nothing.
+//
+// Threads: pure. Errors: InvalidArgument when the text is not JSON of the right shape.
+#pragma once
+
+#include <string>
+
+#include "postfleet/base/result.hpp"
+#include "postfleet/base/time.hpp"
+#include "postfleet/standalone/table.hpp"
+
+namespace postfleet::standalone {
+
+Result<std::string> view_status(const std::string& json, const Style& style);
+Result<std::string> view_queues(const std::string& json, const Style& style, WallTime now);
+Result<std::string> view_virtual_mtas(const std::string& json, const Style& style);
+Result<std::string> view_tasks(const std::string& json, const Style& style, WallTime now);
+Result<std::string> view_settings(const std::string& json, const Style& style);
+// "3 recipients", "1 queue": what an order touched.
+Result<std::string> view_affected(const std::string& json, const std::string& verb);
+// What a reload has changed.
+Result<std::string> view_reload(const std::string& json);
+// A frame of `postfleet top`: status above, queues below, `height` lines at most.
+Result<std::string> view_top(const std::string& status, const std::string& queues, const Style& style,
+                             unsigned height, WallTime now);
+
+}  // namespace postfleet::standalone

@@ -1,0 +1,40 @@
+// Context: what every command shares: where the process is, how to write, and the exit code.
+//
+// Exit codes: 0 it was done, 1 it failed (one line on standard error says what, where and how to mend it),
+// 2 the command line was wrong.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <string>
+
+#include "postfleet/base/result.hpp"
+#include "postfleet/runtime/control.hpp"
+
+namespace postfleet::standalone {
+
+struct Context {
+    std::string config;   // --config, or POSTFLEET_CONFIG
+    std::string socket;   // --socket, or POSTFLEET_SOCKET
+    bool json = false;
+    int exit_code = 0;
+
+    void fail(const Error& error);
+    // Calls the running process. An error was reported when there is no value.
+    Result<std::string> call(const std::string& command, const runtime::ControlArguments& arguments = {},
+                             Duration timeout = std::chrono::seconds(30)) const;
+    // The control socket: --socket, else what the configuration says, else the usual place.
+    Result<std::string> find_socket() const;
+};
+
+inline constexpr const char* kDefaultConfig = "/etc/postfleet";
+inline constexpr const char* kDefaultSocket = "/var/lib/postfleet/control.sock";
+
+// --config, --socket and --json, for commands that talk to a running process.
+void add_connection_options(CLI::App& command, Context& context);
+
+// Text of the running process, ready for a terminal: an answer is text, `print` writes it.
+void print(const std::string& text);
+
+}  // namespace postfleet::standalone

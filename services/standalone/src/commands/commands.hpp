@@ -1,0 +1,15 @@
+// The command groups of `postfleet`: each registers its sub-commands; a command sets Context::exit_code.
+#pragma once
+
+#include "../cli/context.hpp"
+
+namespace postfleet::standalone {
+
+void register_config_commands(CLI::App& app, Context& context);
+void register_status_commands(CLI::App& app, Context& context);  // status, reload
+void register_show_commands(CLI::App& app, Context& context);
+void register_mail_commands(CLI::App& app, Context& context);  // list, pause, resume, retry, delete
+void register_top_command(CLI::App& app, Context& context);
+void register_version_command(CLI::App& app, Context& context);
+
+}  // namespace postfleet::standalone

@@ -1,0 +1,105 @@
+#include "../cli/terminal.hpp"
+#include "../control/render.hpp"
+#include "commands.hpp"
+#include "postfleet/config_files/load.hpp"
+#include "postfleet/standalone/views.hpp"
+
+namespace postfleet::standalone {
+namespace {
+
+struct QueueOptions {
+    std::string match, sort, limit;
+    bool paused = false, connected = false, errors = false, held = false;
+
+    runtime::ControlArguments arguments() const {
+        runtime::ControlArguments all{{"match", match}, {"sort", sort}};
+        if (!limit.empty()) all["limit"] = limit;
+        if (paused) all["only"] = "paused";
+        if (connected) all["only"] = "connected";
+        if (errors) all["only"] = "errors";
+        if (held) all["only"] = "held";
+        return all;
+    }
+};
+
+void show_queues(Context& context, const QueueOptions& options) {
+    const Result<std::string> answer = context.call("queues", options.arguments());
+    if (!answer) return context.fail(answer.error());
+    if (context.json) return print(*answer + "\n");
+    const Result<std::string> text = view_queues(*answer, output_style(), wall_clock_now());
+    return text ? print(*text) : context.fail(text.error());
+}
+
+void show_virtual_mtas(Context& context) {
+    const Result<std::string> answer = context.call("vmtas");
+    if (!answer) return context.fail(answer.error());
+    if (context.json) return print(*answer + "\n");
+    const Result<std::string> text = view_virtual_mtas(*answer, output_style());
+    return text ? print(*text) : context.fail(text.error());
+}
+
+// From the files when a configuration was named and nothing runs by it: good for trying rules out.
+Result<std::string> settings_of(const Context& context, const std::string& queue) {
+    Result<std::string> answer = context.call("settings", {{"queue", queue}});
+    if (answer || answer.error().kind != ErrorKind::Unavailable || context.config.empty()) return answer;
+    const config::LoadResult loaded = config_files::load_path(context.config);
+    if (!loaded.config) return answer;
+    const auto keys = explain_queue(*loaded.config, queue);
+    if (!keys) return keys.error();
+    std::fprintf(stderr, "postfleet: no server runs by %s; this is what its files say\n", context.config.c_str());
+    return render_settings(queue, *keys);
+}
+
+void show_settings(Context& context, const std::string& queue) {
+    const Result<std::string> answer = settings_of(context, queue);
+    if (!answer) return context.fail(answer.error());
+    if (context.json) return print(*answer + "\n");
+    const Result<std::string> text = view_settings(*answer, output_style());
+    return text ? print(*text) : context.fail(text.error());
+}
+
+void add_queue_options(CLI::App& command, QueueOptions& options) {
+    command.add_option("QUEUE", options.match, "SITE or SITE/VMTA, with * for anything")->type_name("");
+    command.add_option("--limit", options.limit, "Show at most N queues")->type_name("N");
+    command.add_flag("--paused", options.paused, "Only paused queues");
+    command.add_flag("--connected", options.connected, "Only queues with an open connection");
+    command.add_flag("--errors", options.errors, "Only queues whose last attempt failed");
+    command.add_flag("--held", options.held, "Only queues that send nothing, for whatever reason");
+}
+
+}  // namespace
+
+void register_show_commands(CLI::App& app, Context& context) {
+    CLI::App* show = app.add_subcommand("show", "Queues, virtual MTAs and settings of the running server");
+    show->group("Look")->require_subcommand(1);
+
+    // shared_ptr because CLI11 keeps the callbacks, and with them what they refer to, as long as the App.
+    auto queues = std::make_shared<QueueOptions>();
+    CLI::App* list = show->add_subcommand("queues", "Every queue, by name");
+    add_connection_options(*list, context);
+    add_queue_options(*list, *queues);
+    list->add_option("--sort", queues->sort, "name, queued, rate or connections")
+        ->check(CLI::IsMember({"name", "queued", "rate", "connections"}))
+        ->type_name("KEY");
+    list->callback([&context, queues] { show_queues(context, *queues); });
+
+    auto largest = std::make_shared<QueueOptions>();
+    largest->sort = "queued";
+    largest->limit = "20";
+    CLI::App* top = show->add_subcommand("topqueues", "The queues with the most mail");
+    add_connection_options(*top, context);
+    add_queue_options(*top, *largest);
+    top->callback([&context, largest] { show_queues(context, *largest); });
+
+    CLI::App* virtual_mtas = show->add_subcommand("vmtas", "Virtual MTAs: addresses, names, what they do");
+    add_connection_options(*virtual_mtas, context);
+    virtual_mtas->callback([&context] { show_virtual_mtas(context); });
+
+    auto queue = std::make_shared<std::string>();
+    CLI::App* settings = show->add_subcommand("settings", "What shapes a queue, and where each value comes from");
+    add_connection_options(*settings, context);
+    settings->add_option("QUEUE", *queue, "SITE/VMTA, for example google/tx-1")->required()->type_name("");
+    settings->callback([&context, queue] { show_settings(context, *queue); });
+}
+
+}  // namespace postfleet::standalone

@@ -1,0 +1,292 @@
+#include "postfleet/standalone/control_commands.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <span>
+
+#include "postfleet/base/json.hpp"
+#include "postfleet/base/text.hpp"
+#include "postfleet/shaping/settings.hpp"
+#include "render.hpp"
+
+namespace postfleet::standalone {
+namespace {
+
+using runtime::ControlRequest;
+using Names = std::span<const std::string_view>;
+
+constexpr std::array<std::string_view, 0> kNone{};
+constexpr std::array<std::string_view, 4> kQueueArguments{"match", "sort", "limit", "only"};
+constexpr std::array<std::string_view, 1> kSettingsArguments{"queue"};
+constexpr std::array<std::string_view, 12> kSelectorArguments{
+    "queue", "virtual_mta", "site", "domain", "tenant", "job", "recipient", "reverse_path", "message", "everything",
+    "limit", "why"};
+
+Error invalid(std::string text) { return Error{ErrorKind::InvalidArgument, std::move(text)}; }
+
+Status check_arguments(const ControlRequest& request, Names known) {
+    for (const auto& [name, value] : request.arguments) {
+        if (std::find(known.begin(), known.end(), name) == known.end()) {
+            return invalid("the command '" + request.command + "' does not take '" + printable(name, 64) + "'");
+        }
+    }
+    return {};
+}
+
+Result<std::size_t> limit_of(const ControlRequest& request, std::size_t otherwise) {
+    const std::string text = request.argument("limit");
+    if (text.empty()) return otherwise;
+    std::size_t limit = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+    if (error != std::errc() || end != text.data() + text.size() || limit == 0 || limit > ControlCommands::kMaxListed) {
+        return invalid("limit must be 1 to " + std::to_string(ControlCommands::kMaxListed) + ", not '" +
+                       printable(text, 64) + "'");
+    }
+    return limit;
+}
+
+// Waits for a completion. The sender's answer may come after we gave up, so the state is shared with it.
+template <class T, class Start>
+Result<T> await(Executor& on, Start&& start) {
+    struct State {
+        std::mutex mutex;
+        std::condition_variable came;
+        std::optional<T> answer;
+    };
+    auto state = std::make_shared<State>();
+    start(Completion<T>{&on, [state](T answer) {
+                            const std::lock_guard lock(state->mutex);
+                            state->answer.emplace(std::move(answer));
+                            state->came.notify_all();
+                        }});
+    std::unique_lock lock(state->mutex);
+    if (!state->came.wait_for(lock, ControlCommands::kPatience, [&] { return state->answer.has_value(); })) {
+        return Error{ErrorKind::DeadlineExceeded, "the sender did not answer in time; try again"};
+    }
+    return std::move(*state->answer);
+}
+
+template <class T>
+Result<T> flatten(Result<Result<T>> nested) {
+    if (!nested) return nested.error();
+    return std::move(*nested);
+}
+
+// "*" stands for any text, several times too.
+bool matches_wildcard(std::string_view pattern, std::string_view text) {
+    std::size_t p = 0, t = 0, star = std::string_view::npos, resume = 0;
+    while (t < text.size()) {
+        if (p < pattern.size() && pattern[p] == '*') {
+            star = p++;
+            resume = t;
+        } else if (p < pattern.size() && pattern[p] == text[t]) {
+            ++p;
+            ++t;
+        } else if (star != std::string_view::npos) {
+            p = star + 1;
+            t = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.size() && pattern[p] == '*') ++p;
+    return p == pattern.size();
+}
+
+bool is_shown(const QueueStatus& queue, std::string_view match, std::string_view only) {
+    if (!match.empty()) {
+        const std::size_t slash = match.find('/');
+        if (!matches_wildcard(match.substr(0, slash), queue.site)) return false;
+        if (slash != std::string_view::npos && !matches_wildcard(match.substr(slash + 1), queue.virtual_mta)) {
+            return false;
+        }
+    }
+    if (only == "paused") return queue.paused;
+    if (only == "connected") return queue.connections > 0;
+    if (only == "errors") return !queue.last_reply.empty();
+    if (only == "held") return !queue.hold_reason.empty();
+    return true;
+}
+
+std::uint64_t queued_in(const QueueStatus& queue) { return queue.ready + queue.waiting + queue.in_flight; }
+
+Status sort_queues(std::vector<QueueStatus>& queues, const std::string& by) {
+    const auto sort_by = [&](auto key) {
+        std::sort(queues.begin(), queues.end(), [&](const QueueStatus& a, const QueueStatus& b) {
+            if (key(a) != key(b)) return key(a) > key(b);
+            return a.name < b.name;
+        });
+        return Status();
+    };
+    if (by == "queued") return sort_by(queued_in);
+    if (by == "rate") return sort_by([](const QueueStatus& q) { return q.delivered_per_second; });
+    if (by == "connections") return sort_by([](const QueueStatus& q) { return q.connections; });
+    if (!by.empty() && by != "name") return invalid("sort must be name, queued, rate or connections");
+    std::sort(queues.begin(), queues.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+    return {};
+}
+
+Result<MailSelector> selector_of(const ControlRequest& request) {
+    MailSelector which;
+    which.queue = request.argument("queue");
+    which.virtual_mta = request.argument("virtual_mta");
+    which.site = request.argument("site");
+    which.domain = to_ascii_lower(request.argument("domain"));
+    which.tenant = request.argument("tenant");
+    which.job = request.argument("job");
+    which.recipient = request.argument("recipient");
+    which.reverse_path = request.argument("reverse_path");
+    which.everything = request.argument("everything") == "yes";
+    if (!which.queue.empty() && which.queue.find('/') == std::string::npos) {
+        return invalid("a queue is SITE/VMTA, as `postfleet show queues` names it, and each side may be *; '" +
+                       printable(which.queue, 64) + "' has no slash");
+    }
+    if (const std::string id = request.argument("message"); !id.empty()) {
+        const Result<MessageId> parsed = MessageId::parse(id);
+        if (!parsed) return invalid("'" + printable(id, 64) + "' is not a message id; `postfleet list` shows them");
+        which.message = *parsed;
+    }
+    const bool any = which.everything || which.message || !which.queue.empty() || !which.virtual_mta.empty() ||
+                     !which.site.empty() || !which.domain.empty() || !which.tenant.empty() || !which.job.empty() ||
+                     !which.recipient.empty() || !which.reverse_path.empty();
+    if (!any) return invalid("say which mail: a queue, a selection such as --job or --recipient, or --all");
+    return which;
+}
+
+std::string render_affected(const char* what, std::uint64_t count) {
+    std::string text;
+    JsonWriter(text).begin_object().member(what, count).end_object();
+    return text;
+}
+
+}  // namespace
+
+Result<std::string> ControlCommands::run(const ControlRequest& request) const {
+    struct Command {
+        std::string_view name;
+        Names arguments;
+        Result<std::string> (ControlCommands::*run)(const ControlRequest&) const;
+    };
+    static constexpr std::array<Command, 10> kCommands{{
+        {"status", kNone, &ControlCommands::status},
+        {"queues", kQueueArguments, &ControlCommands::queues},
+        {"vmtas", kNone, &ControlCommands::virtual_mtas},
+        {"settings", kSettingsArguments, &ControlCommands::settings},
+        {"list", kSelectorArguments, &ControlCommands::list},
+        {"pause", kSelectorArguments, &ControlCommands::pause},
+        {"resume", kSelectorArguments, &ControlCommands::resume},
+        {"retry", kSelectorArguments, &ControlCommands::retry},
+        {"delete", kSelectorArguments, &ControlCommands::remove},
+        {"reload", kNone, &ControlCommands::reload},
+    }};
+    const auto command = std::find_if(kCommands.begin(), kCommands.end(),
+                                      [&](const Command& known) { return known.name == request.command; });
+    if (command == kCommands.end()) {
+        return invalid("the running process does not know the command '" + printable(request.command, 64) +
+                       "'; it may be of another version");
+    }
+    if (Status known = check_arguments(request, command->arguments); !known) return known.error();
+    return (this->*command->run)(request);
+}
+
+Result<std::string> ControlCommands::status(const ControlRequest&) const {
+    const Result<SenderStatus> sender =
+        await<SenderStatus>(ports_.executor, [&](auto done) { ports_.sender.status(std::move(done)); });
+    if (!sender) return sender.error();
+    return ports_.render_status(*sender);
+}
+
+Result<std::string> ControlCommands::queues(const ControlRequest& request) const {
+    const std::string only = request.argument("only");
+    constexpr std::array<std::string_view, 5> kOnly{"", "paused", "connected", "errors", "held"};
+    if (std::find(kOnly.begin(), kOnly.end(), only) == kOnly.end()) {
+        return invalid("only must be paused, connected, errors or held");
+    }
+    const Result<std::size_t> limit = limit_of(request, kMaxListed);
+    if (!limit) return limit.error();
+    Result<std::vector<QueueStatus>> all =
+        await<std::vector<QueueStatus>>(ports_.executor, [&](auto done) { ports_.sender.list_queues(std::move(done)); });
+    if (!all) return all.error();
+    const std::string match = request.argument("match");
+    std::erase_if(*all, [&](const QueueStatus& queue) { return !is_shown(queue, match, only); });
+    if (Status sorted = sort_queues(*all, request.argument("sort")); !sorted) return sorted.error();
+    const std::size_t total = all->size();
+    if (all->size() > *limit) all->resize(*limit);
+    return render_queues(*all, total);
+}
+
+Result<std::string> ControlCommands::virtual_mtas(const ControlRequest&) const {
+    Result<std::vector<VirtualMtaStatus>> all = await<std::vector<VirtualMtaStatus>>(
+        ports_.executor, [&](auto done) { ports_.sender.list_virtual_mtas(std::move(done)); });
+    if (!all) return all.error();
+    std::sort(all->begin(), all->end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+    return render_virtual_mtas(*all);
+}
+
+Result<std::string> ControlCommands::settings(const ControlRequest& request) const {
+    const std::string queue = request.argument("queue");
+    const auto keys = explain_queue(*ports_.configuration(), queue);
+    if (!keys) return keys.error();
+    return render_settings(queue, *keys);
+}
+
+Result<std::string> ControlCommands::list(const ControlRequest& request) const {
+    const Result<MailSelector> which = selector_of(request);
+    if (!which) return which.error();
+    const Result<std::size_t> limit = limit_of(request, 100);
+    if (!limit) return limit.error();
+    using Tasks = std::vector<QueuedTask>;
+    // One more than asked for, to know whether there is more.
+    Result<Tasks> tasks = flatten(await<Result<Tasks>>(
+        ports_.executor, [&](auto done) { ports_.sender.list_tasks(*which, *limit + 1, std::move(done)); }));
+    if (!tasks) return tasks.error();
+    const bool more = tasks->size() > *limit;
+    if (more) tasks->resize(*limit);
+    return render_tasks(*tasks, more);
+}
+
+Result<std::string> ControlCommands::pause(const ControlRequest& request) const {
+    const Result<MailSelector> which = selector_of(request);
+    if (!which) return which.error();
+    const Result<std::uint64_t> touched = flatten(await<Result<std::uint64_t>>(ports_.executor, [&](auto done) {
+        ports_.sender.pause(*which, request.who, request.argument("why"), std::move(done));
+    }));
+    if (!touched) return touched.error();
+    return render_affected("queues", *touched);
+}
+
+Result<std::string> ControlCommands::resume(const ControlRequest& request) const {
+    const Result<MailSelector> which = selector_of(request);
+    if (!which) return which.error();
+    const Result<std::uint64_t> touched = flatten(await<Result<std::uint64_t>>(
+        ports_.executor, [&](auto done) { ports_.sender.resume(*which, std::move(done)); }));
+    if (!touched) return touched.error();
+    return render_affected("queues", *touched);
+}
+
+Result<std::string> ControlCommands::retry(const ControlRequest& request) const {
+    const Result<MailSelector> which = selector_of(request);
+    if (!which) return which.error();
+    const Result<std::uint64_t> touched = flatten(await<Result<std::uint64_t>>(
+        ports_.executor, [&](auto done) { ports_.sender.retry(*which, std::move(done)); }));
+    if (!touched) return touched.error();
+    return render_affected("recipients", *touched);
+}
+
+Result<std::string> ControlCommands::remove(const ControlRequest& request) const {
+    const Result<MailSelector> which = selector_of(request);
+    if (!which) return which.error();
+    const Result<std::uint64_t> touched = flatten(await<Result<std::uint64_t>>(ports_.executor, [&](auto done) {
+        ports_.sender.remove(*which, request.who, request.argument("why"), std::move(done));
+    }));
+    if (!touched) return touched.error();
+    return render_affected("recipients", *touched);
+}
+
+Result<std::string> ControlCommands::reload(const ControlRequest&) const { return ports_.reload(); }
+
+}  // namespace postfleet::standalone

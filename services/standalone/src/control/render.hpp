@@ -1,0 +1,41 @@
+// What the control protocol answers with, as JSON. Every list is an array of flat objects; absent members are
+// unknown values. Numbers are numbers, times RFC 3339, ages and rates seconds. `--json` shows exactly this.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "postfleet/feedback/feedback.hpp"
+#include "postfleet/ingest/smtp_listener_service.hpp"
+#include "postfleet/ports/sender_control.hpp"
+#include "postfleet/ports/spool.hpp"
+#include "postfleet/shaping/settings.hpp"
+
+namespace postfleet::standalone {
+
+struct ProcessStatus {
+    std::string hostname, config_path, config_version;
+    WallTime started_at{}, config_loaded_at{};
+    int process_id = 0;
+    std::size_t shards = 0;
+    bool ready = false;
+    std::vector<std::string> not_ready;  // reasons
+};
+
+struct StatusParts {
+    ProcessStatus process;
+    SenderStatus sender;
+    Spool::Statistics spool;
+    std::vector<ingest::ListenerStatus> listeners;
+    std::vector<feedback::SinkStatus> reports;
+};
+
+std::string render_status(const StatusParts& status, WallTime now);
+std::string render_queues(const std::vector<QueueStatus>& queues, std::size_t total);
+std::string render_virtual_mtas(const std::vector<VirtualMtaStatus>& virtual_mtas);
+std::string render_tasks(const std::vector<QueuedTask>& tasks, bool more);
+// "google/promo-1": the effective settings of one queue; InvalidArgument when it names no virtual MTA of ours.
+Result<std::vector<shaping::ExplainedKey>> explain_queue(const config::Config& config, const std::string& queue);
+std::string render_settings(const std::string& queue, const std::vector<shaping::ExplainedKey>& keys);
+
+}  // namespace postfleet::standalone
