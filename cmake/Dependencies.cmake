@@ -18,6 +18,7 @@ pkg_check_modules(IDN2 REQUIRED IMPORTED_TARGET libidn2)        # mail (domain n
 
 if(POSTFLEET_TESTS)
     find_package(Catch2 2.13 REQUIRED)
+    find_package(benchmark REQUIRED)               # tests/bench
     find_package(Python3 REQUIRED COMPONENTS Interpreter)  # rules of the tree, event schema (python3-jsonschema)
 endif()
 
