@@ -67,6 +67,8 @@ dependencies:
 	@cmake/install-dependencies build
 
 build/%/build.ninja: CMakePresets.json | dependencies
-	@cmake --preset $* --log-level=WARNING
+	@mkdir -p build
+	@echo "Configuring build/$*"
+	@cmake --preset $* >build/configure-$*.log 2>&1 || { cat build/configure-$*.log; exit 1; }
 
 .PHONY: dependencies help run build test check asan tsan fuzz format tidy bench docs clean
