@@ -11,7 +11,7 @@ namespace postfleet::standalone {
 namespace {
 
 constexpr std::size_t kGap = 2;
-constexpr std::size_t kLeastShrunk = 12;
+constexpr std::size_t kLeastShrunk = 18;
 
 const char* escape_of(Tone tone) {
     switch (tone) {
@@ -27,26 +27,31 @@ const char* escape_of(Tone tone) {
 
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
-// The widths that are left after making room; 0: the column is not shown.
-std::vector<std::size_t> fit(std::vector<std::size_t> widths, const std::vector<Table::Column>& columns,
-                             std::size_t room) {
-    const auto total = [&] {
-        std::size_t sum = 0;
-        for (const std::size_t width : widths) sum += width == 0 ? 0 : width + kGap;
-        return sum == 0 ? 0 : sum - kGap;
-    };
-    for (std::size_t i = columns.size(); i-- > 0 && total() > room;) {
-        if (!columns[i].shrinks || widths[i] <= kLeastShrunk) continue;
-        const std::size_t over = total() - room;
-        widths[i] = std::max(kLeastShrunk, widths[i] > over ? widths[i] - over : 0);
+using Widths = std::vector<std::size_t>;  // 0: the column is not shown
+
+std::size_t total_of(const Widths& widths) {
+    std::size_t sum = 0;
+    for (const std::size_t width : widths) sum += width == 0 ? 0 : width + kGap;
+    return sum == 0 ? 0 : sum - kGap;
+}
+
+// Makes long columns narrow, leaves out what still does not fit, and gives the rest of the room back.
+Widths fit(const Widths& natural, const std::vector<Table::Column>& columns, std::size_t room) {
+    if (total_of(natural) <= room) return natural;
+    Widths widths = natural;
+    for (std::size_t i = 0; i < widths.size(); ++i) {
+        if (columns[i].shrinks) widths[i] = std::min(widths[i], kLeastShrunk);
     }
-    while (total() > room) {
+    while (total_of(widths) > room) {
         std::size_t least = columns.size();
         for (std::size_t i = 1; i < columns.size(); ++i) {  // the first column names the row: it stays
             if (widths[i] != 0 && (least == columns.size() || columns[i].keep < columns[least].keep)) least = i;
         }
         if (least == columns.size()) break;
         widths[least] = 0;
+    }
+    for (std::size_t i = 0; i < widths.size() && total_of(widths) < room; ++i) {
+        if (widths[i] != 0) widths[i] = std::min(natural[i], widths[i] + room - total_of(widths));
     }
     return widths;
 }
@@ -80,13 +85,13 @@ void Table::add_row(std::vector<Cell> cells) {
 }
 
 std::string Table::render(const Style& style) const {
-    std::vector<std::size_t> widths;
+    Widths widths;
     for (std::size_t i = 0; i < columns_.size(); ++i) {
         std::size_t width = display_width(columns_[i].title);
         for (const auto& row : rows_) width = std::max(width, display_width(row[i].text));
         widths.push_back(width);
     }
-    if (style.width > 0) widths = fit(std::move(widths), columns_, style.width);
+    if (style.width > 0) widths = fit(widths, columns_, style.width);
     const auto last_shown = static_cast<std::size_t>(
         widths.rend() - std::find_if(widths.rbegin(), widths.rend(), [](std::size_t w) { return w != 0; }));
 

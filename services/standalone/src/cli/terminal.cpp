@@ -60,11 +60,11 @@ FullScreen::FullScreen() : saved_(std::make_unique<Saved>()) {
     for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGWINCH}) ::sigaddset(&signals, signal);
     ::pthread_sigmask(SIG_BLOCK, &signals, &saved_->signals_before);
     saved_->signals = ::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    write_out("\x1b[?1049h\x1b[?25l");
+    write_out("\x1b[?1049h\x1b[?25l\x1b[?7l");  // alternate screen, no cursor, no line wrap
 }
 
 FullScreen::~FullScreen() {
-    write_out("\x1b[?25h\x1b[?1049l");
+    write_out("\x1b[?7h\x1b[?25h\x1b[?1049l");
     if (saved_->has_keys) ::tcsetattr(STDIN_FILENO, TCSANOW, &saved_->before);
     if (saved_->signals >= 0) ::close(saved_->signals);
     ::pthread_sigmask(SIG_SETMASK, &saved_->signals_before, nullptr);

@@ -29,12 +29,12 @@ std::string until(const std::optional<WallTime>& due, WallTime now) {
 }
 
 Cell queue_state(const JsonView& queue) {
-    if (const std::string reason = queue.text("hold_reason"); !reason.empty()) {
+    if (const std::string reason = printable(queue.text("hold_reason")); !reason.empty()) {
         const bool paused = queue.flag("paused");
         return {paused && !reason.starts_with("paused") ? "paused: " + reason : reason, Tone::Warning};
     }
     if (queue.flag("paused")) return {"paused", Tone::Warning};
-    if (const std::string reply = queue.text("last_reply"); !reply.empty()) return {reply, Tone::Faint};
+    if (const std::string reply = printable(queue.text("last_reply")); !reply.empty()) return {reply, Tone::Faint};
     return {};
 }
 
@@ -85,7 +85,7 @@ void write_line(std::string& out, const char* label, const std::string& text) {
 }
 
 std::string head_line(const JsonView& process, const Style& style) {
-    return paint("Postfleet " + process.text("version"), Tone::Strong, style) + " on " +
+    return paint("Postfleet " + printable(process.text("version")), Tone::Strong, style) + " on " +
            printable(process.text("hostname")) + ", up " + show_age(process.number("uptime_seconds")) + ", " +
            condition_line(process, style) + "\n";
 }
@@ -102,17 +102,16 @@ std::string queued_text(const JsonView& sender) {
     return text;
 }
 
-std::string outcome_text(const JsonView& sender, const Style& style) {
+std::string outcome_text(const JsonView& sender) {
     std::string text = show_count(sender.count("delivered")) + " (" + show_rate(sender.number("delivered_per_second")) +
                        "/s now), deferred " + show_count(sender.count("deferred"));
-    const std::uint64_t failed = sender.count("bounced") + sender.count("expired");
     text += ", bounced " + show_count(sender.count("bounced")) + ", expired " + show_count(sender.count("expired"));
     if (sender.count("cancelled") > 0) text += ", cancelled " + show_count(sender.count("cancelled"));
-    return failed > 0 ? text : paint(text, Tone::Plain, style);
+    return text;
 }
 
 std::string spool_text(const JsonView& spool, const Style& style) {
-    const std::string condition = spool.text("condition");
+    const std::string condition = printable(spool.text("condition"));
     const std::string reason = printable(spool.text("reason"));
     std::string text = paint(condition, condition == "ready" ? Tone::Good : Tone::Bad, style);
     if (!reason.empty()) text += " (" + reason + ")";
@@ -127,7 +126,7 @@ void write_listeners(std::string& out, const JsonView& status) {
     for (const boost::json::value& value : status.array("listeners")) {
         const JsonView listener(value);
         write_line(out, "listener",
-                   printable(listener.text("name")) + " on " + listener.text("address") + ": " +
+                   printable(listener.text("name")) + " on " + printable(listener.text("address")) + ": " +
                        plural(listener.count("connections"), "connection") + " open, " +
                        plural(listener.count("messages_total"), "message") + " so far");
     }
@@ -154,14 +153,14 @@ Result<std::string> view_status(const std::string& json, const Style& style) {
     const JsonView process = status.object("process"), sender = status.object("sender");
     std::string out = head_line(process, style);
     write_line(out, "configuration",
-               printable(process.text("config_path")) + ", version " + process.text("config_version").substr(0, 12) +
-                   ", loaded " + process.text("config_loaded_at").substr(0, 19) + "Z");
+               printable(process.text("config_path")) + ", version " + printable(process.text("config_version"), 12) +
+                   ", loaded " + printable(process.text("config_loaded_at"), 19) + "Z");
     write_line(out, "spool", spool_text(status.object("spool"), style));
     write_line(out, "queued", queued_text(sender));
     write_line(out, "accepted",
                plural(sender.count("accepted_messages"), "message") + " (" +
                    show_rate(sender.number("accepted_per_second")) + "/s now)");
-    write_line(out, "delivered", outcome_text(sender, style));
+    write_line(out, "delivered", outcome_text(sender));
     write_line(out, "connections", show_count(sender.count("connections")) + " out");
     write_listeners(out, status);
     write_reports(out, status, style);
@@ -200,7 +199,7 @@ Result<std::string> view_virtual_mtas(const std::string& json, const Style& styl
         const JsonView vmta(value);
         std::string sources;
         for (const boost::json::value& source : vmta.array("sources")) {
-            if (source.is_string()) sources += (sources.empty() ? "" : " ") + std::string(source.as_string());
+            if (source.is_string()) sources += (sources.empty() ? "" : " ") + printable(std::string(source.as_string()));
         }
         const std::string why = printable(vmta.text("disabled_reason"));
         const Cell state = vmta.flag("enabled") ? Cell{"enabled", Tone::Good}
@@ -239,7 +238,7 @@ Result<std::string> view_tasks(const std::string& json, const Style& style, Wall
         const double age = accepted ? std::chrono::duration<double>(now - *accepted).count() : 0;
         for (const boost::json::value& each : task.array("recipients")) {
             const JsonView recipient(each);
-            table.add_row({{task.text("message_id")},
+            table.add_row({{printable(task.text("message_id"))},
                            {printable(task.text("queue"))},
                            {show_age(age)},
                            {format_size(task.count("size_octets"))},
@@ -267,7 +266,7 @@ Result<std::string> view_settings(const std::string& json, const Style& style) {
         const JsonView key(value);
         const bool is_default = key.flag("default");
         const std::string rule = key.text("rule");
-        table.add_row({{key.text("key")},
+        table.add_row({{printable(key.text("key"))},
                        {printable(key.text("value")), is_default ? Tone::Faint : Tone::Strong},
                        {is_default ? "default" : printable(key.text("origin")), is_default ? Tone::Faint : Tone::Plain},
                        {is_default ? "" : rule.empty() ? "general" : printable(rule)}});
@@ -291,9 +290,7 @@ Result<std::string> view_reload(const std::string& json) {
     std::string out = "Reloaded; " + plural(changes.size(), "change") + ":\n";
     for (const boost::json::value& value : changes) {
         const JsonView change(value);
-        const std::string before = printable(change.text("before")), after = printable(change.text("after"));
-        out += "  " + printable(change.text("key")) + ": ";
-        out += before.empty() ? "now " + after : after.empty() ? "gone, was " + before : before + " -> " + after;
+        out += "  " + printable(change.text("text"));
         out += change.flag("needs_restart") ? "  (takes effect at the next start)\n" : "\n";
     }
     return out;
@@ -312,7 +309,7 @@ Result<std::string> view_top(const std::string& status_json, const std::string& 
     write_line(out, "in",
                show_rate(sender.number("accepted_per_second")) + "/s, " +
                    plural(sender.count("accepted_messages"), "message") + " so far");
-    write_line(out, "out", outcome_text(sender, style));
+    write_line(out, "out", outcome_text(sender));
     write_line(out, "queued", queued_text(sender));
     out += '\n';
     const auto& queues = JsonView(*queues_document).array("queues");

@@ -1,6 +1,8 @@
 #include "../cli/terminal.hpp"
 #include "commands.hpp"
 #include "postfleet/base/json.hpp"
+#include "postfleet/config/reference.hpp"
+#include "postfleet/config/render.hpp"
 #include "postfleet/config_files/load.hpp"
 
 namespace postfleet::standalone {
@@ -44,6 +46,13 @@ void check(Context& context, const std::string& directory) {
           "\n");
 }
 
+void show(Context& context, const std::string& directory) {
+    const config::LoadResult loaded = config_files::load_path(directory);
+    if (loaded.config) return print(config::render(*loaded.config));
+    context.fail({ErrorKind::InvalidArgument, "the configuration in " + directory + " is not valid:\n" +
+                                                  config_files::to_string(loaded.problems)});
+}
+
 }  // namespace
 
 void register_config_commands(CLI::App& app, Context& context) {
@@ -52,10 +61,24 @@ void register_config_commands(CLI::App& app, Context& context) {
 
     // shared_ptr because CLI11 keeps the callbacks as long as the App.
     auto directory = std::make_shared<std::string>(kDefaultConfig);
+    const auto add_directory = [&directory](CLI::App& command) {
+        command.add_option("DIR", *directory, "Configuration directory, or one file (/etc/postfleet)")->type_name("");
+    };
     CLI::App* checked = config->add_subcommand("check", "Is it right? Every problem with file, line and column");
-    checked->add_option("DIR", *directory, "Configuration directory, or one file (/etc/postfleet)")->type_name("");
+    add_directory(*checked);
     checked->add_flag("--json", context.json, "Write JSON for programs instead of text for people");
     checked->callback([&context, directory] { check(context, *directory); });
+
+    CLI::App* shown = config->add_subcommand("show", "All values in force as YAML, with where each comes from");
+    add_directory(*shown);
+    shown->callback([&context, directory] { show(context, *directory); });
+
+    config->add_subcommand("reference", "Every key with its meaning, as Markdown")->callback([] {
+        print(config::reference_page());
+    });
+    config->add_subcommand("schema", "The JSON Schema of the files, for editors")->callback([] {
+        print(config::json_schema());
+    });
 }
 
 }  // namespace postfleet::standalone

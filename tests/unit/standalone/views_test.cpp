@@ -1,0 +1,79 @@
+// What people see, against golden files: the same JSON that a running server answers with, on a wide and on a
+// narrow terminal. POSTFLEET_UPDATE_GOLDEN=1 writes them anew.
+#include "postfleet/standalone/views.hpp"
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+using namespace postfleet;
+using namespace postfleet::standalone;
+
+namespace {
+
+const WallTime kNow = from_unix_microseconds(1'795'342'272'000'000);  // 2026-11-22T10:11:12Z
+
+std::string read(const std::string& name) {
+    std::stringstream text;
+    text << std::ifstream(POSTFLEET_SOURCE_DIR "/tests/golden/cli/" + name).rdbuf();
+    return text.str();
+}
+
+void check_golden(const std::string& name, const Result<std::string>& shown) {
+    REQUIRE(shown);
+    const std::string path = POSTFLEET_SOURCE_DIR "/tests/golden/cli/" + name;
+    if (std::getenv("POSTFLEET_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << *shown;
+    INFO(path);
+    CHECK(*shown == read(name));
+}
+
+}  // namespace
+
+TEST_CASE("status fits on one page") {
+    check_golden("status.txt", view_status(read("status.json"), {}));
+    check_golden("status-not-ready.txt", view_status(read("status-not-ready.json"), {}));
+}
+
+TEST_CASE("queues are a table that fits the terminal") {
+    check_golden("queues.txt", view_queues(read("queues.json"), {}, kNow));
+    check_golden("queues-80.txt", view_queues(read("queues.json"), {.width = 80}, kNow));
+    check_golden("queues-40.txt", view_queues(read("queues.json"), {.width = 40}, kNow));
+}
+
+TEST_CASE("virtual MTAs show their addresses and why one is off") {
+    check_golden("vmtas.txt", view_virtual_mtas(read("vmtas.json"), {}));
+    check_golden("vmtas-80.txt", view_virtual_mtas(read("vmtas.json"), {.width = 80}));
+}
+
+TEST_CASE("mail is listed by recipient") {
+    check_golden("list.txt", view_tasks(read("list.json"), {}, kNow));
+    check_golden("list-100.txt", view_tasks(read("list.json"), {.width = 100}, kNow));
+}
+
+TEST_CASE("settings say where they come from") { check_golden("settings.txt", view_settings(read("settings.json"), {})); }
+
+TEST_CASE("top is status above queues, cut to the height") {
+    check_golden("top-80x12.txt", view_top(read("status.json"), read("queues.json"), {.width = 80}, 12, kNow));
+}
+
+TEST_CASE("orders and reloads say what they did") {
+    CHECK(*view_affected(R"({"queues":1})", "Paused") == "Paused 1 queue.\n");
+    CHECK(*view_affected(R"({"recipients":1204})", "Deleted") == "Deleted 1,204 recipients.\n");
+    CHECK(*view_reload(R"({"version":"x","changes":[]})") == "Reloaded; nothing has changed.\n");
+    CHECK(*view_reload(R"({"changes":[{"text":"a: 1 → 2","needs_restart":true}]})") ==
+          "Reloaded; 1 change:\n  a: 1 → 2  (takes effect at the next start)\n");
+}
+
+TEST_CASE("text from outside cannot write to the terminal") {
+    const auto shown = view_queues(R"({"total":1,"queues":[{"name":"a/b","last_reply":"\u001b[2Jgone"}]})", {}, kNow);
+    REQUIRE(shown);
+    CHECK(shown->find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("nothing to show is said, and an answer that is not JSON is an error") {
+    CHECK(*view_queues(R"({"total":0,"queues":[]})", {}, kNow) == "No queues.\n");
+    CHECK(*view_tasks(R"({"more":false,"tasks":[]})", {}, kNow) == "No mail.\n");
+    CHECK(*view_virtual_mtas("[]", {}) == "No virtual MTAs.\n");
+    CHECK_FALSE(view_status("nonsense", {}));
+}
