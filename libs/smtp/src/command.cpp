@@ -103,8 +103,7 @@ bool is_hello_name(std::string_view name) {
     if (literal != (name.back() == ']')) return false;
     if (literal) name = name.substr(1, name.size() - 2);
     return !name.empty() && std::all_of(name.begin(), name.end(), [literal](char c) {
-        const bool letter_or_digit =
-            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        const bool letter_or_digit = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
         return letter_or_digit || c == '.' || c == '-' || c == '_' || (literal && c == ':');
     });
 }

@@ -33,8 +33,7 @@ Masks masks_of(const char* block) {
         masks.lf |= equal(octets, '\n') << shift;
         masks.dot |= equal(octets, '.') << shift;
         masks.nul |= equal(octets, '\0') << shift;
-        masks.high |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(_mm_movemask_epi8(octets)))
-                      << shift;
+        masks.high |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(_mm_movemask_epi8(octets))) << shift;
     }
     return masks;
 }
@@ -123,9 +122,7 @@ std::size_t DataScanner::copy_clean_run(std::string_view input, std::string& out
 
 void DataScanner::step(char c, std::string& out) {
     switch (state_) {
-        case State::Text:
-            text(c, out);
-            return;
+        case State::Text: text(c, out); return;
         case State::LineStart:
         case State::BareLineStart:
             if (c == '.') {
@@ -162,8 +159,7 @@ void DataScanner::step(char c, std::string& out) {
             bare_line_end(Flaw::BareCr, out);
             step(c, out);
             return;
-        case State::End:
-            return;
+        case State::End: return;
     }
 }
 

@@ -316,9 +316,7 @@ void ServerSession::foreign(std::string_view, std::string& out) {
     close_with(kForeign, out);
 }
 
-void ServerSession::unknown(std::string_view, std::string& out) {
-    mistake(Refusal::UnknownCommand, kUnknown, out);
-}
+void ServerSession::unknown(std::string_view, std::string& out) { mistake(Refusal::UnknownCommand, kUnknown, out); }
 
 void ServerSession::resume(Decision decision, std::string& out) {
     require(question_ != Question::None && decision.kind != Decision::Kind::Wait);

@@ -18,7 +18,8 @@ const std::string kEnvelope =
 
 std::string message_of(std::size_t octets) {
     std::string text =
-        "Received: from app.example.com (app.example.com [10.1.2.3])\r\n\tby mail.example.com with ESMTP id 1234567890\r\n"
+        "Received: from app.example.com (app.example.com [10.1.2.3])\r\n\tby mail.example.com with ESMTP id "
+        "1234567890\r\n"
         "\tfor <some.user@example.org>; Sun, 22 Nov 2026 10:11:12 +0000\r\n"
         "From: \"Example News\" <news@example.com>\r\nTo: Some User <some.user@example.org>\r\n"
         "Subject: Our offers of this week, with free delivery until Sunday\r\nDate: Sun, 22 Nov 2026 10:11:12 +0000\r\n"

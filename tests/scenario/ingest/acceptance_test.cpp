@@ -4,7 +4,8 @@
 namespace postfleet::ingest {
 namespace {
 
-const std::string kMail = "From: Shop <shop@sender.example>\r\nSubject: Hi\r\nMessage-ID: <1@sender.example>\r\n\r\nbody\r\n";
+const std::string kMail =
+    "From: Shop <shop@sender.example>\r\nSubject: Hi\r\nMessage-ID: <1@sender.example>\r\n\r\nbody\r\n";
 
 }  // namespace
 
@@ -33,9 +34,8 @@ TEST_CASE("an accepted message is handed over complete, and 250 carries its id")
     CHECK(*accepted.last_chunk == kMail + ".dot \x80\r\n");
     CHECK(message.size_octets == accepted.last_chunk->size());
     CHECK(message.content_chunks == 1);
-    CHECK(message.prepended_header ==
-          "Received: from client.example ([192.0.2.7])\r\n\tby mx.example with ESMTP id " + message.id.to_string() +
-              ";\r\n\tThu, 01 Jan 2026 00:00:00 +0000\r\n");
+    CHECK(message.prepended_header == "Received: from client.example ([192.0.2.7])\r\n\tby mx.example with ESMTP id " +
+                                          message.id.to_string() + ";\r\n\tThu, 01 Jan 2026 00:00:00 +0000\r\n");
     REQUIRE(accepted.tasks.size() == 2);
     CHECK(accepted.tasks[0].domain == "one.example");
     CHECK(accepted.tasks[0].recipients.size() == 2);

@@ -46,9 +46,8 @@ void FakeHandover::release(Status status) {
     Held held = std::move(held_.front());
     held_.pop_front();
     held.effect(status);
-    held.done.on->post([run = std::move(held.done.run), status = std::move(status)]() mutable {
-        run(std::move(status));
-    });
+    held.done.on->post(
+        [run = std::move(held.done.run), status = std::move(status)]() mutable { run(std::move(status)); });
 }
 
 std::string FakeHandover::whole(std::size_t index) const {

@@ -37,7 +37,8 @@ TEST_CASE("the limits are never passed by threads that enter and leave at once")
                 if (limits.enter(client, caps) != Verdict::Entered) continue;
                 const int now = ++inside;
                 int seen = most.load();
-                while (now > seen && !most.compare_exchange_weak(seen, now)) {}
+                while (now > seen && !most.compare_exchange_weak(seen, now)) {
+                }
                 --inside;
                 limits.leave(client);
             }

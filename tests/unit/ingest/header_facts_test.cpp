@@ -67,7 +67,8 @@ TEST_CASE("the fields that binding rules look at come as often as they occur, un
 }
 
 TEST_CASE("what is kept for reports is capped") {
-    const std::string content = "Subject: " + std::string(5000, 's') + "\r\nX-Job: " + std::string(5000, 'j') + "\r\n\r\n";
+    const std::string content =
+        "Subject: " + std::string(5000, 's') + "\r\nX-Job: " + std::string(5000, 'j') + "\r\n\r\n";
     const HeaderFacts facts = HeaderFacts::gather(content, config::HeaderTrust::Honour, {});
     CHECK(facts.subject.size() == kMaxKeptField);
     CHECK(facts.job.size() == kMaxName);

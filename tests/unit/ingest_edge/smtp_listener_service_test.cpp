@@ -49,7 +49,8 @@ private:
     std::vector<Completion<Status>> held_;
 };
 
-std::string listener(const std::string& name, const std::string& more = "", const std::string& address = "127.0.0.1:0") {
+std::string listener(const std::string& name, const std::string& more = "",
+                     const std::string& address = "127.0.0.1:0") {
     return "  " + name + ": {address: \"" + address + "\", relay_from: [127.0.0.0/8]" +
            (more.empty() ? "" : ", " + more) + "}\n";
 }
@@ -88,9 +89,8 @@ struct Fixture {
         return {};
     }
     std::optional<Status> drain(Duration patience) {
-        return support::await_result<Status>(*loops->loops()[0], [&](auto done) {
-            service.drain(steady_clock_now() + patience, std::move(done));
-        });
+        return support::await_result<Status>(
+            *loops->loops()[0], [&](auto done) { service.drain(steady_clock_now() + patience, std::move(done)); });
     }
 
     CountingHandover handover;
@@ -235,7 +235,8 @@ TEST_CASE("a reload adds, keeps and removes listeners, and a wrong one changes n
     CHECK(failed.error().text.find("listeners.third.address") != std::string::npos);
     CHECK(f.service.listeners().size() == 2);
 
-    const Status applied = f.service.reload(configuration(listener("relay", "max_message_size: 2KiB") + listener("third")));
+    const Status applied =
+        f.service.reload(configuration(listener("relay", "max_message_size: 2KiB") + listener("third")));
     REQUIRE(applied);
     CHECK(f.address() == relay);
     CHECK(f.service.listeners().size() == 2);
@@ -294,8 +295,7 @@ TEST_CASE("draining ends at its deadline, with the rest closed", "[edge]") {
 TEST_CASE("an address that is taken is an error that names the key and the place", "[edge]") {
     Fixture first;
     Fixture second;
-    const Status status =
-        second.service.reload(configuration(listener("relay", "", first.address().to_string())));
+    const Status status = second.service.reload(configuration(listener("relay", "", first.address().to_string())));
     REQUIRE_FALSE(status);
     CHECK(status.error().text.find("listeners.relay.address " + first.address().to_string()) != std::string::npos);
     CHECK(status.error().text.find("postfleet.yaml:3") != std::string::npos);

@@ -77,7 +77,8 @@ std::string SmtpSocket::ask(std::string_view line) {
 }
 
 std::string SmtpSocket::read_to_end() {
-    while (fill()) {}
+    while (fill()) {
+    }
     return std::exchange(input_, {}) + (reset_ ? "reset" : "");
 }
 

@@ -40,8 +40,8 @@ TEST_CASE("fields are found with their folds, up to the blank line", "[mime][rfc
 }
 
 TEST_CASE("a header ends at the first line that is no field", "[mime]") {
-    for (const std::string_view line : {"no colon here\r\n", ": no name\r\n", "bad name: x\r\n", " fold first: x\r\n",
-                                        "n\xc3\xa4me: x\r\n"}) {
+    for (const std::string_view line :
+         {"no colon here\r\n", ": no name\r\n", "bad name: x\r\n", " fold first: x\r\n", "n\xc3\xa4me: x\r\n"}) {
         const std::string message = "A: 1\r\n" + std::string(line);
         INFO(message);
         if (line[0] == ' ') continue;  // that is a fold of A

@@ -13,14 +13,23 @@ TEST_CASE("a command line is a verb in any case and an argument without the whit
         std::string_view argument;
     };
     const Row rows[] = {
-        {"EHLO a.example", Verb::Ehlo, "a.example"}, {"eHlO  a \t", Verb::Ehlo, "a"},
-        {"MAIL FROM:<a@b>", Verb::Mail, "FROM:<a@b>"}, {"quit", Verb::Quit, ""},
-        {"QUIT\t", Verb::Quit, ""}, {"DATA", Verb::Data, ""}, {"DATA1", Verb::Unknown, ""},
-        {"DAT", Verb::Unknown, ""}, {"", Verb::Unknown, ""}, {" NOOP", Verb::Unknown, "NOOP"},
-        {"GET / HTTP/1.1", Verb::Foreign, "/ HTTP/1.1"}, {"post /", Verb::Foreign, "/"},
-        {"EXPN x", Verb::Expn, "x"}, {"NO\xcfP", Verb::Unknown, ""},
+        {"EHLO a.example", Verb::Ehlo, "a.example"},
+        {"eHlO  a \t", Verb::Ehlo, "a"},
+        {"MAIL FROM:<a@b>", Verb::Mail, "FROM:<a@b>"},
+        {"quit", Verb::Quit, ""},
+        {"QUIT\t", Verb::Quit, ""},
+        {"DATA", Verb::Data, ""},
+        {"DATA1", Verb::Unknown, ""},
+        {"DAT", Verb::Unknown, ""},
+        {"", Verb::Unknown, ""},
+        {" NOOP", Verb::Unknown, "NOOP"},
+        {"GET / HTTP/1.1", Verb::Foreign, "/ HTTP/1.1"},
+        {"post /", Verb::Foreign, "/"},
+        {"EXPN x", Verb::Expn, "x"},
+        {"NO\xcfP", Verb::Unknown, ""},
         // These differ from a verb in bit 5 only.
-        {std::string_view("QUI\x14", 4), Verb::Unknown, ""}, {std::string_view("\x0eOOP", 4), Verb::Unknown, ""},
+        {std::string_view("QUI\x14", 4), Verb::Unknown, ""},
+        {std::string_view("\x0eOOP", 4), Verb::Unknown, ""},
     };
     for (const Row& row : rows) {
         INFO(row.line);
@@ -45,8 +54,8 @@ TEST_CASE("a hello name is a domain or an address literal, and nothing that coul
         INFO(name);
         CHECK(is_hello_name(name));
     }
-    for (const std::string_view name : {"", "a b", "a\tb", "a(b)", "[1.2.3.4", "1.2.3.4]", "[]", "a<b>", "a;b", "\xc3\xa4",
-                                        "a:b", "\"a\""}) {
+    for (const std::string_view name :
+         {"", "a b", "a\tb", "a(b)", "[1.2.3.4", "1.2.3.4]", "[]", "a<b>", "a;b", "\xc3\xa4", "a:b", "\"a\""}) {
         INFO(name);
         CHECK_FALSE(is_hello_name(name));
     }
@@ -94,13 +103,23 @@ TEST_CASE("a wrong path is refused for what is wrong with it, and the text stays
         PathError error;
     };
     const Row rows[] = {
-        {"", PathError::Syntax}, {"a@b.example", PathError::Syntax}, {"<a@b.example", PathError::Syntax},
-        {"<a>", PathError::Syntax}, {"<a@>", PathError::Syntax}, {"<@b.example>", PathError::Syntax},
-        {"<a b@c.example>", PathError::Syntax}, {"<\"a@b.example>", PathError::Syntax},
-        {"<\"a\\", PathError::Syntax}, {"<a@b.example>x", PathError::Syntax}, {"<@:a@b.example>", PathError::Syntax},
-        {"<x,@y.example:a@b.example>", PathError::Syntax}, {"<" + long_local + "@b.example>", PathError::Syntax},
-        {"<a@b..example>", PathError::Syntax}, {"<a@b@c.example>", PathError::Syntax},
-        {"<\xc3\xa4@b.example>", PathError::NotAscii}, {"<a@\xc3\xa4.example>", PathError::NotAscii},
+        {"", PathError::Syntax},
+        {"a@b.example", PathError::Syntax},
+        {"<a@b.example", PathError::Syntax},
+        {"<a>", PathError::Syntax},
+        {"<a@>", PathError::Syntax},
+        {"<@b.example>", PathError::Syntax},
+        {"<a b@c.example>", PathError::Syntax},
+        {"<\"a@b.example>", PathError::Syntax},
+        {"<\"a\\", PathError::Syntax},
+        {"<a@b.example>x", PathError::Syntax},
+        {"<@:a@b.example>", PathError::Syntax},
+        {"<x,@y.example:a@b.example>", PathError::Syntax},
+        {"<" + long_local + "@b.example>", PathError::Syntax},
+        {"<a@b..example>", PathError::Syntax},
+        {"<a@b@c.example>", PathError::Syntax},
+        {"<\xc3\xa4@b.example>", PathError::NotAscii},
+        {"<a@\xc3\xa4.example>", PathError::NotAscii},
         {long_path, PathError::TooLong},
     };
     for (const Row& row : rows) {
@@ -139,14 +158,20 @@ TEST_CASE("parameters are known, wrong, or refused, never ignored", "[smtp][S532
         {" SIZE=18446744073709551616", ParameterError::None, UINT64_MAX, k7},
         {" SIZE=99999999999999999999", ParameterError::None, UINT64_MAX, k7},
         {" SIZE=000000000000000000001", ParameterError::Syntax, {}, k7},
-        {" SIZE", ParameterError::Syntax, {}, k7}, {" SIZE=", ParameterError::Syntax, {}, k7},
-        {" SIZE=+5", ParameterError::Syntax, {}, k7}, {" SIZE=0x10", ParameterError::Syntax, {}, k7},
-        {" SIZE=1e9", ParameterError::Syntax, {}, k7}, {" SIZE=1 SIZE=2", ParameterError::Syntax, 1, k7},
+        {" SIZE", ParameterError::Syntax, {}, k7},
+        {" SIZE=", ParameterError::Syntax, {}, k7},
+        {" SIZE=+5", ParameterError::Syntax, {}, k7},
+        {" SIZE=0x10", ParameterError::Syntax, {}, k7},
+        {" SIZE=1e9", ParameterError::Syntax, {}, k7},
+        {" SIZE=1 SIZE=2", ParameterError::Syntax, 1, k7},
         {" BODY=7BIT BODY=7BIT", ParameterError::Syntax, {}, k7},
         {" BODY=BINARYMIME", ParameterError::Unsupported, {}, k7},
-        {" AUTH=<>", ParameterError::Unknown, {}, k7}, {" X", ParameterError::Unknown, {}, k7},
-        {" X=a=b", ParameterError::Syntax, {}, k7}, {" X=\x7f", ParameterError::Syntax, {}, k7},
-        {" -X=1", ParameterError::Syntax, {}, k7}, {" X!=1", ParameterError::Syntax, {}, k7},
+        {" AUTH=<>", ParameterError::Unknown, {}, k7},
+        {" X", ParameterError::Unknown, {}, k7},
+        {" X=a=b", ParameterError::Syntax, {}, k7},
+        {" X=\x7f", ParameterError::Syntax, {}, k7},
+        {" -X=1", ParameterError::Syntax, {}, k7},
+        {" X!=1", ParameterError::Syntax, {}, k7},
     };
     for (const Row& row : rows) {
         INFO(row.text);

@@ -94,9 +94,18 @@ std::string quoted(const std::string& text) {
 }
 
 // Every sequence that some server has taken for the end of the data (VU#302671 and the public scanners).
-const std::vector<std::string> kSmuggling{
-    "\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\n", "\n.\r", "\r.\r\n", "\r\n.\r", "\r\n.\r\r\n", "\r\r\n.\r\r\n",
-    std::string("\r\n\0.\r\n", 6), std::string("\r\n.\0\r\n", 6)};
+const std::vector<std::string> kSmuggling{"\n.\n",
+                                          "\n.\r\n",
+                                          "\r\n.\n",
+                                          "\r.\r",
+                                          "\r.\n",
+                                          "\n.\r",
+                                          "\r.\r\n",
+                                          "\r\n.\r",
+                                          "\r\n.\r\r\n",
+                                          "\r\r\n.\r\r\n",
+                                          std::string("\r\n\0.\r\n", 6),
+                                          std::string("\r\n.\0\r\n", 6)};
 
 // Small alphabets make the rare sequences frequent.
 std::string random_text(std::mt19937& random, std::size_t length) {
@@ -116,8 +125,7 @@ std::string random_text(std::mt19937& random, std::size_t length) {
 
 }  // namespace
 
-TEST_CASE("no smuggling sequence ends the data, whatever the mode and wherever it is cut",
-          "[smtp][SEC-1][S5321-7]") {
+TEST_CASE("no smuggling sequence ends the data, whatever the mode and wherever it is cut", "[smtp][SEC-1][S5321-7]") {
     for (const LineEndPolicy policy : {LineEndPolicy::Strict, LineEndPolicy::Normalize}) {
         for (const std::string& sequence : kSmuggling) {
             const std::string tail = "MAIL FROM:<x@y.example>\r\nDATA\r\nz\r\n.\r\n";

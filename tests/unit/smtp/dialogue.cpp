@@ -14,8 +14,8 @@ using Step = Dialogue::Step;
 
 void add(Dialogue& dialogue, Step::Kind kind, const std::string& octets, int line) {
     auto& steps = dialogue.steps;
-    const bool joins = (kind == Step::Kind::Client || kind == Step::Kind::Server) && !steps.empty() &&
-                       steps.back().kind == kind;
+    const bool joins =
+        (kind == Step::Kind::Client || kind == Step::Kind::Server) && !steps.empty() && steps.back().kind == kind;
     if (joins) steps.back().octets += octets;
     else steps.push_back({kind, octets, {}, line});
 }
@@ -84,8 +84,8 @@ std::string unescape(const std::string& text) {
 Dialogue Dialogue::read(const std::string& path) {
     Dialogue dialogue;
     dialogue.name = std::filesystem::path(path).stem().string();
-    dialogue.settings = {.hostname = "mx.example", .max_message_octets = 1000, .max_recipients = 3,
-                         .max_messages = 2, .max_errors = 5};
+    dialogue.settings = {
+        .hostname = "mx.example", .max_message_octets = 1000, .max_recipients = 3, .max_messages = 2, .max_errors = 5};
     std::ifstream file(path);
     std::string line;
     for (int number = 1; std::getline(file, line); ++number) {
@@ -110,8 +110,7 @@ Dialogue Dialogue::read(const std::string& path) {
 
 std::vector<Dialogue> Dialogue::read_all() {
     std::vector<Dialogue> all;
-    for (const auto& entry :
-         std::filesystem::directory_iterator(POSTFLEET_SOURCE_DIR "/tests/corpus/smtp_dialogues")) {
+    for (const auto& entry : std::filesystem::directory_iterator(POSTFLEET_SOURCE_DIR "/tests/corpus/smtp_dialogues")) {
         if (entry.path().extension() == ".txt") all.push_back(read(entry.path().string()));
     }
     std::sort(all.begin(), all.end(), [](const Dialogue& a, const Dialogue& b) { return a.name < b.name; });

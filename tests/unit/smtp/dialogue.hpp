@@ -14,8 +14,8 @@ struct Dialogue {
     struct Step {
         enum class Kind { Client, Server, Resume, Closed };
         Kind kind = Kind::Client;
-        std::string octets;   // Client: one write; Server: exactly what is answered
-        Reply answer;         // Resume; text "accept": without a reply of its own
+        std::string octets;  // Client: one write; Server: exactly what is answered
+        Reply answer;        // Resume; text "accept": without a reply of its own
         int line = 0;
     };
 

@@ -55,9 +55,8 @@ HeaderFacts HeaderFacts::gather(std::string_view content, config::HeaderTrust tr
         const bool extension = field->name.size() > 2 && ascii_lower(field->name[0]) == 'x';
         if (!extension) take_known_field(facts, *field);
         else if (trust == config::HeaderTrust::Honour) take_trusted_field(facts, *field);
-        const bool wanted =
-            std::any_of(wanted_names.begin(), wanted_names.end(),
-                        [&field](const std::string& name) { return ascii_iequals(name, field->name); });
+        const bool wanted = std::any_of(wanted_names.begin(), wanted_names.end(),
+                                        [&field](const std::string& name) { return ascii_iequals(name, field->name); });
         if (wanted) take_wanted_field(facts, *field);
     }
     facts.is_cut_off = reader.is_cut_off();

@@ -23,8 +23,7 @@ IngestCounters::IngestCounters(Metrics& metrics)
                                  "Messages made durable although the client was told 451 or had gone: it may "
                                  "send them again.")),
       timeouts(metrics.counter("postfleet_ingest_timeouts_total", "Connections closed because a deadline passed.")),
-      lost(metrics.counter("postfleet_ingest_lost_transactions_total",
-                           "Connections that ended inside a transaction.")),
+      lost(metrics.counter("postfleet_ingest_lost_transactions_total", "Connections that ended inside a transaction.")),
       handover_seconds(metrics.histogram("postfleet_ingest_handover_seconds",
                                          "From the end of the data to the durable hand-over.")) {
     const std::string name = "postfleet_ingest_refusals_total";
@@ -38,12 +37,11 @@ IngestCounters::IngestCounters(Metrics& metrics)
 }
 
 ListenerCounters::ListenerCounters(Metrics& metrics, const std::string& listener)
-    : connections(metrics.counter("postfleet_ingest_connections_total", "Connections taken.",
-                                  {{"listener", listener}})),
+    : connections(
+          metrics.counter("postfleet_ingest_connections_total", "Connections taken.", {{"listener", listener}})),
       messages(metrics.counter("postfleet_ingest_messages_total", "Messages accepted.", {{"listener", listener}})),
-      recipients(metrics.counter("postfleet_ingest_recipients_total", "Recipients accepted.",
-                                 {{"listener", listener}})),
-      octets(metrics.counter("postfleet_ingest_octets_total", "Content octets accepted.",
-                             {{"listener", listener}})) {}
+      recipients(
+          metrics.counter("postfleet_ingest_recipients_total", "Recipients accepted.", {{"listener", listener}})),
+      octets(metrics.counter("postfleet_ingest_octets_total", "Content octets accepted.", {{"listener", listener}})) {}
 
 }  // namespace postfleet::ingest

@@ -52,8 +52,7 @@ smtp::Decision Intake::on_connection() {
         case ConnectionLimits::Verdict::TooMany:
             return refuse(Reason::TooManyConnections, 421, kSystemNotAccepting, "Too many connections, try later");
         case ConnectionLimits::Verdict::TooManyOfClient:
-            return refuse(Reason::TooManyConnectionsOfClient, 421, {4, 7, 0},
-                          "Too many connections from your address");
+            return refuse(Reason::TooManyConnectionsOfClient, 421, {4, 7, 0}, "Too many connections from your address");
     }
     entered_ = true;
     listener_.counters.connections.add();
@@ -90,8 +89,7 @@ smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
 }
 
 smtp::Decision Intake::on_header(std::string& content) {
-    HeaderFacts facts =
-        HeaderFacts::gather(content, rules_->listener.headers, rules_->routing->wanted_headers());
+    HeaderFacts facts = HeaderFacts::gather(content, rules_->listener.headers, rules_->routing->wanted_headers());
     if (facts.is_cut_off && content.size() > kContentChunkOctets) {
         return refuse(Reason::HeaderTooBig, 552, {5, 3, 4}, "Message header too big");
     }
@@ -214,8 +212,10 @@ smtp::Decision Intake::chunk_answer_of(const Status& status) {
 
 smtp::Decision Intake::refusal_of(const Error& error) {
     if (error.kind != ErrorKind::ResourceExhausted) {
-        shard_.log().line(LogLevel::Warning, "hand-over-failed").field("error", to_string(error.kind)).field(
-            "text", error.text);
+        shard_.log()
+            .line(LogLevel::Warning, "hand-over-failed")
+            .field("error", to_string(error.kind))
+            .field("text", error.text);
     }
     switch (error.kind) {
         case ErrorKind::ResourceExhausted:

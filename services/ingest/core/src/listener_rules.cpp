@@ -15,8 +15,7 @@ smtp::LineEndPolicy policy_of(config::LineEnds line_ends) {
 
 }  // namespace
 
-std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config,
-                                                         const config::Listener& listener,
+std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config, const config::Listener& listener,
                                                          std::shared_ptr<const routing::Snapshot> routing) {
     auto rules = std::make_shared<ListenerRules>();
     rules->listener = listener;

@@ -19,8 +19,8 @@ void TaskList::add(Mailbox&& mailbox) {
 
 Task& TaskList::task_of(std::string&& domain) {
     if (tasks_.size() <= kSearchedInOrder) {
-        const auto found = std::find_if(tasks_.begin(), tasks_.end(),
-                                        [&domain](const Task& task) { return task.domain == domain; });
+        const auto found =
+            std::find_if(tasks_.begin(), tasks_.end(), [&domain](const Task& task) { return task.domain == domain; });
         if (found != tasks_.end()) return *found;
     } else {
         for (std::size_t i = by_domain_.size(); i < tasks_.size(); ++i) by_domain_.emplace(tasks_[i].domain, i);

@@ -43,7 +43,9 @@ void EdgeShard::close_all() {
 }
 
 Connection::Connection(EdgeShard& shard, ShardListener& listener, std::unique_ptr<Stream> stream)
-    : shard_(shard), listener_(listener), stream_(std::move(stream)),
+    : shard_(shard),
+      listener_(listener),
+      stream_(std::move(stream)),
       intake_(shard.intake(), *listener.shared, listener.rules, stream_->remote().address, *this),
       session_(intake_.rules().session, intake_) {
     stream_->set_handler(*this);

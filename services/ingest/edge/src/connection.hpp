@@ -33,8 +33,7 @@ struct ShardListener {
 
 class EdgeShard final {
 public:
-    EdgeShard(net::EpollLoop& loop, Handover& handover, IngestCounters& counters, const Log& log,
-              std::uint64_t seed);
+    EdgeShard(net::EpollLoop& loop, Handover& handover, IngestCounters& counters, const Log& log, std::uint64_t seed);
     ~EdgeShard();
 
     void accept(ShardListener& listener, std::unique_ptr<Stream> stream);

@@ -74,14 +74,12 @@ struct SmtpListenerService::Parts {
 
         void complete(Status status) {
             if (done.exchange(true)) return;
-            completion.on->post([run = std::move(completion.run), status = std::move(status)]() mutable {
-                run(std::move(status));
-            });
+            completion.on->post(
+                [run = std::move(completion.run), status = std::move(status)]() mutable { run(std::move(status)); });
         }
     };
 
-    explicit Parts(IngestDependencies d)
-        : dependencies(d), counters(d.metrics), loops(d.loops.begin(), d.loops.end()) {
+    explicit Parts(IngestDependencies d) : dependencies(d), counters(d.metrics), loops(d.loops.begin(), d.loops.end()) {
         require(!loops.empty());
         for (net::EpollLoop* loop : loops) {
             require(loop->shard() == shards.size());

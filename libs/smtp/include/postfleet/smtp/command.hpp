@@ -11,9 +11,20 @@
 namespace postfleet::smtp {
 
 enum class Verb : std::uint8_t {
-    Ehlo, Helo, Mail, Rcpt, Data, Rset, Noop, Quit, Vrfy, Help,
-    Expn, Etrn, Turn,   // known and switched off: 502, not 500
-    Foreign,            // HTTP's: whoever sends it does not speak SMTP, and may be made to by a web page
+    Ehlo,
+    Helo,
+    Mail,
+    Rcpt,
+    Data,
+    Rset,
+    Noop,
+    Quit,
+    Vrfy,
+    Help,
+    Expn,
+    Etrn,
+    Turn,     // known and switched off: 502, not 500
+    Foreign,  // HTTP's: whoever sends it does not speak SMTP, and may be made to by a web page
     Unknown,
 };
 inline constexpr std::size_t kVerbs = static_cast<std::size_t>(Verb::Unknown) + 1;

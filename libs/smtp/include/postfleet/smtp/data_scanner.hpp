@@ -46,9 +46,7 @@ public:
     bool has_eight_bit() const { return has_eight_bit_; }
 
 private:
-    enum class State : std::uint8_t {
-        Text, Cr, LineStart, BareLineStart, Dot, BareDot, DotCr, BareDotCr, End
-    };
+    enum class State : std::uint8_t { Text, Cr, LineStart, BareLineStart, Dot, BareDot, DotCr, BareDotCr, End };
 
     std::size_t copy_clean_run(std::string_view input, std::string& out);
     void step(char c, std::string& out);

@@ -19,9 +19,9 @@
 namespace postfleet::smtp {
 
 enum class PathError : std::uint8_t {
-    Syntax,         // no brackets, unbalanced quotes, bad characters
-    TooLong,        // RFC 5321 §4.5.3.1
-    NotAscii,       // octets above 127 without SMTPUTF8
+    Syntax,    // no brackets, unbalanced quotes, bad characters
+    TooLong,   // RFC 5321 §4.5.3.1
+    NotAscii,  // octets above 127 without SMTPUTF8
 };
 
 enum class PathKind : std::uint8_t { Null, Mailbox, Postmaster };

@@ -39,44 +39,44 @@ struct Decision {
 };
 
 struct MailRequest {
-    std::string reverse_path;                    // empty: <>
-    std::uint64_t declared_size_octets = 0;      // SIZE=; 0: not given
+    std::string reverse_path;                // empty: <>
+    std::uint64_t declared_size_octets = 0;  // SIZE=; 0: not given
     BodyType body = BodyType::SevenBit;
-    std::string_view hello_name;                 // of the last EHLO or HELO
-    bool extended = false;                       // it was EHLO
+    std::string_view hello_name;  // of the last EHLO or HELO
+    bool extended = false;        // it was EHLO
 };
 
 struct RcptRequest {
-    Mailbox mailbox;                             // no domain: <postmaster>
+    Mailbox mailbox;  // no domain: <postmaster>
 };
 
 // The end of the mail data. `last_chunk` is the only chunk of most messages.
 struct ContentEnd {
     std::string last_chunk;
-    std::uint32_t chunks = 1;                    // with the last one
-    std::uint64_t size_octets = 0;               // of all chunks
-    bool has_leading_dots = false;               // some line starts with "." now
+    std::uint32_t chunks = 1;       // with the last one
+    std::uint64_t size_octets = 0;  // of all chunks
+    bool has_leading_dots = false;  // some line starts with "." now
     bool has_eight_bit = false;
 };
 
 // Why the session itself refused something, or gave up. What the policy refuses it counts itself.
 enum class Refusal : std::uint8_t {
-    Syntax,              // a command, path or parameter that does not parse
-    Sequence,            // a command at the wrong time
+    Syntax,    // a command, path or parameter that does not parse
+    Sequence,  // a command at the wrong time
     UnknownCommand,
     UnknownParameter,
     LineTooLong,
-    BareLineEnd,         // in a command
+    BareLineEnd,  // in a command
     PathTooLong,
     NonAsciiPath,
-    DeclaredTooBig,      // MAIL SIZE=
-    TooBig,              // found out in the data
-    BadLineEnds,         // in the data
+    DeclaredTooBig,  // MAIL SIZE=
+    TooBig,          // found out in the data
+    BadLineEnds,     // in the data
     NulOctet,
     TooManyRecipients,
     TooManyMessages,
     TooManyErrors,
-    EarlyTalk,           // spoke before its turn
+    EarlyTalk,  // spoke before its turn
     ForeignProtocol,
 };
 inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::ForeignProtocol) + 1;

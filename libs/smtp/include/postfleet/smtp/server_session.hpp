@@ -28,12 +28,12 @@
 namespace postfleet::smtp {
 
 struct ServerSettings {
-    std::string hostname;                       // greeting and EHLO reply
+    std::string hostname;  // greeting and EHLO reply
     LineEndPolicy line_ends = LineEndPolicy::Strict;
     std::uint64_t max_message_octets = 50ull << 20;
     std::uint32_t max_recipients = 1000;
-    std::uint32_t max_messages = UINT32_MAX;    // per connection
-    std::uint32_t max_errors = 20;              // without a message accepted in between
+    std::uint32_t max_messages = UINT32_MAX;  // per connection
+    std::uint32_t max_errors = 20;            // without a message accepted in between
     // 512 (RFC 5321 §4.5.3.1.4) and what the parameters of extensions add to MAIL and RCPT.
     std::uint32_t max_command_octets = 2048;
 };
@@ -45,8 +45,7 @@ public:
     // What the driver waits for, to choose a deadline.
     enum class Waiting : std::uint8_t { Decision, Command, Content, Nothing };
 
-    ServerSession(const ServerSettings& settings, ServerPolicy& policy)
-        : settings_(&settings), policy_(policy) {}
+    ServerSession(const ServerSettings& settings, ServerPolicy& policy) : settings_(&settings), policy_(policy) {}
     ServerSession(const ServerSession&) = delete;
     ServerSession& operator=(const ServerSession&) = delete;
 
@@ -67,15 +66,15 @@ public:
     bool wants_input() const { return question_ == Question::None && state_ != State::Closed; }
     bool is_closed() const { return state_ == State::Closed; }
     bool is_in_transaction() const { return in_transaction_; }
-    bool said_quit() const { return said_quit_; }                      // closed because the client asked
+    bool said_quit() const { return said_quit_; }  // closed because the client asked
     // Input that waits in here. While there is some, the driver stops reading.
     std::size_t unread_octets() const { return wants_input() ? 0 : rest_.size(); }
 
     const std::string& hello_name() const { return hello_name_; }
-    bool is_extended() const { return extended_; }                      // EHLO, not HELO
-    std::uint64_t commands() const { return commands_; }                // lines taken so far
-    std::uint64_t content_octets() const { return received_octets_; }   // of the open message
-    std::uint32_t messages() const { return messages_; }                // accepted on this connection
+    bool is_extended() const { return extended_; }                     // EHLO, not HELO
+    std::uint64_t commands() const { return commands_; }               // lines taken so far
+    std::uint64_t content_octets() const { return received_octets_; }  // of the open message
+    std::uint32_t messages() const { return messages_; }               // accepted on this connection
 
 private:
     enum class Question : std::uint8_t { None, Connection, Mail, Rcpt, Chunk, EndOfData };
@@ -133,9 +132,9 @@ private:
     bool draining_ = false;
     bool said_quit_ = false;
     bool dropping_line_ = false;
-    bool dropped_cr_ = false;          // the last octet dropped was a CR
+    bool dropped_cr_ = false;  // the last octet dropped was a CR
     bool header_inspected_ = false;
-    std::size_t unread_octets_ = 0;    // behind the line that is being run
+    std::size_t unread_octets_ = 0;  // behind the line that is being run
     std::uint32_t recipients_ = 0;
     std::uint32_t refused_recipients_ = 0;
     std::uint32_t errors_ = 0;
@@ -146,10 +145,10 @@ private:
     std::uint64_t declared_octets_ = 0;
     std::uint64_t received_octets_ = 0;
     std::uint32_t chunks_sent_ = 0;
-    bool content_ended_ = false;       // while a question about a chunk is open
+    bool content_ended_ = false;  // while a question about a chunk is open
     std::optional<Reply> content_refusal_;
-    std::string content_;              // of the chunk that is being filled
-    std::string rest_;                 // input that could not be run yet
+    std::string content_;  // of the chunk that is being filled
+    std::string rest_;     // input that could not be run yet
     std::string hello_name_;
 };
 

@@ -22,8 +22,8 @@ public:
     Mode mode = Mode::Posted;
     Status next;
     Admission open;
-    std::vector<AcceptedMessage> accepted;                                 // handed over with ok
-    std::map<MessageId, std::map<std::uint32_t, SharedOctets>> chunks;     // appended and not discarded
+    std::vector<AcceptedMessage> accepted;                              // handed over with ok
+    std::map<MessageId, std::map<std::uint32_t, SharedOctets>> chunks;  // appended and not discarded
 
     Admission admission() const override { return open; }
     void hand_over(AcceptedMessage message, Completion<Status> done) override;

@@ -26,7 +26,7 @@ public:
         friend bool operator==(const Taken&, const Taken&) = default;
     };
 
-    smtp::Decision connection;            // what on_connection answers
+    smtp::Decision connection;  // what on_connection answers
     bool chunks_wait = false;
     std::vector<Taken> messages;
     std::vector<smtp::Refusal> refusals;

@@ -57,7 +57,7 @@ private:
         HandoverWaiter* waiter = nullptr;  // null: nobody waits any more
         SteadyTime asked_at{};
         MessageId message;
-        std::uint32_t chunks = 0;          // appended, this one included
+        std::uint32_t chunks = 0;  // appended, this one included
         std::uint32_t generation = 1;
         std::uint32_t previous = kNone, next = kNone;
         Kind kind = Kind::HandOver;

@@ -24,14 +24,14 @@ inline constexpr std::size_t kMaxName = 128;
 inline constexpr std::size_t kMaxEnvelopeId = 100;
 
 struct HeaderFacts {
-    std::string from, message_id, subject;          // for events
-    std::string virtual_mta, job, envelope_id;      // only where honoured
-    std::vector<routing::HeaderField> wanted;       // the fields that binding rules look at
-    std::deque<std::string> unfolded;               // what `wanted` points to when the field was folded
+    std::string from, message_id, subject;      // for events
+    std::string virtual_mta, job, envelope_id;  // only where honoured
+    std::vector<routing::HeaderField> wanted;   // the fields that binding rules look at
+    std::deque<std::string> unfolded;           // what `wanted` points to when the field was folded
     std::vector<mime::Span> to_remove;
-    std::uint32_t hops = 0;                         // Received fields
+    std::uint32_t hops = 0;  // Received fields
     bool has_fields = false;
-    bool is_cut_off = false;                        // the content ended before its header did
+    bool is_cut_off = false;  // the content ended before its header did
 
     static HeaderFacts gather(std::string_view content, config::HeaderTrust trust,
                               std::span<const std::string> wanted_names);

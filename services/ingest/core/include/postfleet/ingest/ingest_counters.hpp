@@ -16,14 +16,14 @@ namespace postfleet::ingest {
 enum class Reason : std::uint8_t {
     TooManyConnections,
     TooManyConnectionsOfClient,
-    StorageLow,            // 452
-    NotAccepting,          // 451: latched, stopping
+    StorageLow,    // 452
+    NotAccepting,  // 451: latched, stopping
     RelayingDenied,
     UnknownVirtualMta,
     TooManyHops,
     HeaderTooBig,
-    StoreFailed,           // the hand-over said no
-    StoreTooSlow,          // no answer in time: 451, and what comes of it is counted as unanswered
+    StoreFailed,   // the hand-over said no
+    StoreTooSlow,  // no answer in time: 451, and what comes of it is counted as unanswered
 };
 inline constexpr std::size_t kReasons = static_cast<std::size_t>(Reason::StoreTooSlow) + 1;
 const char* to_string(Reason reason);  // "relaying_denied"
@@ -39,7 +39,7 @@ struct IngestCounters {
     // Made durable although the client was told 451 or was gone: it may send them again (promises P2, P3).
     Counter& unanswered;
     Counter& timeouts;
-    Counter& lost;              // connections that ended inside a transaction
+    Counter& lost;  // connections that ended inside a transaction
     Histogram& handover_seconds;
 };
 

@@ -80,17 +80,17 @@ private:
     std::shared_ptr<const ListenerRules> rules_;
     const IpAddress client_;
     bool may_relay_ = false;
-    bool entered_ = false;             // counted by the listener's limits
-    bool extended_ = false;            // EHLO
-    bool needs_blank_line_ = false;    // the content has no header at all
+    bool entered_ = false;           // counted by the listener's limits
+    bool extended_ = false;          // EHLO
+    bool needs_blank_line_ = false;  // the content has no header at all
     // shared_ptr because the spool and the sender go on reading the message.
     std::shared_ptr<Message> message_;
     TaskList recipients_;
     std::uint32_t appended_chunks_ = 0;
-    std::uint32_t accepted_recipients_ = 0;   // of the message that is being handed over
-    std::string accepted_virtual_mta_;        // its first task's
+    std::uint32_t accepted_recipients_ = 0;  // of the message that is being handed over
+    std::string accepted_virtual_mta_;       // its first task's
     HandoverDesk::Ticket ticket_;
-    bool handed_over_ = false;         // what ticket_ waits for: the message, else a chunk
+    bool handed_over_ = false;  // what ticket_ waits for: the message, else a chunk
 };
 
 }  // namespace postfleet::ingest

@@ -15,12 +15,11 @@ namespace postfleet::ingest {
 struct ListenerRules {
     config::Listener listener;
     smtp::ServerSettings session;
-    bool log_accepted = true;   // a line per accepted message
+    bool log_accepted = true;  // a line per accepted message
     std::shared_ptr<const routing::Snapshot> routing;
 
     // shared_ptr because a reload replaces the rules while transactions still work by the old ones.
-    static std::shared_ptr<const ListenerRules> make(const config::Config& config,
-                                                     const config::Listener& listener,
+    static std::shared_ptr<const ListenerRules> make(const config::Config& config, const config::Listener& listener,
                                                      std::shared_ptr<const routing::Snapshot> routing);
     bool may_relay(const IpAddress& client) const;
 };

@@ -35,7 +35,7 @@ struct IngestDependencies {
     Handover& handover;
     Metrics& metrics;
     Log log;
-    std::uint64_t seed = 0;                  // of message ids and weights; 0: from the operating system
+    std::uint64_t seed = 0;  // of message ids and weights; 0: from the operating system
 };
 
 // shared_ptr because a reload replaces them while transactions still work by the old ones.
@@ -46,7 +46,7 @@ struct IngestConfiguration {
 
 struct ListenerStatus {
     std::string name;
-    Endpoint address;                        // as bound: the port is never 0
+    Endpoint address;  // as bound: the port is never 0
     std::uint32_t connections = 0;
     std::uint64_t connections_total = 0;
     std::uint64_t messages_total = 0;
