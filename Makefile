@@ -51,10 +51,10 @@ tidy: build/dev/build.ninja  ## run clang-tidy over every source
 	@$(NINJA) -C build/dev
 	@$(SOURCES) | grep '\.cpp$$' | xargs -P $(J) -n 4 clang-tidy-16 -p build/dev --quiet
 
-bench: build/release/build.ninja  ## compare with a bare forwarder and with Postfix
+bench: build/release/build.ninja  ## compare with a bare forwarder and Postfix (QUICK=1, N=5, ARGS=--help)
 	@cmake/install-dependencies build bench
 	@$(NINJA) -C build/release executables
-	@tests/bench/run
+	@tests/bench/run $(if $(QUICK),--quick) $(if $(N),--runs $(N)) $(ARGS)
 
 docs: build  ## write the generated reference pages again
 	@docs/generate

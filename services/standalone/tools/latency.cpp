@@ -37,8 +37,8 @@ void LatencyHistogram::merge(const LatencyHistogram& other) {
 
 Duration LatencyHistogram::quantile(double fraction) const {
     if (count_ == 0) return Duration::zero();
-    const auto rank = std::max<std::uint64_t>(
-        1, static_cast<std::uint64_t>(std::ceil(fraction * static_cast<double>(count_))));
+    const auto rank =
+        std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(fraction * static_cast<double>(count_))));
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < buckets_.size(); ++i) {
         seen += buckets_[i];

@@ -49,8 +49,8 @@ std::optional<LoadJob> LoadShard::next_job() {
     }
     const LoadOptions& options = shared_.options;
     const bool is_over_time = options.duration > Duration::zero() && loop_.now() >= shared_.start + options.duration;
-    if (!is_over_time && (options.messages == 0 ||
-                          shared_.next_message.load(std::memory_order_relaxed) < options.messages)) {
+    if (!is_over_time &&
+        (options.messages == 0 || shared_.next_message.load(std::memory_order_relaxed) < options.messages)) {
         const std::uint64_t number = shared_.next_message.fetch_add(1, std::memory_order_relaxed);
         if (options.messages == 0 || number < options.messages) {
             LoadJob job{number, 0, shared_.start};

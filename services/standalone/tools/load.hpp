@@ -25,9 +25,9 @@ struct LoadShared {
     const MessageMaker maker;
     SteadyTime start{};
     std::atomic<std::uint64_t> next_message{0};
-    std::atomic<std::uint64_t> finished{0};       // messages with a final result
+    std::atomic<std::uint64_t> finished{0};  // messages with a final result
     std::atomic<std::uint64_t> accepted_recipients{0};
-    std::atomic<std::int64_t> last_reply{0};      // steady nanoseconds
+    std::atomic<std::int64_t> last_reply{0};  // steady nanoseconds
     std::atomic<bool> was_greeted{false};
     std::atomic<bool> stopping{false};
     std::atomic<unsigned> shards_left{0};
@@ -65,15 +65,15 @@ public:
     ~Load();
 
     void start();
-    bool is_finished() const;           // every message has its result
+    bool is_finished() const;  // every message has its result
     std::optional<std::string> has_stalled() const;
-    void stop();                        // closes all, waits for the threads
+    void stop();  // closes all, waits for the threads
     std::uint64_t messages_finished() const { return shared_->finished.load(std::memory_order_relaxed); }
     std::uint64_t accepted_recipients() const { return shared_->accepted_recipients.load(std::memory_order_relaxed); }
     Sink* sink() { return sink_.get(); }
     Endpoint sink_address() const { return sink_->addresses().front(); }
     const LoadOptions& options() const { return shared_->options; }
-    LoadCounts counts();                // after stop()
+    LoadCounts counts();  // after stop()
 
 private:
     Load() = default;

@@ -12,7 +12,9 @@ namespace {
 
 double milliseconds(Duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
 
-double per_second(std::uint64_t count, double seconds) { return seconds > 0 ? static_cast<double>(count) / seconds : 0; }
+double per_second(std::uint64_t count, double seconds) {
+    return seconds > 0 ? static_cast<double>(count) / seconds : 0;
+}
 
 void write_latency(JsonWriter& json, std::string_view name, const LatencyHistogram& latency) {
     json.key(name).begin_object();
@@ -22,9 +24,9 @@ void write_latency(JsonWriter& json, std::string_view name, const LatencyHistogr
 }
 
 std::string format_latency(const LatencyHistogram& latency) {
-    return fmt::format("p50 {:.1f} ms, p90 {:.1f} ms, p99 {:.1f} ms, max {:.1f} ms", milliseconds(latency.quantile(0.5)),
-                       milliseconds(latency.quantile(0.9)), milliseconds(latency.quantile(0.99)),
-                       milliseconds(latency.max()));
+    return fmt::format("p50 {:.1f} ms, p90 {:.1f} ms, p99 {:.1f} ms, max {:.1f} ms",
+                       milliseconds(latency.quantile(0.5)), milliseconds(latency.quantile(0.9)),
+                       milliseconds(latency.quantile(0.99)), milliseconds(latency.max()));
 }
 
 std::string format_json(const LoadReport& report) {

@@ -62,8 +62,8 @@ void LoadSession::connect() {
     state_ = State::Greeting;
     ++connection_;
     ++shard_.counts().connections;
-    stream_ = shard_.loop().connect(
-        {.peer = options.target, .source = source_, .deadline = began_ + options.patience}, *this);
+    stream_ = shard_.loop().connect({.peer = options.target, .source = source_, .deadline = began_ + options.patience},
+                                    *this);
 }
 
 void LoadSession::write(std::string_view octets) {

@@ -64,13 +64,13 @@ private:
     std::uint64_t connection_ = 0;
     bool is_done_ = false;
     bool offers_pipelining_ = false;
-    bool has_envelope_out_ = false;      // the commands behind the awaited reply are sent already
+    bool has_envelope_out_ = false;  // the commands behind the awaited reply are sent already
     std::optional<LoadJob> job_;
     std::uint32_t sent_on_connection_ = 0;
     std::uint32_t recipients_answered_ = 0;
     std::uint32_t recipients_taken_ = 0;
-    int refusal_ = 0;                    // the first code that refused MAIL or a recipient
-    std::vector<bool> taken_;            // per recipient
+    int refusal_ = 0;          // the first code that refused MAIL or a recipient
+    std::vector<bool> taken_;  // per recipient
     SteadyTime began_{};
     TimerId timer_;
     std::string partial_, out_, head_;

@@ -51,8 +51,7 @@ constexpr auto kReplies = std::to_array<ProviderReply>({
     {"yahoo-ts03", SinkPhase::Mail,
      "421 4.7.1 [TS03] All messages from {ip} will be permanently deferred; Retrying will NOT succeed. See "
      "https://postmaster.yahooinc.com/error-codes"},
-    {"yahoo-user-rate", SinkPhase::Rcpt,
-     "450 4.2.1 User is receiving mail too quickly"},
+    {"yahoo-user-rate", SinkPhase::Rcpt, "450 4.2.1 User is receiving mail too quickly"},
     {"yahoo-no-user", SinkPhase::EndOfData,
      "554 delivery error: dd This user doesn't have a yahoo.com account ({recipient}) [0] - "
      "mta4001.mail.example"},
@@ -71,14 +70,11 @@ constexpr auto kReplies = std::to_array<ProviderReply>({
      "421 RP-001 (SNT004-MC1F1) Unfortunately, some messages from {ip} weren't sent. Please try again. We have "
      "limits for how many messages can be sent per hour and per day. You can also refer to "
      "http://mail.live.com/mail/troubleshooting.aspx#errors."},
-    {"microsoft-no-user", SinkPhase::Rcpt,
-     "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302)."},
+    {"microsoft-no-user", SinkPhase::Rcpt, "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302)."},
     {"microsoft-auth", SinkPhase::EndOfData,
      "550 5.7.515 Access denied, sending domain does not meet the required authentication level."},
-    {"exchange-no-user", SinkPhase::Rcpt,
-     "550 5.4.1 Recipient address rejected: Access denied. AS(201806281)"},
-    {"exchange-busy", SinkPhase::Mail,
-     "451 4.7.500 Server busy. Please try again later from [{ip}]. (S77719)"},
+    {"exchange-no-user", SinkPhase::Rcpt, "550 5.4.1 Recipient address rejected: Access denied. AS(201806281)"},
+    {"exchange-busy", SinkPhase::Mail, "451 4.7.500 Server busy. Please try again later from [{ip}]. (S77719)"},
     {"exchange-banned", SinkPhase::Mail,
      "550 5.7.606 Access denied, banned sending IP [{ip}]. To request removal from this list please visit "
      "https://sender.office.com/ and follow the directions."},
@@ -105,8 +101,8 @@ constexpr auto kReplies = std::to_array<ProviderReply>({
 std::span<const ProviderReply> provider_replies() { return kReplies; }
 
 const ProviderReply* find_provider_reply(std::string_view name) {
-    const auto* found = std::find_if(kReplies.begin(), kReplies.end(),
-                                     [&](const ProviderReply& reply) { return reply.name == name; });
+    const auto* found =
+        std::find_if(kReplies.begin(), kReplies.end(), [&](const ProviderReply& reply) { return reply.name == name; });
     return found == kReplies.end() ? nullptr : found;
 }
 

@@ -55,7 +55,8 @@ Result<std::unique_ptr<Sink>> Sink::open(const SinkOptions& options) {
     std::unique_ptr<Sink> sink(new Sink);
     sink->shared_ = std::make_unique<SinkShared>(options);
     if (Status status = open_files(*sink->shared_); !status) return status.error();
-    if (Status status = open_into(net::LoopGroup::create(options.threads), sink->loops_); !status) return status.error();
+    if (Status status = open_into(net::LoopGroup::create(options.threads), sink->loops_); !status)
+        return status.error();
     for (net::EpollLoop* loop : sink->loops_->loops()) {
         sink->shards_.push_back(std::make_unique<SinkShard>(*sink->shared_, *loop));
     }

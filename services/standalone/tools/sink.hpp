@@ -33,12 +33,12 @@ public:
     void stop();
     std::vector<Endpoint> addresses() const;
 
-    std::uint64_t messages() const;     // cheap, at any time
-    std::uint64_t deliveries() const;   // recipients of these
+    std::uint64_t messages() const;    // cheap, at any time
+    std::uint64_t deliveries() const;  // recipients of these
     std::uint64_t connections_now() const;
     bool finished() const;
-    SinkCounts counts();                // asks every loop
-    void write_count();                 // to count_file, synced, if there is one
+    SinkCounts counts();  // asks every loop
+    void write_count();   // to count_file, synced, if there is one
 
 private:
     Sink();

@@ -23,16 +23,21 @@ struct SinkArguments {
 
 void add_listening(CLI::App& command, SinkArguments& arguments) {
     SinkOptions& options = arguments.options;
-    command.add_option("--listen,-l", arguments.listen, "address:port to listen on, several allowed; port 0 takes a free one")
+    command
+        .add_option("--listen,-l", arguments.listen,
+                    "address:port to listen on, several allowed; port 0 takes a free one")
         ->capture_default_str();
-    command.add_option("--threads,-t", options.threads, "event loops")->check(CLI::Range(1, 256))->capture_default_str();
+    command.add_option("--threads,-t", options.threads, "event loops")
+        ->check(CLI::Range(1, 256))
+        ->capture_default_str();
     command.add_option("--hostname", options.hostname, "name in the greeting")->capture_default_str();
     command.add_flag("--no-pipelining", arguments.no_pipelining, "do not offer PIPELINING, and count who uses it");
     command.add_flag("--no-8bitmime", arguments.no_eight_bit, "do not offer 8BITMIME");
     command.add_flag("--no-enhanced-status", arguments.no_enhanced_status, "replies without enhanced status codes");
     command.add_option("--max-size", arguments.max_size, "SIZE limit; 0 offers none")->capture_default_str();
     command.add_option("--max-connections", options.max_connections, "more get 421");
-    command.add_option("--max-recipients", options.max_recipients, "per transaction; more get 452")->capture_default_str();
+    command.add_option("--max-recipients", options.max_recipients, "per transaction; more get 452")
+        ->capture_default_str();
 }
 
 void add_behaviour(CLI::App& command, SinkArguments& arguments) {
@@ -96,7 +101,8 @@ int run(SinkArguments& arguments) {
 }  // namespace
 
 void register_sink_command(CLI::App& app, int& exit_code) {
-    CLI::App* command = app.add_subcommand("sink", "a fast test MX: counts, stores, delays, refuses and breaks as told");
+    CLI::App* command =
+        app.add_subcommand("sink", "a fast test MX: counts, stores, delays, refuses and breaks as told");
     // Lives as long as the App, whose callback holds it.
     auto arguments = std::make_shared<SinkArguments>();
     add_listening(*command, *arguments);

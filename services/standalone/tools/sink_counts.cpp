@@ -19,7 +19,8 @@ void SinkCounts::merge(const SinkCounts& other) {
     for (const auto& [domain, count] : other.recipients_by_domain) recipients_by_domain[domain] += count;
     for (const auto& [source, count] : other.messages_by_source) messages_by_source[source] += count;
     messages_by_second.resize(std::max(messages_by_second.size(), other.messages_by_second.size()));
-    for (std::size_t i = 0; i < other.messages_by_second.size(); ++i) messages_by_second[i] += other.messages_by_second[i];
+    for (std::size_t i = 0; i < other.messages_by_second.size(); ++i)
+        messages_by_second[i] += other.messages_by_second[i];
     deliveries.insert(deliveries.end(), other.deliveries.begin(), other.deliveries.end());
     latency.merge(other.latency);
 }

@@ -17,16 +17,16 @@ namespace postfleet::tools {
 
 struct SinkCounts {
     std::uint64_t connections = 0;
-    std::uint64_t refused_connections = 0;     // more than max_connections, or by a rule at connect
+    std::uint64_t refused_connections = 0;  // more than max_connections, or by a rule at connect
     std::uint64_t messages = 0;
-    std::uint64_t recipients = 0;              // of these messages
-    std::uint64_t octets = 0;                  // of these messages, as received
-    std::uint64_t rejected_recipients = 0;     // RCPT answered 4xx or 5xx
-    std::uint64_t rejected_messages = 0;       // final dot answered 4xx or 5xx
-    std::uint64_t unanswered_messages = 0;     // final dot answered by a fault
-    std::uint64_t broken_transactions = 0;     // connection lost between MAIL and the final reply
-    std::uint64_t violations = 0;              // commands sent ahead without PIPELINING
-    std::uint64_t without_id = 0;              // messages without the id header
+    std::uint64_t recipients = 0;           // of these messages
+    std::uint64_t octets = 0;               // of these messages, as received
+    std::uint64_t rejected_recipients = 0;  // RCPT answered 4xx or 5xx
+    std::uint64_t rejected_messages = 0;    // final dot answered 4xx or 5xx
+    std::uint64_t unanswered_messages = 0;  // final dot answered by a fault
+    std::uint64_t broken_transactions = 0;  // connection lost between MAIL and the final reply
+    std::uint64_t violations = 0;           // commands sent ahead without PIPELINING
+    std::uint64_t without_id = 0;           // messages without the id header
 
     std::map<std::string, std::uint64_t, std::less<>> recipients_by_domain;
     std::map<IpAddress, std::uint64_t> messages_by_source;

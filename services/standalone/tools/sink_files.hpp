@@ -37,8 +37,8 @@ private:
 class OutputFile {
 public:
     static Result<std::unique_ptr<OutputFile>> open(const std::string& path);
-    void append(std::string_view octets);                  // thread-safe
-    void replace_durably(std::string_view octets);         // the whole file, synced
+    void append(std::string_view octets);           // thread-safe
+    void replace_durably(std::string_view octets);  // the whole file, synced
 
 private:
     OutputFile(std::string path, net::UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}

@@ -94,7 +94,8 @@ Result<std::unique_ptr<SinkRules>> SinkRules::parse(const std::vector<std::strin
         const std::string_view text = trim(rules[i]);
         if (text.empty() || text.front() == '#') continue;
         Result<Rule> rule = parse_rule(text);
-        if (!rule) return wrong(fmt::format("sink rule {} (\"{}\"): {}", i + 1, printable(text, 100), rule.error().text));
+        if (!rule)
+            return wrong(fmt::format("sink rule {} (\"{}\"): {}", i + 1, printable(text, 100), rule.error().text));
         parsed->has_rules_[static_cast<std::size_t>(rule->phase)] = true;
         parsed->rules_.push_back(std::move(*rule));
     }
@@ -111,7 +112,8 @@ Result<SinkRules::Rule> SinkRules::parse_rule(std::string_view text) {
     if (!words) return words.error();
     const auto phase = std::find(kPhaseNames.begin(), kPhaseNames.end(), (*words)[0]);
     if (phase == kPhaseNames.end()) {
-        return wrong(fmt::format("\"{}\" is no phase; use one of connect, ehlo, mail, rcpt, data, end-of-data", (*words)[0]));
+        return wrong(
+            fmt::format("\"{}\" is no phase; use one of connect, ehlo, mail, rcpt, data, end-of-data", (*words)[0]));
     }
     Rule rule;
     rule.phase = static_cast<SinkPhase>(phase - kPhaseNames.begin());
@@ -124,7 +126,8 @@ Result<SinkRules::Rule> SinkRules::parse_rule(std::string_view text) {
             continue;
         }
         const std::size_t equals = word.find('=');
-        if (equals == std::string_view::npos) return wrong(fmt::format("\"{}\" is neither a condition nor an action", word));
+        if (equals == std::string_view::npos)
+            return wrong(fmt::format("\"{}\" is neither a condition nor an action", word));
         const std::string_view key = word.substr(0, equals);
         if (Status status = parse_condition(rule, key, word.substr(equals + 1)); !status) return status.error();
         does_something = does_something || key == "reply" || key == "delay";
@@ -158,8 +161,10 @@ Status SinkRules::parse_condition(Rule& rule, std::string_view key, std::string_
     } else if (key == "reply") {
         const ProviderReply* named = find_provider_reply(value);
         if (named == nullptr && !looks_like_reply(value)) {
-            return wrong(fmt::format("reply={} is neither a reply code with text nor a known name; "
-                                     "`postfleet sink --list-replies` prints the names", value));
+            return wrong(
+                fmt::format("reply={} is neither a reply code with text nor a known name; "
+                            "`postfleet sink --list-replies` prints the names",
+                            value));
         }
         rule.action.reply = named != nullptr ? named->lines : value;
     } else {
@@ -231,8 +236,8 @@ std::optional<SinkAction> SinkRules::match_named(SinkPhase phase, const SinkFact
         if (!delay) return std::nullopt;
         return SinkAction{"", *delay, SinkFault::None};
     }
-    if (std::uint32_t times = 0; phase == SinkPhase::Rcpt && local.starts_with("defer-") &&
-                                 parse_number(local.substr(6), times)) {
+    if (std::uint32_t times = 0;
+        phase == SinkPhase::Rcpt && local.starts_with("defer-") && parse_number(local.substr(6), times)) {
         if (!is_among_first(fmt::format("named {}", facts.recipient), times)) return std::nullopt;
         return SinkAction{render_reply(kNamed[1].reply, facts), {}, SinkFault::None};
     }

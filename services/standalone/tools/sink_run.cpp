@@ -68,7 +68,8 @@ std::string format_sink_summary(const SinkCounts& counts, double seconds, bool a
     const auto row = [&](std::string_view name, std::uint64_t count) {
         if (count != 0) out += fmt::format("{:<24} {:>12}\n", name, count);
     };
-    out += fmt::format("{:<24} {:>12}   {} in {:.1f} s\n", "messages", counts.messages, format_size(counts.octets), seconds);
+    out += fmt::format("{:<24} {:>12}   {} in {:.1f} s\n", "messages", counts.messages, format_size(counts.octets),
+                       seconds);
     row("recipients", counts.recipients);
     row("connections", counts.connections);
     row("refused connections", counts.refused_connections);
@@ -87,7 +88,8 @@ std::string format_sink_summary(const SinkCounts& counts, double seconds, bool a
                            milliseconds(counts.latency.quantile(0.5)), milliseconds(counts.latency.quantile(0.99)),
                            milliseconds(counts.latency.max()));
     }
-    append_listed(out, "recipients by domain", counts.recipients_by_domain, [](const auto& d) { return printable(d, 40); });
+    append_listed(out, "recipients by domain", counts.recipients_by_domain,
+                  [](const auto& d) { return printable(d, 40); });
     append_listed(out, "messages by source", counts.messages_by_source, [](const auto& ip) { return ip.to_string(); });
     return out;
 }

@@ -160,12 +160,8 @@ void SinkSession::on_command(std::string_view line) {
                 return;
             }
             return answer(SinkPhase::Data, replies.data);
-        case verb("EHLO"):
-            reset_transaction();
-            return answer(SinkPhase::Ehlo, replies.ehlo);
-        case verb("HELO"):
-            reset_transaction();
-            return answer(SinkPhase::Ehlo, replies.helo);
+        case verb("EHLO"): reset_transaction(); return answer(SinkPhase::Ehlo, replies.ehlo);
+        case verb("HELO"): reset_transaction(); return answer(SinkPhase::Ehlo, replies.helo);
         case verb("RSET"):
             reset_transaction();
             out_ += replies.ok;

@@ -63,13 +63,13 @@ private:
     std::uint32_t recipients_ = 0;
     std::uint64_t content_octets_ = 0;
     EndOfDataScanner scanner_;
-    std::string partial_;        // a command line that is not complete
-    std::string held_;           // input during Waiting
+    std::string partial_;  // a command line that is not complete
+    std::string held_;     // input during Waiting
     std::string out_;
     std::string from_;
-    std::string recipient_;      // of the RCPT that is being answered
-    std::string accepted_;       // the accepted recipients, each with a NUL behind it
-    std::string kept_;           // content: all of it for the store, its head for the id
+    std::string recipient_;  // of the RCPT that is being answered
+    std::string accepted_;   // the accepted recipients, each with a NUL behind it
+    std::string kept_;       // content: all of it for the store, its head for the id
     TimerId timer_;
 };
 

@@ -56,7 +56,9 @@ TEST_CASE("a callable that is destroyed by cancel may use the heap") {
     TimerHeap heap;
     struct Reentrant {
         TimerHeap* heap;
-        ~Reentrant() { heap->insert(at(5), [] {}); }
+        ~Reentrant() {
+            heap->insert(at(5), [] {});
+        }
     };
     const TimerId timer = heap.insert(at(1), [owned = std::make_unique<Reentrant>(&heap)] {});
     CHECK(heap.cancel(timer));

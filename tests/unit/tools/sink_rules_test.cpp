@@ -102,7 +102,8 @@ TEST_CASE("provider replies are complete SMTP replies with their placeholders fi
             rest.remove_prefix(end + 2);
         }
     }
-    CHECK(render_reply(find_provider_reply("yahoo-tss04")->lines, {kSource, "", ""}).find("127.0.0.9") != std::string::npos);
+    CHECK(render_reply(find_provider_reply("yahoo-tss04")->lines, {kSource, "", ""}).find("127.0.0.9") !=
+          std::string::npos);
     CHECK(find_provider_reply("no-such") == nullptr);
 }
 

@@ -49,7 +49,8 @@ void greet(SmtpScript& client) {
     REQUIRE(client.command("EHLO me").find("250") == 0);
 }
 
-std::string send_message(SmtpScript& client, std::string_view recipient, std::string_view content = "Subject: x\r\n\r\nhi\r\n") {
+std::string send_message(SmtpScript& client, std::string_view recipient,
+                         std::string_view content = "Subject: x\r\n\r\nhi\r\n") {
     client.command("MAIL FROM:<a@src.test>");
     const std::string rcpt = client.command("RCPT TO:<" + std::string(recipient) + ">");
     if (rcpt.substr(0, 3) != "250") {
@@ -168,8 +169,8 @@ TEST_CASE("named recipients defer, bounce and delay as they say") {
 }
 
 TEST_CASE("faults close, reset, babble, stop halfway or say nothing, in any phase") {
-    const auto sink = run({.rules = {"connect source=127.0.0.1 first=1 reply=\"554 5.7.1 go away\"", "mail from=reset@* reset",
-                                     "ehlo first=1 garbage", "data from=half@* half"}});
+    const auto sink = run({.rules = {"connect source=127.0.0.1 first=1 reply=\"554 5.7.1 go away\"",
+                                     "mail from=reset@* reset", "ehlo first=1 garbage", "data from=half@* half"}});
     {
         SmtpScript refused(sink->addresses()[0]);
         CHECK(refused.reply() == "554 5.7.1 go away");

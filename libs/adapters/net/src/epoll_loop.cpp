@@ -43,9 +43,9 @@ Result<std::unique_ptr<EpollLoop>> EpollLoop::create(unsigned shard) {
     event.events = EPOLLIN | EPOLLET;
     event.data.u64 = kWakeEvent;
     if (!epoll || !wake || ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) != 0) {
-        return Error{ErrorKind::ResourceExhausted,
-                     fmt::format("event loop {}: {}; raise the limit of open files (ulimit -n)", shard,
-                                 std::strerror(errno))};
+        return Error{
+            ErrorKind::ResourceExhausted,
+            fmt::format("event loop {}: {}; raise the limit of open files (ulimit -n)", shard, std::strerror(errno))};
     }
     return std::unique_ptr<EpollLoop>(new EpollLoop(shard, std::move(epoll), std::move(wake)));
 }

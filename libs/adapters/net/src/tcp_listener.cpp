@@ -38,15 +38,17 @@ Error listen_error(const ListenRequest& request, int error) {
     const std::string where = request.name + " " + request.address.to_string();
     switch (error) {
         case EADDRINUSE:
-            return {ErrorKind::AlreadyExists,
-                    where + ": address in use by another process; stop it (ss -ltnp shows which) or choose another port"};
+            return {
+                ErrorKind::AlreadyExists,
+                where + ": address in use by another process; stop it (ss -ltnp shows which) or choose another port"};
         case EADDRNOTAVAIL:
             return {ErrorKind::InvalidArgument,
                     where + ": not an address of this machine; ip address show lists those it has"};
         case EACCES:
             return {ErrorKind::PermissionDenied,
-                    where + ": no permission for a port below 1024; start as root, give the program "
-                            "CAP_NET_BIND_SERVICE, or choose another port"};
+                    where +
+                        ": no permission for a port below 1024; start as root, give the program "
+                        "CAP_NET_BIND_SERVICE, or choose another port"};
         default: return {ErrorKind::Unavailable, where + ": " + std::strerror(error)};
     }
 }

@@ -45,8 +45,7 @@ iovec to_iovec(std::string_view octets) { return {const_cast<char*>(octets.data(
 
 }  // namespace
 
-std::unique_ptr<TcpStream> TcpStream::connect(EpollLoop& loop, const ConnectRequest& request,
-                                              StreamHandler& handler) {
+std::unique_ptr<TcpStream> TcpStream::connect(EpollLoop& loop, const ConnectRequest& request, StreamHandler& handler) {
     std::unique_ptr<TcpStream> stream(new TcpStream(loop, request.peer, Direction::Outbound));
     stream->handler_ = &handler;
     stream->state_ = State::Connecting;

@@ -27,8 +27,7 @@ namespace postfleet::net {
 
 class TcpStream final : public Stream, private Pollable {
 public:
-    static std::unique_ptr<TcpStream> connect(EpollLoop& loop, const ConnectRequest& request,
-                                              StreamHandler& handler);
+    static std::unique_ptr<TcpStream> connect(EpollLoop& loop, const ConnectRequest& request, StreamHandler& handler);
     // Takes an accepted, non-blocking socket that add_inbound_stream() has counted already.
     static std::unique_ptr<TcpStream> adopt(EpollLoop& loop, UniqueFd fd, const Endpoint& remote);
     ~TcpStream() override;

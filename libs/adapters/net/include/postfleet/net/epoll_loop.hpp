@@ -81,9 +81,7 @@ public:
     Result<PollId> watch(int fd, std::uint32_t epoll_events, Pollable& pollable);
     PollId watch_nothing(Pollable& pollable);  // for run_again() alone
     void unwatch(PollId id, int fd);           // fd -1: it is closed at once anyway
-    bool is_watching(PollId id) const {
-        return id.slot < slots_.size() && slots_[id.slot].generation == id.generation;
-    }
+    bool is_watching(PollId id) const { return id.slot < slots_.size() && slots_[id.slot].generation == id.generation; }
     void run_again(PollId id) { ready_.push_back(id); }
     bool move_timer(TimerId timer, SteadyTime when) { return timers_.move(timer, when); }
     std::span<char> scratch() { return {scratch_.get(), kScratchOctets}; }

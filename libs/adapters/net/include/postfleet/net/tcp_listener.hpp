@@ -25,8 +25,8 @@
 namespace postfleet::net {
 
 struct ListenRequest {
-    std::string name;   // for error texts: "listeners.relay.address"
-    Endpoint address;   // port 0: any free one, see TcpListener::local()
+    std::string name;  // for error texts: "listeners.relay.address"
+    Endpoint address;  // port 0: any free one, see TcpListener::local()
     int backlog = 4096;
     // Sent, as far as it goes, to a connection that finds no descriptor left.
     std::string refusal = "421 4.3.2 too many connections, try again later\r\n";
