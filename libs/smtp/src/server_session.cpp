@@ -149,6 +149,7 @@ void ServerSession::run(std::string_view line, std::string& out) {
     }
     const Command command = parse_command(line);
     const Rule& rule = kRules[static_cast<std::size_t>(command.verb)];
+    require(rule.verb == command.verb);
     if ((rule.allowed & bit(state_)) != 0) {
         (this->*rule.run)(command.argument, out);
         return;

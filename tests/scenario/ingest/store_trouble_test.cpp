@@ -16,7 +16,7 @@ std::string large_mail(std::size_t octets) {
 
 }  // namespace
 
-TEST_CASE("250 is not said before the store has said ok") {
+TEST_CASE("250 is not said before the store has said ok", "[P1][S5321-8]") {
     IngestFixture f;
     f.handover.mode = FakeHandover::Mode::Hold;
     Client client(f);
@@ -37,7 +37,7 @@ TEST_CASE("each failure of the store has its reply, and nothing is accepted") {
         Reason reason;
     };
     const Row rows[] = {
-        {ErrorKind::ResourceExhausted, "452 4.3.1 Insufficient system storage, try later\r\n", Reason::StorageLow},
+        {ErrorKind::ResourceExhausted, "451 4.3.2 Too much mail at once, try later\r\n", Reason::StoreBusy},
         {ErrorKind::Unavailable, "451 4.3.0 Could not store the message, try later\r\n", Reason::StoreFailed},
         {ErrorKind::Cancelled, "451 4.3.0 Could not store the message, try later\r\n", Reason::StoreFailed},
         {ErrorKind::Corruption, "451 4.3.0 Could not store the message, try later\r\n", Reason::StoreFailed},
@@ -62,6 +62,16 @@ TEST_CASE("each failure of the store has its reply, and nothing is accepted") {
     }
 }
 
+TEST_CASE("a disk that fills up while the message comes is told as 452") {
+    IngestFixture f;
+    Client client(f);
+    client.begin();
+    f.handover.open = {.open = false, .space_low = true, .reason = "disk"};
+    f.handover.next = Error{ErrorKind::ResourceExhausted, "disk"};
+    CHECK(client.say(kMail) == "452 4.3.1 Insufficient system storage, try later\r\n");
+    CHECK(f.refused(Reason::StorageLow) == 1);
+}
+
 TEST_CASE("a store that takes nothing is told at MAIL, before the client has sent its message for nothing") {
     IngestFixture f;
     Client client(f);
@@ -76,7 +86,7 @@ TEST_CASE("a store that takes nothing is told at MAIL, before the client has sen
     CHECK(client.say("MAIL FROM:<a@b.example>\r\n") == "250 2.1.0 Ok\r\n");
 }
 
-TEST_CASE("a store that is too slow means 451, and what it does later is counted [P2]") {
+TEST_CASE("a store that is too slow means 451, and what it does later is counted", "[P2][S5321-8]") {
     IngestFixture f;
     f.handover.mode = FakeHandover::Mode::Hold;
     Client client(f);
@@ -91,7 +101,7 @@ TEST_CASE("a store that is too slow means 451, and what it does later is counted
     CHECK(f.listener.counters.messages.value() == 0);
 }
 
-TEST_CASE("a client that goes while the store works may send it again; that is counted [P3]") {
+TEST_CASE("a client that goes while the store works may send it again; that is counted", "[P3]") {
     IngestFixture f;
     f.handover.mode = FakeHandover::Mode::Hold;
     Client client(f);
@@ -168,7 +178,7 @@ TEST_CASE("chunks of a message that does not come to its end are discarded") {
         CHECK(f.handover.chunks.size() == 1);
         f.handover.next = Error{ErrorKind::ResourceExhausted, "full"};
         CHECK(client.say(mail.substr(mail.find("\r\n\r\n") + 4) + ".\r\n") ==
-              "452 4.3.1 Insufficient system storage, try later\r\n");
+              "451 4.3.2 Too much mail at once, try later\r\n");
         CHECK(f.handover.chunks.empty());
     }
     SECTION("because the message turns out to be refused") {

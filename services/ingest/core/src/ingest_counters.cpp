@@ -7,6 +7,7 @@ const char* to_string(Reason reason) {
         case Reason::TooManyConnections: return "too_many_connections";
         case Reason::TooManyConnectionsOfClient: return "too_many_connections_of_client";
         case Reason::StorageLow: return "storage_low";
+        case Reason::StoreBusy: return "store_busy";
         case Reason::NotAccepting: return "not_accepting";
         case Reason::RelayingDenied: return "relaying_denied";
         case Reason::UnknownVirtualMta: return "unknown_virtual_mta";

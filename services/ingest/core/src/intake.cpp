@@ -219,6 +219,9 @@ smtp::Decision Intake::refusal_of(const Error& error) {
     }
     switch (error.kind) {
         case ErrorKind::ResourceExhausted:
+            if (!shard_.desk().admission().space_low) {
+                return refuse(Reason::StoreBusy, 451, kSystemNotAccepting, "Too much mail at once, try later");
+            }
             return refuse(Reason::StorageLow, 452, kSystemFull, "Insufficient system storage, try later");
         case ErrorKind::DeadlineExceeded:
             return refuse(Reason::StoreTooSlow, 451, kSystemTrouble, "Could not store the message in time, try later");
@@ -249,6 +252,7 @@ void Intake::on_abandoned() {
 
 void Intake::on_refusal(smtp::Refusal refusal) {
     shard_.counters().refused(refusal);
+    if (!shard_.log().is_on(LogLevel::Debug)) return;
     shard_.log()
         .line(LogLevel::Debug, "refused")
         .field("listener", rules_->listener.name)

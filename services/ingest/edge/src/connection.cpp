@@ -15,7 +15,7 @@ EdgeShard::~EdgeShard() { close_all(); }
 void EdgeShard::accept(ShardListener& listener, std::unique_ptr<Stream> stream) {
     connections_.emplace_front(*this, listener, std::move(stream));
     Connection& connection = connections_.front();
-    if (draining_) connection.drain();
+    if (draining_ || listener.is_closing) connection.drain();
     connection.open(connections_.begin());
 }
 
@@ -24,8 +24,8 @@ void EdgeShard::remove(std::list<Connection>::iterator connection) {
     if (connections_.empty() && when_empty_) std::exchange(when_empty_, {})();
 }
 
-void EdgeShard::drain(const ShardListener* listener) {
-    if (listener == nullptr) draining_ = true;
+void EdgeShard::drain(ShardListener* listener) {
+    (listener == nullptr ? draining_ : listener->is_closing) = true;
     for (auto at = connections_.begin(); at != connections_.end();) {
         Connection& connection = *at++;  // draining may remove it
         if (listener == nullptr || &connection.listener() == listener) connection.drain();

@@ -29,6 +29,7 @@ class Connection;
 struct ShardListener {
     ListenerShared* shared = nullptr;
     std::shared_ptr<const ListenerRules> rules;
+    bool is_closing = false;  // what is still on its way is told 421
 };
 
 class EdgeShard final {
@@ -39,7 +40,7 @@ public:
     void accept(ShardListener& listener, std::unique_ptr<Stream> stream);
     void remove(std::list<Connection>::iterator connection);
     // Idle connections of the listener (null: of all) end with 421 now, the others after their transaction.
-    void drain(const ShardListener* listener);
+    void drain(ShardListener* listener);
     // Runs once no connection is left. Draining has begun.
     void when_empty(Callback then);
     void close_all();

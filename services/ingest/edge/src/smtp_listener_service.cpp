@@ -26,11 +26,17 @@ public:
 
     // Before the first connection the shards know nothing of this listener yet; later they must be asked.
     void set_rules(const std::shared_ptr<const ListenerRules>& rules) {
-        const bool first = address_ == Endpoint{};
+        const bool first = !std::exchange(is_known_, true);
         address_ = rules->listener.address;
         for (std::size_t i = 0; i < by_shard_.size(); ++i) {
-            if (first) by_shard_[i].rules = rules;
-            else shards_[i]->loop().post([to = &by_shard_[i], rules] { to->rules = rules; });
+            if (first) {
+                by_shard_[i].rules = rules;
+                continue;
+            }
+            shards_[i]->loop().post([to = &by_shard_[i], rules] {
+                to->rules = rules;
+                to->is_closing = false;
+            });
         }
     }
 
@@ -58,7 +64,8 @@ private:
     ListenerShared shared_;
     std::vector<std::unique_ptr<EdgeShard>>& shards_;
     std::vector<ShardListener> by_shard_;
-    Endpoint address_;  // as configured
+    bool is_known_ = false;  // to the shards
+    Endpoint address_;       // as configured
     std::unique_ptr<net::TcpListener> socket_;
 };
 

@@ -17,6 +17,7 @@ enum class Reason : std::uint8_t {
     TooManyConnections,
     TooManyConnectionsOfClient,
     StorageLow,    // 452
+    StoreBusy,     // 451: too much on its way to the disk
     NotAccepting,  // 451: latched, stopping
     RelayingDenied,
     UnknownVirtualMta,
