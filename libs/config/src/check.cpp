@@ -18,6 +18,9 @@ public:
     }
 
     void run() {
+        if (config_.listeners.empty() && config_.origins.contains("listeners") && !reader_.has_problem("listeners")) {
+            report("listeners", "has no listener, so no mail could come in");
+        }
         check_addresses();
         for (const auto& [name, pool] : config_.pools) check_pool(pool);
         for (const auto& [name, listener] : config_.listeners) {

@@ -153,12 +153,6 @@ struct HopCodec {
 // A wildcard over host names: "*.google.com".
 TextCodec wildcard_codec();
 
-struct EventTypeCodec {
-    std::optional<EventType> read(Reader& reader, const Node& node, const std::string& path) const;
-    std::string show(EventType value) const { return to_string(value); }
-    std::string type() const { return "event type"; }
-    std::string json() const;
-};
 const std::vector<EventType>& all_event_types();
 
 std::string list_json(const std::string& item);
@@ -200,6 +194,14 @@ struct ListCodec {
     }
     std::string type() const { return "list of: " + each.type(); }
     std::string json() const { return list_json(each.json()); }
+};
+
+// A list of event types, or `all`.
+struct EventTypesCodec {
+    std::optional<std::vector<EventType>> read(Reader& reader, const Node& node, const std::string& path) const;
+    std::string show(const std::vector<EventType>& value) const;
+    std::string type() const { return "list of event types, or `all`"; }
+    std::string json() const;
 };
 
 // [a, b] or {a: 3, b: 1}.

@@ -109,15 +109,37 @@ static std::vector<std::string> event_names() {
     return names;
 }
 
-std::optional<EventType> EventTypeCodec::read(Reader& reader, const Node& node, const std::string& path) const {
-    const auto text = reader.scalar(node, path, "an event type, such as email.delivered");
-    if (!text) return std::nullopt;
-    if (const auto type = parse_event_type(*text)) return type;
-    reader.report_value(node, path, fmt::format("is not an event type{}", suggestion(*text, event_names())));
-    return std::nullopt;
+namespace {
+
+struct EventTypeCodec {
+    std::optional<EventType> read(Reader& reader, const Node& node, const std::string& path) const {
+        const auto text = reader.scalar(node, path, "an event type, such as email.delivered");
+        if (!text) return std::nullopt;
+        if (const auto type = parse_event_type(*text)) return type;
+        reader.report_value(node, path, fmt::format("is not an event type{}", suggestion(*text, event_names())));
+        return std::nullopt;
+    }
+    std::string show(EventType value) const { return to_string(value); }
+    std::string type() const { return "event type"; }
+    std::string json() const { return words_json(event_names()); }
+};
+
+constexpr ListCodec<EventTypeCodec, EventType> kEventTypeList{};
+
+}  // namespace
+
+std::optional<std::vector<EventType>> EventTypesCodec::read(Reader& reader, const Node& node, const std::string& path) const {
+    if (node.kind == Node::Kind::Scalar && node.scalar == "all") return all_event_types();
+    return kEventTypeList.read(reader, node, path);
 }
 
-std::string EventTypeCodec::json() const { return words_json(event_names()); }
+std::string EventTypesCodec::show(const std::vector<EventType>& value) const {
+    return value == all_event_types() ? "all" : kEventTypeList.show(value);
+}
+
+std::string EventTypesCodec::json() const {
+    return fmt::format(R"({{"anyOf":[{{"const":"all"}},{}]}})", kEventTypeList.json());
+}
 
 std::string list_json(const std::string& item) {
     return fmt::format(R"({{"anyOf":[{0},{{"type":"array","items":{0},"uniqueItems":true}}]}})", item);
@@ -191,7 +213,7 @@ std::string WeightsCodec::show(const Members& value) const {
     std::vector<std::string> texts;
     const bool plain = std::all_of(value.begin(), value.end(), [](const auto& member) { return member.second == 1; });
     for (const auto& [name, weight] : value) {
-        texts.push_back(plain ? yaml_text(name) : fmt::format("{}: {}", yaml_text(name), weight));
+        texts.push_back(plain ? yaml_text(name) : fmt::format("{}: {}", yaml_verbatim(name), weight));
     }
     return plain ? join_list(texts) : fmt::format("{{{}}}", fmt::join(texts, ", "));
 }
@@ -225,7 +247,7 @@ std::optional<HeaderPatternsCodec::Patterns> HeaderPatternsCodec::read(Reader& r
 std::string HeaderPatternsCodec::show(const Patterns& value) const {
     if (value.empty()) return {};
     std::vector<std::string> texts;
-    for (const auto& [name, pattern] : value) texts.push_back(fmt::format("{}: {}", yaml_text(name), yaml_text(pattern)));
+    for (const auto& [name, pattern] : value) texts.push_back(fmt::format("{}: {}", yaml_verbatim(name), yaml_text(pattern)));
     return fmt::format("{{{}}}", fmt::join(texts, ", "));
 }
 

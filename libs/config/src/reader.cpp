@@ -155,6 +155,12 @@ std::string suggestion(std::string_view word, std::span<const std::string> words
 }
 
 std::string yaml_text(std::string_view text) {
+    std::string escaped(text);
+    for (std::size_t at = 0; (at = escaped.find("${", at)) != std::string::npos; at += 3) escaped.insert(at, 1, '$');
+    return yaml_verbatim(escaped);
+}
+
+std::string yaml_verbatim(std::string_view text) {
     const bool plain_first = !text.empty() && (is_name_octet(text.front()) || text.front() == '/');
     const bool plain = plain_first && std::all_of(text.begin(), text.end(), [](char c) {
         return is_name_octet(c) || c == '.' || c == '-' || c == '/' || c == '+' || c == '@';

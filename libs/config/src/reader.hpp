@@ -48,7 +48,9 @@ private:
 std::string nearest(std::string_view word, std::span<const std::string> words);
 // "; did you mean 'x'?", or nothing.
 std::string suggestion(std::string_view word, std::span<const std::string> words);
-// How text stands in YAML: plain where that is safe, else in double quotes.
+// How a value stands in YAML: plain where that is safe, else in double quotes; a "${" in it is no reference.
 std::string yaml_text(std::string_view text);
+// The same for a key, or for text that has references.
+std::string yaml_verbatim(std::string_view text);
 
 }  // namespace postfleet::config

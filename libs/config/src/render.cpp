@@ -18,7 +18,7 @@ public:
     void render(const std::vector<Shown>& children, std::size_t indent, std::string prefix = {}) {
         for (const auto& child : children) {
             auto line = prefix.empty() ? std::string(indent, ' ') : std::exchange(prefix, {});
-            line += yaml_text(child.name) + ":";
+            line += yaml_verbatim(child.name) + ":";
             if (child.shape == Shown::Shape::Value) {
                 write(line + " " + visible_text(config_, child), child);
             } else if (child.children.empty()) {

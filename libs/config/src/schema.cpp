@@ -19,13 +19,18 @@ void find_key(const Section& section, std::string_view name, std::vector<std::st
     }
 }
 
+std::vector<std::string> names_of(const Section& section) {
+    std::vector<std::string> names;
+    for (const auto& key : section.keys) names.push_back(key.name);
+    return names;
+}
+
 void report_unknown(Reader& reader, const Section& section, const Node::Member& member, const std::string& path) {
     if (std::find(section.later.begin(), section.later.end(), member.name) != section.later.end()) {
         reader.report(member.origin, path, "is not supported by this version of Postfleet; take it out");
         return;
     }
-    std::vector<std::string> names;
-    for (const auto& key : section.keys) names.push_back(key.name);
+    const auto names = names_of(section);
     if (const auto near = nearest(member.name, names); !near.empty()) {
         reader.report(member.origin, path, fmt::format("unknown key '{}'; did you mean '{}'?", printable(member.name, 80), near));
         return;
@@ -68,9 +73,12 @@ std::vector<const Node::Member*> named_members(Reader& reader, const Node& node,
 
 void check_missing(Reader& reader, const Section& section, const Node& node, const std::string& path) {
     if (node.kind != Node::Kind::Mapping && node.kind != Node::Kind::Null) return;
+    const auto names = names_of(section);
     for (const auto& key : section.keys) {
-        const bool given = std::any_of(node.members.begin(), node.members.end(),
-                                       [&](const Node::Member& member) { return member.name == key.name; });
+        // A misspelt key was reported with this one as the suggestion.
+        const bool given = std::any_of(node.members.begin(), node.members.end(), [&](const Node::Member& member) {
+            return member.name == key.name || nearest(member.name, names) == key.name;
+        });
         if (!key.required || given) continue;
         reader.report(node.origin, path.empty() ? key.name : path + "." + key.name,
                       fmt::format("is missing; it is needed here ({})", key.type));

@@ -10,8 +10,8 @@ namespace postfleet::config {
 namespace {
 
 constexpr std::string_view kZeroConnections = "to stop a queue use `postfleet pause`";
-constexpr KeyOptions kRequired{.required = true};
-constexpr KeyOptions kRestart{.needs_restart = true};
+const KeyOptions kRequired{.required = true};
+const KeyOptions kRestart{.needs_restart = true};
 
 CountCodec count(std::uint32_t lowest = 1, std::uint32_t highest = 1'000'000) { return {lowest, highest, false, {}}; }
 CountCodec count_or_unlimited() { return {1, 10'000'000, true, kZeroConnections}; }
@@ -210,8 +210,8 @@ const Section& report_section() {
                          "Names the position up to which events were written; a new name begins anew.",
                          {.default_text = "file"}),
             value_key<F>("path", &F::path, PathCodec{}, "The file.", kRequired),
-            value_key<F>("types", &F::types, ListCodec<EventTypeCodec, EventType>{}, "Which events it takes.",
-                         {.default_text = "(all)"}),
+            value_key<F>("types", &F::types, EventTypesCodec{}, "Which events it takes.",
+                         {.default_text = "all"}),
             value_key<F>("rotate_size", &F::rotate_size, SizeCodec{4096}, "A file of this size is put aside."),
             value_key<F>("rotate_after", &F::rotate_after, DurationCodec{.lowest = std::chrono::seconds(1)},
                          "A file of this age is put aside."),

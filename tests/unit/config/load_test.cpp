@@ -238,6 +238,7 @@ shaping:
 
 TEST_CASE("what cannot be meant is refused") {
     CHECK(bad("hostname: a.example\n") == "a.yaml:1:1: listeners: is missing; it is needed here (mapping of names)\n");
+    CHECK(bad("listeners:\n") == "a.yaml:1:1: listeners: has no listener, so no mail could come in\n");
     CHECK(bad(std::string(kMinimal) + "virtual_mtas: {a: {}, b: {}}\n").find("there are 2, so default_virtual_mta must say") !=
           std::string::npos);
     CHECK(bad("listeners: {a: {address: \"127.0.0.1:25\"}, b: {address: \"127.0.0.1:25\"}}\n")
@@ -252,6 +253,12 @@ TEST_CASE("what cannot be meant is refused") {
     CHECK(bad(std::string(kMinimal) + "reports: [{type: file, path: a}, {type: file, path: b}]\n")
               .find("is named 'file' as the one at") != std::string::npos);
     CHECK(bad("- a\n- b\n").find("a.yaml:1:1: must be a mapping") != std::string::npos);
+}
+
+TEST_CASE("a misspelt key is one problem, also when it is a required one") {
+    const auto result = load_files({{"a.yaml", "listeners: {relay: {adress: \"127.0.0.1:25\"}}\n"}});
+    REQUIRE(result.problems.size() == 1);
+    CHECK(result.problems[0].text == "unknown key 'adress'; did you mean 'address'?");
 }
 
 TEST_CASE("an unknown key in a rule is one problem, not two") {

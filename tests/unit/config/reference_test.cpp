@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -68,4 +69,12 @@ TEST_CASE("every YAML example in the documents loads") {
         }
     }
     CHECK(examples >= 3);
+}
+
+TEST_CASE("the configuration that `make run` starts with loads") {
+    ::setenv("POSTFLEET_DEMO_DIR", "/tmp/demo", 1);
+    ::setenv("POSTFLEET_DEMO_SINK", "127.0.0.1:2600", 1);
+    const auto result = config_files::load_path(kRoot / "deploy/run/postfleet.yaml");
+    INFO(config_files::to_string(result.problems));
+    CHECK(result.config);
 }
