@@ -1,7 +1,7 @@
 // What one message costs the server side in user CPU, without sockets: `build/release/bench/smtp_server_bench`.
 //
 // The pieces are those of a pipelining client: the envelope in one read, the data in the next. "Intake" is the whole
-// of ingest but for the socket and the store: session, header, binding, ids, Received, tasks, log line off.
+// of ingest but for the socket and the store: session, header, binding, ids, Received, tasks; with and without the log line.
 #include <benchmark/benchmark.h>
 
 #include <string>
@@ -93,11 +93,16 @@ struct Driver final : ingest::IntakeDriver {
     void resume(smtp::Decision decision) override { server->resume(std::move(decision), out); }
 };
 
-void intake(benchmark::State& state) {
+class NullSink final : public LogSink {
+public:
+    void write(LogLevel, std::string&& line) override { benchmark::DoNotOptimize(line.data()); }
+};
+
+void run_intake(benchmark::State& state, bool logged) {
     const std::string text = message_of(static_cast<std::size_t>(state.range(0)));
     config::Config config;
     config.hostname = "mx.example";
-    config.log.accepted = false;
+    config.log.accepted = logged;
     config.virtual_mtas["tx-1"].name = "tx-1";
     config.default_virtual_mta = "tx-1";
     config::Listener listener;
@@ -109,7 +114,8 @@ void intake(benchmark::State& state) {
     Metrics metrics;
     ingest::IngestCounters counters(metrics);
     ingest::ListenerShared shared(metrics, "relay");
-    ingest::IntakeShard shard(executor, handover, counters, Log(), 1);
+    NullSink sink;
+    ingest::IntakeShard shard(executor, handover, counters, Log(sink), 1);
     const auto rules = ingest::ListenerRules::make(config, listener, routing::Snapshot::compile(config));
     Driver driver;
     ingest::Intake policy(shard, shared, rules, *IpAddress::parse("10.1.2.3"), driver);
@@ -128,6 +134,9 @@ void intake(benchmark::State& state) {
         }
     }
 }
+void intake(benchmark::State& state) { run_intake(state, false); }
+void intake_logged(benchmark::State& state) { run_intake(state, true); }
+BENCHMARK(intake_logged)->Arg(10'000);
 BENCHMARK(intake)->Arg(2000)->Arg(10'000)->Arg(50'000);
 
 }  // namespace

@@ -1,5 +1,5 @@
 // DataScanner: finds the end of the mail data, takes the dots out, and checks its line ends, in one pass
-// (RFC 5321 §4.1.1.4, §4.5.2; SMTP smuggling: docs/LIFE_OF_A_MESSAGE.md).
+// (RFC 5321 §4.1.1.4, §4.5.2; SMTP smuggling: VU#302671).
 //
 // Only CRLF.CRLF ends the data, whatever the mode and wherever the input is cut. A CR without LF, an LF
 // without CR and a NUL octet are flaws: Strict remembers the first one and keeps nothing more; Normalize
