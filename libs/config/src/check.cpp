@@ -108,8 +108,8 @@ private:
 
     bool given_any_condition(const std::string& path) const {
         const auto prefix = path + ".";
-        for (auto at = config_.origins.lower_bound(prefix); at != config_.origins.end() && at->first.starts_with(prefix);
-             ++at) {
+        for (auto at = config_.origins.lower_bound(prefix);
+             at != config_.origins.end() && at->first.starts_with(prefix); ++at) {
             if (at->first != prefix + "virtual_mta") return true;
         }
         return false;
@@ -131,7 +131,8 @@ private:
             for (const auto& wildcard : provider.mx) {
                 const auto [at, is_new] = owners.emplace(wildcard, name);
                 if (is_new || at->second == name) continue;
-                report("providers." + name + ".mx", fmt::format("'{}' is in provider '{}' already", wildcard, at->second));
+                report("providers." + name + ".mx",
+                       fmt::format("'{}' is in provider '{}' already", wildcard, at->second));
             }
         }
     }
@@ -160,7 +161,8 @@ private:
     void check_site(const std::string& site, const std::string& path) {
         if (site.empty() || config_.providers.contains(site) || config_.routes.contains(site)) return;
         if (site.find_first_of("*?") != std::string::npos) {
-            report(path, fmt::format("'{}': wildcards belong into `providers`; leave `site` out to match every site", site));
+            report(path,
+                   fmt::format("'{}': wildcards belong into `providers`; leave `site` out to match every site", site));
         } else if (site.find('.') == std::string::npos) {
             check_known(site, names_of(config_.providers), path, "provider");
         }

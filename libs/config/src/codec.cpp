@@ -176,8 +176,8 @@ std::optional<Duration> DurationCodec::read(Reader& reader, const Node& node, co
         return std::nullopt;
     }
     if (*duration < lowest || *duration > highest) {
-        reader.report_value(node, path,
-                            fmt::format("is out of range; {} to {}", format_duration(lowest), format_duration(highest)));
+        reader.report_value(
+            node, path, fmt::format("is out of range; {} to {}", format_duration(lowest), format_duration(highest)));
         return std::nullopt;
     }
     return *duration;
@@ -242,9 +242,7 @@ std::optional<std::size_t> read_word(Reader& reader, const Node& node, const std
     return std::nullopt;
 }
 
-std::string words_type(const std::vector<std::string>& words) {
-    return fmt::format("`{}`", fmt::join(words, "`, `"));
-}
+std::string words_type(const std::vector<std::string>& words) { return fmt::format("`{}`", fmt::join(words, "`, `")); }
 
 std::string words_json(const std::vector<std::string>& words) {
     return fmt::format(R"({{"enum":["{}"]}})", fmt::join(words, R"(",")"));

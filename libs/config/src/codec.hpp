@@ -32,9 +32,9 @@ struct TextCodec {
     std::string json() const { return R"({"type":"string"})"; }
 };
 
-TextCodec domain_codec();    // "mta1.example.net"
-TextCodec ehlo_codec();      // a domain or an address literal
-TextCodec pattern_codec();   // PCRE
+TextCodec domain_codec();                // "mta1.example.net"
+TextCodec ehlo_codec();                  // a domain or an address literal
+TextCodec pattern_codec();               // PCRE
 TextCodec name_codec(std::string what);  // "name of a virtual MTA or pool"
 
 // A file or directory; relative ones are relative to the directory of the configuration.
@@ -219,7 +219,9 @@ struct HeaderPatternsCodec {
     std::optional<Patterns> read(Reader& reader, const Node& node, const std::string& path) const;
     std::string show(const Patterns& value) const;
     std::string type() const { return "mapping of header name to pattern"; }
-    std::string json() const { return R"({"type":"object","additionalProperties":{"type":"string"},"minProperties":1})"; }
+    std::string json() const {
+        return R"({"type":"object","additionalProperties":{"type":"string"},"minProperties":1})";
+    }
 };
 
 }  // namespace postfleet::config

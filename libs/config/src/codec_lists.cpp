@@ -72,8 +72,8 @@ std::optional<Network> NetworkCodec::read(Reader& reader, const Node& node, cons
 }
 
 std::optional<IpAddress> AddressCodec::read(Reader& reader, const Node& node, const std::string& path) const {
-    const auto address = read_parsed(reader, node, path, "an address", "write 192.0.2.10 or 2001:db8::10, without a port",
-                                     &IpAddress::parse);
+    const auto address = read_parsed(reader, node, path, "an address",
+                                     "write 192.0.2.10 or 2001:db8::10, without a port", &IpAddress::parse);
     if (address && address->is_unspecified()) {
         reader.report_value(node, path, "is no address of its own; leave the key out to let the system choose");
         return std::nullopt;
@@ -82,8 +82,8 @@ std::optional<IpAddress> AddressCodec::read(Reader& reader, const Node& node, co
 }
 
 std::optional<RouteHop> HopCodec::read(Reader& reader, const Node& node, const std::string& path) const {
-    return read_parsed(reader, node, path, "a next hop", "write relay.example.net, relay.example.net:2525 or 192.0.2.1:25",
-                       parse_hop);
+    return read_parsed(reader, node, path, "a next hop",
+                       "write relay.example.net, relay.example.net:2525 or 192.0.2.1:25", parse_hop);
 }
 
 std::string HopCodec::show(const RouteHop& value) const {
@@ -93,13 +93,24 @@ std::string HopCodec::show(const RouteHop& value) const {
 }
 
 const std::vector<EventType>& all_event_types() {
-    static const std::vector<EventType> all{
-        EventType::Accepted,          EventType::Delivered,           EventType::Deferred,
-        EventType::Bounced,           EventType::Expired,             EventType::Suppressed,
-        EventType::Rejected,          EventType::RenderingFailed,     EventType::Cancelled,
-        EventType::Opened,            EventType::Clicked,             EventType::Unsubscribed,
-        EventType::Complained,        EventType::AutoReplied,         EventType::QueueBackoffEntered,
-        EventType::QueueBackoffLeft,  EventType::VirtualMtaDisabled,  EventType::VirtualMtaEnabled};
+    static const std::vector<EventType> all{EventType::Accepted,
+                                            EventType::Delivered,
+                                            EventType::Deferred,
+                                            EventType::Bounced,
+                                            EventType::Expired,
+                                            EventType::Suppressed,
+                                            EventType::Rejected,
+                                            EventType::RenderingFailed,
+                                            EventType::Cancelled,
+                                            EventType::Opened,
+                                            EventType::Clicked,
+                                            EventType::Unsubscribed,
+                                            EventType::Complained,
+                                            EventType::AutoReplied,
+                                            EventType::QueueBackoffEntered,
+                                            EventType::QueueBackoffLeft,
+                                            EventType::VirtualMtaDisabled,
+                                            EventType::VirtualMtaEnabled};
     return all;
 }
 
@@ -128,7 +139,8 @@ constexpr ListCodec<EventTypeCodec, EventType> kEventTypeList{};
 
 }  // namespace
 
-std::optional<std::vector<EventType>> EventTypesCodec::read(Reader& reader, const Node& node, const std::string& path) const {
+std::optional<std::vector<EventType>> EventTypesCodec::read(Reader& reader, const Node& node,
+                                                            const std::string& path) const {
     if (node.kind == Node::Kind::Scalar && node.scalar == "all") return all_event_types();
     return kEventTypeList.read(reader, node, path);
 }
@@ -180,7 +192,8 @@ std::optional<WeightsCodec::Members> WeightsCodec::read(Reader& reader, const No
     Members out;
     bool good = true;
     const auto add = [&](const Node& where, const std::string& member, std::uint32_t share) {
-        const bool twice = std::any_of(out.begin(), out.end(), [&](const auto& known) { return known.first == member; });
+        const bool twice =
+            std::any_of(out.begin(), out.end(), [&](const auto& known) { return known.first == member; });
         if (twice) {
             reader.report(where.origin, path, fmt::format("'{}' is a member twice", member));
             good = false;
@@ -247,7 +260,8 @@ std::optional<HeaderPatternsCodec::Patterns> HeaderPatternsCodec::read(Reader& r
 std::string HeaderPatternsCodec::show(const Patterns& value) const {
     if (value.empty()) return {};
     std::vector<std::string> texts;
-    for (const auto& [name, pattern] : value) texts.push_back(fmt::format("{}: {}", yaml_verbatim(name), yaml_text(pattern)));
+    for (const auto& [name, pattern] : value)
+        texts.push_back(fmt::format("{}: {}", yaml_verbatim(name), yaml_text(pattern)));
     return fmt::format("{{{}}}", fmt::join(texts, ", "));
 }
 

@@ -48,8 +48,8 @@ public:
         for (std::size_t i = 0; i < old_names.size(); ++i) {
             if (!old_children.contains(old_names[i])) continue;
             const auto& child = before.children[i];
-            add({Change::Kind::Removed, path_of(path, before.shape, old_names[i], has_reference(before_, child)), inline_text(before_, child), "",
-                 place(before_, child), needs_restart || child.needs_restart});
+            add({Change::Kind::Removed, path_of(path, before.shape, old_names[i], has_reference(before_, child)),
+                 inline_text(before_, child), "", place(before_, child), needs_restart || child.needs_restart});
         }
         if (now.shape == Shown::Shape::List) check_order(old_names, common, path, place(now_, now), needs_restart);
     }
@@ -69,8 +69,8 @@ private:
         add({Change::Kind::Changed, path, std::move(old_text), std::move(new_text), place(now_, now), needs_restart});
     }
 
-    void check_order(const std::vector<Identity>& old_names, const std::vector<Identity>& common, const std::string& path,
-                     const Origin& origin, bool needs_restart) {
+    void check_order(const std::vector<Identity>& old_names, const std::vector<Identity>& common,
+                     const std::string& path, const Origin& origin, bool needs_restart) {
         std::size_t next = 0;
         for (const auto& name : old_names) {
             if (next < common.size() && name == common[next]) ++next;
@@ -87,7 +87,8 @@ private:
     static std::string path_of(const std::string& path, Shown::Shape shape, const Identity& child, bool is_hidden) {
         if (shape != Shown::Shape::List) return path.empty() ? child.first : path + "." + child.first;
         const auto name = is_hidden ? "…" : child.first.empty() ? "general" : child.first;
-        return child.second == 0 ? fmt::format("{}[{}]", path, name) : fmt::format("{}[{} #{}]", path, name, child.second + 1);
+        return child.second == 0 ? fmt::format("{}[{}]", path, name)
+                                 : fmt::format("{}[{} #{}]", path, name, child.second + 1);
     }
 
     static Origin place(const Config& config, const Shown& shown) {

@@ -48,7 +48,8 @@ std::string key_json(const Key& key) {
         case Key::Shape::Value: json = value_json(key.json); break;
         case Key::Shape::Object: json = section_json(*key.section); break;
         case Key::Shape::Map:
-            json = fmt::format(R"({{"type":["object","null"],{}"additionalProperties":{}}})", names, section_json(*key.section));
+            json = fmt::format(R"({{"type":["object","null"],{}"additionalProperties":{}}})", names,
+                               section_json(*key.section));
             break;
         case Key::Shape::ValueMap:
             json = fmt::format(R"({{"type":["object","null"],"additionalProperties":{}}})", value_json(key.json));

@@ -163,8 +163,8 @@ std::string yaml_text(std::string_view text) {
 std::string yaml_verbatim(std::string_view text) {
     const bool plain_first = !text.empty() && (is_name_octet(text.front()) || text.front() == '/');
     const bool plain = plain_first && std::all_of(text.begin(), text.end(), [](char c) {
-        return is_name_octet(c) || c == '.' || c == '-' || c == '/' || c == '+' || c == '@';
-    });
+                           return is_name_octet(c) || c == '.' || c == '-' || c == '/' || c == '+' || c == '@';
+                       });
     static constexpr std::string_view kSpecial[] = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
     const bool special = std::any_of(std::begin(kSpecial), std::end(kSpecial),
                                      [&](std::string_view word) { return ascii_iequals(word, text); });

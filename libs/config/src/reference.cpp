@@ -142,15 +142,16 @@ std::string anchor(const std::string& path) {
 }
 
 void write_section(const Section& section, std::string& out) {
-    out += section.path.empty() ? std::string("\n## Keys\n") : fmt::format("\n### `{}`\n\n{}\n", section.path, section.summary);
+    out += section.path.empty() ? std::string("\n## Keys\n")
+                                : fmt::format("\n### `{}`\n\n{}\n", section.path, section.summary);
     if (!section.keys.empty()) {
         out += "\n| Key | Value | Default | Meaning |\n| --- | --- | --- | --- |\n";
     }
     for (const auto& key : section.keys) {
         const bool has_page = key.section != nullptr;
         const auto type = has_page ? fmt::format("[{}](#{})", key.type, anchor(key.section->path)) : key.type;
-        out += fmt::format("| `{}` | {} | {} | {}{}{} |\n", key.name, cell(type), cell(default_cell(key)), cell(key.summary),
-                           key.needs_restart ? " *Restart.*" : "",
+        out += fmt::format("| `{}` | {} | {} | {}{}{} |\n", key.name, cell(type), cell(default_cell(key)),
+                           cell(key.summary), key.needs_restart ? " *Restart.*" : "",
                            key.since == kFirstVersion ? "" : fmt::format(" *Since {}.*", key.since));
     }
     for (const auto& key : section.keys) {

@@ -26,7 +26,9 @@ public:
             } else {
                 out += line + "\n";
                 if (child.shape == Shown::Shape::Mapping) render(child.children, indent + 2);
-                else for (const auto& element : child.children) render(element.children, indent + 4, std::string(indent + 2, ' ') + "- ");
+                else
+                    for (const auto& element : child.children)
+                        render(element.children, indent + 4, std::string(indent + 2, ' ') + "- ");
             }
         }
     }
@@ -36,7 +38,8 @@ public:
 private:
     void write(std::string line, const Shown& shown) {
         const auto* origin = origin_of(config_, shown);
-        const auto comment = origin == nullptr ? std::string("default") : fmt::format("{}:{}", origin->file, origin->line);
+        const auto comment =
+            origin == nullptr ? std::string("default") : fmt::format("{}:{}", origin->file, origin->line);
         out += fmt::format("{:<{}}  # {}\n", line, kCommentColumn, comment);
     }
 

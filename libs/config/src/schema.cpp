@@ -32,7 +32,8 @@ void report_unknown(Reader& reader, const Section& section, const Node::Member& 
     }
     const auto names = names_of(section);
     if (const auto near = nearest(member.name, names); !near.empty()) {
-        reader.report(member.origin, path, fmt::format("unknown key '{}'; did you mean '{}'?", printable(member.name, 80), near));
+        reader.report(member.origin, path,
+                      fmt::format("unknown key '{}'; did you mean '{}'?", printable(member.name, 80), near));
         return;
     }
     std::vector<std::string> places;
@@ -95,7 +96,7 @@ void read_section(Reader& reader, const Section& section, const Node& node, cons
             continue;
         }
         reader.note_origin(at, key->shape == Key::Shape::Value && member->value.origin.line > 0 ? member->value.origin
-                                                                                               : member->origin);
+                                                                                                : member->origin);
         key->read(reader, member->value, at, owner);
     }
     if (!path.empty()) check_missing(reader, section, node, path);

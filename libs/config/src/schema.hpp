@@ -25,10 +25,10 @@ struct Section;
 // The effective configuration as a tree of texts: what is rendered, compared and hashed.
 struct Shown {
     enum class Shape { Value, Mapping, List };
-    std::string name;       // key; in a list: what tells this element from the others
-    std::string path;       // "virtual_mtas.tx-1.source", "shaping[2].max_connections"
+    std::string name;  // key; in a list: what tells this element from the others
+    std::string path;  // "virtual_mtas.tx-1.source", "shaping[2].max_connections"
     Shape shape = Shape::Value;
-    std::string text;       // Value
+    std::string text;  // Value
     std::vector<Shown> children;
     bool needs_restart = false;
 };
@@ -39,24 +39,24 @@ struct Key {
     std::string name;
     std::string summary;
     Shape shape = Shape::Value;
-    std::string type;           // for people
-    std::string json;           // JSON Schema of a Value, or of the values of a ValueMap
-    std::string default_text;   // as written in YAML, or a phrase in parentheses; empty: none
+    std::string type;          // for people
+    std::string json;          // JSON Schema of a Value, or of the values of a ValueMap
+    std::string default_text;  // as written in YAML, or a phrase in parentheses; empty: none
     bool required = false;
     bool needs_restart = false;
     std::string since = "0.1";
-    std::string item_name;              // Map, ValueMap: what the names stand for, "<name>"
-    const Section* section = nullptr;   // Object, Map, List
+    std::string item_name;             // Map, ValueMap: what the names stand for, "<name>"
+    const Section* section = nullptr;  // Object, Map, List
 
     std::function<void(Reader&, const Node&, const std::string& path, void* owner)> read;
     std::function<void(const void* owner, Shown& out)> show;  // fills text or children; neither: not shown
 };
 
 struct Section {
-    std::string path;                  // "listeners.<name>"; empty: the top
+    std::string path;  // "listeners.<name>"; empty: the top
     std::string summary;
     std::vector<Key> keys;
-    std::vector<std::string> later;    // keys that other versions have: known, and refused with a reason
+    std::vector<std::string> later;  // keys that other versions have: known, and refused with a reason
 };
 
 const Section& root_section();
@@ -113,7 +113,8 @@ struct OwnerOf<std::optional<T>> {
 
 // A mapping with keys of its own; it may be an optional member.
 template <class Owner, class T>
-Key object_key(std::string name, T Owner::*member, const Section& section, std::string summary, KeyOptions options = {}) {
+Key object_key(std::string name, T Owner::*member, const Section& section, std::string summary,
+               KeyOptions options = {}) {
     Key key;
     key.name = std::move(name);
     key.summary = std::move(summary);
@@ -207,7 +208,8 @@ Key list_key(std::string name, std::vector<T> Owner::*member, const Section& sec
         out.shape = Shown::Shape::List;
         const auto& list = static_cast<const Owner*>(owner)->*member;
         for (std::size_t i = 0; i < list.size(); ++i) {
-            Shown child{.name = label(list[i]), .path = out.path + "[" + std::to_string(i) + "]",
+            Shown child{.name = label(list[i]),
+                        .path = out.path + "[" + std::to_string(i) + "]",
                         .shape = Shown::Shape::Mapping};
             child.children = show_section(section, child.path, &list[i]);
             out.children.push_back(std::move(child));

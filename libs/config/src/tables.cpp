@@ -38,7 +38,8 @@ const Section& listener_section() {
         "listeners.<name>",
         "An address that takes mail by SMTP.",
         {
-            value_key<L>("address", &L::address, EndpointCodec{}, "Where to listen. Port 0 takes any free port.", kRequired),
+            value_key<L>("address", &L::address, EndpointCodec{}, "Where to listen. Port 0 takes any free port.",
+                         kRequired),
             value_key<L>("relay_from", &L::relay_from, ListCodec<NetworkCodec, Network>{{}, true},
                          "Networks whose clients may send to any recipient. Everybody else is refused."),
             value_key<L>("headers", &L::headers,
@@ -49,15 +50,18 @@ const Section& listener_section() {
             value_key<L>("line_ends", &L::line_ends,
                          ChoiceCodec<LineEnds>{{"strict", "normalize"}, {LineEnds::Strict, LineEnds::Normalize}},
                          "A bare CR or LF in a message: refuse it, or make it CRLF."),
-            value_key<L>("max_message_size", &L::max_message_size, SizeCodec{1024}, "Larger messages are refused with 552."),
+            value_key<L>("max_message_size", &L::max_message_size, SizeCodec{1024},
+                         "Larger messages are refused with 552."),
             value_key<L>("max_recipients", &L::max_recipients, count(1, 100'000),
                          "Recipients per transaction; more are refused with 452, to be sent in another one."),
-            value_key<L>("max_connections", &L::max_connections, count(), "Connections open at the same time; more get 421."),
+            value_key<L>("max_connections", &L::max_connections, count(),
+                         "Connections open at the same time; more get 421."),
             value_key<L>("max_connections_per_client", &L::max_connections_per_client, count(),
                          "The same, per client address."),
             value_key<L>("max_messages_per_connection", &L::max_messages_per_connection, count_or_unlimited(),
                          "Messages over one connection; then 421."),
-            value_key<L>("max_errors", &L::max_errors, count(1, 10'000), "Refused commands in one connection; then 421."),
+            value_key<L>("max_errors", &L::max_errors, count(1, 10'000),
+                         "Refused commands in one connection; then 421."),
             value_key<L>("command_timeout", &L::command_timeout, DurationCodec{},
                          "How long to wait for a command (RFC 5321 §4.5.3.2.7)."),
             value_key<L>("data_timeout", &L::data_timeout, DurationCodec{},
@@ -68,16 +72,17 @@ const Section& listener_section() {
 }
 
 const Section& http_section() {
-    static const Section section{
-        "http",
-        "The HTTP server: /metrics, /healthz/live and /healthz/ready.",
-        {value_key<Http>("address", &Http::address, EndpointCodec{}, "Where to listen.", {.required = true, .needs_restart = true})},
-        {"tls", "certificate", "private_key", "tokens"}};
+    static const Section section{"http",
+                                 "The HTTP server: /metrics, /healthz/live and /healthz/ready.",
+                                 {value_key<Http>("address", &Http::address, EndpointCodec{}, "Where to listen.",
+                                                  {.required = true, .needs_restart = true})},
+                                 {"tls", "certificate", "private_key", "tokens"}};
     return section;
 }
 
 const Section& tenant_section() {
-    static const Section section{"tenants.<name>", "A customer; its name is on every message, task and event.", {}, {"send_as"}};
+    static const Section section{
+        "tenants.<name>", "A customer; its name is on every message, task and event.", {}, {"send_as"}};
     return section;
 }
 
@@ -87,11 +92,13 @@ const Section& virtual_mta_section() {
         "virtual_mtas.<name>",
         "A sending identity. The limits hold over all its queues; those of each queue are in `shaping`.",
         {
-            value_key<V>("source", &V::sources, ListCodec<AddressCodec, IpAddress>{},
-                         "The address or addresses that connections come from. Another one is never used instead. Without "
-                         "it the system chooses."),
+            value_key<V>(
+                "source", &V::sources, ListCodec<AddressCodec, IpAddress>{},
+                "The address or addresses that connections come from. Another one is never used instead. Without "
+                "it the system chooses."),
             value_key<V>("ehlo", &V::ehlo, ehlo_codec(), "The name in EHLO.", {.default_text = "(hostname)"}),
-            value_key<V>("max_connections", &V::max_connections, count_or_unlimited(), "Connections open at the same time."),
+            value_key<V>("max_connections", &V::max_connections, count_or_unlimited(),
+                         "Connections open at the same time."),
             value_key<V>("max_message_rate", &V::max_message_rate, RateCodec{}, "Attempted recipients per period."),
             value_key<V>("max_connect_rate", &V::max_connect_rate, RateCodec{}, "Connection attempts per period."),
         },
@@ -104,10 +111,12 @@ const Section& pool_section() {
         "pools.<name>",
         "A weighted set of virtual MTAs. Pools and virtual MTAs share one namespace.",
         {
-            value_key<Pool>("members", &Pool::members, WeightsCodec{}, "Its virtual MTAs, evenly or with weights.", kRequired),
-            value_key<Pool>("priority", &Pool::priority,
-                            ChoiceCodec<Priority>{{"high", "normal", "low"}, {Priority::High, Priority::Normal, Priority::Low}},
-                            "Which mail goes first when a virtual MTA has more than it may send."),
+            value_key<Pool>("members", &Pool::members, WeightsCodec{}, "Its virtual MTAs, evenly or with weights.",
+                            kRequired),
+            value_key<Pool>(
+                "priority", &Pool::priority,
+                ChoiceCodec<Priority>{{"high", "normal", "low"}, {Priority::High, Priority::Normal, Priority::Low}},
+                "Which mail goes first when a virtual MTA has more than it may send."),
         },
         {"rechoose"}};
     return section;
@@ -120,16 +129,19 @@ const Section& binding_section() {
         "A rule that picks the virtual MTA or pool. The first rule whose conditions all hold decides; a rule without "
         "conditions takes everything. Patterns are Perl's, found anywhere, whatever the case.",
         {
-            value_key<B>("header", &B::headers, HeaderPatternsCodec{}, "Headers and the patterns their values must match."),
+            value_key<B>("header", &B::headers, HeaderPatternsCodec{},
+                         "Headers and the patterns their values must match."),
             value_key<B>("mail_from", &B::mail_from, pattern_codec(), "Pattern for the address in MAIL FROM."),
             value_key<B>("rcpt_domain", &B::rcpt_domain, pattern_codec(), "Pattern for the recipient's domain."),
             value_key<B>("client", &B::client, NetworkCodec{}, "Network the client's address is in."),
             value_key<B>("user", &B::user, TextCodec{"name of a user"}, "The authenticated user."),
             value_key<B>("listener", &B::listener, name_codec("name of a listener"), "The listener it came in by."),
-            value_key<B>("template", &B::template_name, TextCodec{"name of a template"}, "The template it was made from."),
+            value_key<B>("template", &B::template_name, TextCodec{"name of a template"},
+                         "The template it was made from."),
             value_key<B>("tenant", &B::tenant, name_codec("name of a tenant"), "Its tenant."),
             value_key<B>("job", &B::job, TextCodec{"job"}, "Its job."),
-            value_key<B>("virtual_mta", &B::target, name_codec("name of a virtual MTA or pool"), "Where it goes.", kRequired),
+            value_key<B>("virtual_mta", &B::target, name_codec("name of a virtual MTA or pool"), "Where it goes.",
+                         kRequired),
         },
         {}};
     return section;
@@ -153,9 +165,10 @@ const Section& match_section() {
         {
             value_key<M>("site", &M::site, TextCodec{"provider, domain or MX host", lower_site},
                          "The site: a provider, a domain, or the first MX host."),
-            value_key<M>("domain", &M::domain, domain_codec(),
-                         "The recipient's domain. Its mail gets a queue of its own, unless it belongs to a provider: then "
-                         "only retry_after and expire_after apply to it alone."),
+            value_key<M>(
+                "domain", &M::domain, domain_codec(),
+                "The recipient's domain. Its mail gets a queue of its own, unless it belongs to a provider: then "
+                "only retry_after and expire_after apply to it alone."),
             value_key<M>("virtual_mta", &M::virtual_mta, name_codec("name of a virtual MTA"), "The virtual MTA."),
             value_key<M>("pool", &M::pool, name_codec("name of a pool"), "A pool that the virtual MTA is a member of."),
             value_key<M>("tenant", &M::tenant, name_codec("name of a tenant"),
@@ -167,12 +180,13 @@ const Section& match_section() {
 
 const Section& shaping_section() {
     static const Section section = [] {
-        Section made{"shaping[]",
-                     "A rule that sets how queues deliver. For each key the most specific matching rule that sets it wins; "
-                     "of equally specific ones, the later. More specific, in this order: domain over site over neither; "
-                     "virtual_mta over pool over neither; tenant over none.",
-                     {object_key("match", &ShapingRule::match, match_section(), "What it applies to.")},
-                     {"backoff", "tls", "dkim", "rechoose", "max_data_rate", "warm_up"}};
+        Section made{
+            "shaping[]",
+            "A rule that sets how queues deliver. For each key the most specific matching rule that sets it wins; "
+            "of equally specific ones, the later. More specific, in this order: domain over site over neither; "
+            "virtual_mta over pool over neither; tenant over none.",
+            {object_key("match", &ShapingRule::match, match_section(), "What it applies to.")},
+            {"backoff", "tls", "dkim", "rechoose", "max_data_rate", "warm_up"}};
         for_each_shaping_key([&]<class T>(const ShapingKey<T>& shaping) {
             const auto codec = shaping_codec<T>();
             made.keys.push_back(value_key<ShapingRule>(
@@ -210,8 +224,7 @@ const Section& report_section() {
                          "Names the position up to which events were written; a new name begins anew.",
                          {.default_text = "file"}),
             value_key<F>("path", &F::path, PathCodec{}, "The file.", kRequired),
-            value_key<F>("types", &F::types, EventTypesCodec{}, "Which events it takes.",
-                         {.default_text = "all"}),
+            value_key<F>("types", &F::types, EventTypesCodec{}, "Which events it takes.", {.default_text = "all"}),
             value_key<F>("rotate_size", &F::rotate_size, SizeCodec{4096}, "A file of this size is put aside."),
             value_key<F>("rotate_after", &F::rotate_after, DurationCodec{.lowest = std::chrono::seconds(1)},
                          "A file of this age is put aside."),
@@ -226,12 +239,13 @@ const Section& spool_section() {
         "spool",
         "The durable store of accepted mail, in data_dir.",
         {
-            value_key<Spool>("min_free", &Spool::min_free, SizeCodec{}, "With less free disk space, new mail is refused with 452.", kRestart),
+            value_key<Spool>("min_free", &Spool::min_free, SizeCodec{},
+                             "With less free disk space, new mail is refused with 452.", kRestart),
             value_key<Spool>("max_in_flight", &Spool::max_in_flight, SizeCodec{1 << 20},
                              "Octets that may wait to be synced; beyond them new mail gets 451.", kRestart),
-            value_key<Spool>("memory_for_content", &Spool::memory_for_content, SizeCodec{},
-                             "Memory for messages between acceptance and first attempt; others are read from disk again.",
-                             kRestart),
+            value_key<Spool>(
+                "memory_for_content", &Spool::memory_for_content, SizeCodec{},
+                "Memory for messages between acceptance and first attempt; others are read from disk again.", kRestart),
         },
         {}};
     return section;
@@ -243,14 +257,16 @@ const Section& log_section() {
         "log",
         "What the process says about itself, as logfmt.",
         {
-            value_key<L>("path", &L::path, PathCodec{}, "The file.", {.needs_restart = true, .default_text = "(standard error)"}),
+            value_key<L>("path", &L::path, PathCodec{}, "The file.",
+                         {.needs_restart = true, .default_text = "(standard error)"}),
             value_key<L>("level", &L::level,
                          ChoiceCodec<LogLevel>{{"debug", "info", "warning", "error"},
                                                {LogLevel::Debug, LogLevel::Info, LogLevel::Warning, LogLevel::Error}},
                          "The lowest level that is written.", kRestart),
             value_key<L>("attempts", &L::attempts, FlagCodec{}, "One line for every delivery attempt.", kRestart),
             value_key<L>("accepted", &L::accepted, FlagCodec{}, "One line for every message that was accepted."),
-            value_key<L>("rotate_size", &L::rotate_size, SizeCodec{4096}, "A file of this size is put aside.", kRestart),
+            value_key<L>("rotate_size", &L::rotate_size, SizeCodec{4096}, "A file of this size is put aside.",
+                         kRestart),
             value_key<L>("keep", &L::keep, count(), "How many files that were put aside are kept.", kRestart),
         },
         {}};
@@ -265,8 +281,10 @@ const Section& dns_section() {
             value_key<Dns>("servers", &Dns::servers, ListCodec<EndpointCodec, Endpoint>{},
                            "Resolvers to ask. A caching, validating one on the same machine is best.",
                            {.needs_restart = true, .default_text = "(those of /etc/resolv.conf)"}),
-            value_key<Dns>("timeout", &Dns::timeout, DurationCodec{}, "After this long a look-up has failed, for now.", kRestart),
-            value_key<Dns>("max_outstanding", &Dns::max_outstanding, count(1, 100'000), "Look-ups under way at the same time.", kRestart),
+            value_key<Dns>("timeout", &Dns::timeout, DurationCodec{}, "After this long a look-up has failed, for now.",
+                           kRestart),
+            value_key<Dns>("max_outstanding", &Dns::max_outstanding, count(1, 100'000),
+                           "Look-ups under way at the same time.", kRestart),
             value_key<Dns>("trust_anchor_file", &Dns::trust_anchor_file, PathCodec{},
                            "The DNSSEC trust anchor; with it, answers are validated.",
                            {.needs_restart = true, .default_text = "(no validation)"}),
@@ -279,8 +297,9 @@ Key routes_key() {
     const ListCodec<HopCodec, RouteHop> codec;
     Key key;
     key.name = "routes";
-    key.summary = "Next hops instead of MX look-up, tried in this order: \"example.test\", \".example.test\" for everything "
-                  "below it, \"*\" for everything. The nearest decides.";
+    key.summary =
+        "Next hops instead of MX look-up, tried in this order: \"example.test\", \".example.test\" for everything "
+        "below it, \"*\" for everything. The nearest decides.";
     key.shape = Key::Shape::ValueMap;
     key.type = "mapping of domain to list of host:port";
     key.json = codec.json();
@@ -329,38 +348,46 @@ Section make_root() {
         "",
         "",
         {
-            value_key<C>("hostname", &C::hostname, domain_codec(), "The name in the SMTP banner, in Received lines, and the default EHLO name.",
+            value_key<C>("hostname", &C::hostname, domain_codec(),
+                         "The name in the SMTP banner, in Received lines, and the default EHLO name.",
                          {.default_text = "(the machine's full name)"}),
-            value_key<C>("data_dir", &C::data_dir, PathCodec{}, "Where the spool is. One process at a time can use it.", kRestart),
-            value_key<C>("control_socket", &C::control_socket, PathCodec{}, "The socket that the command line tool talks to.",
+            value_key<C>("data_dir", &C::data_dir, PathCodec{}, "Where the spool is. One process at a time can use it.",
+                         kRestart),
+            value_key<C>("control_socket", &C::control_socket, PathCodec{},
+                         "The socket that the command line tool talks to.",
                          {.needs_restart = true, .default_text = "(data_dir/control.sock)"}),
-            value_key<C>("shards", &C::shards, count(0, 256), "Event loops, one thread each. 0: one per core.", kRestart),
+            value_key<C>("shards", &C::shards, count(0, 256), "Event loops, one thread each. 0: one per core.",
+                         kRestart),
             value_key<C>("shutdown_grace", &C::shutdown_grace, DurationCodec{.lowest = {}},
                          "How long transactions under way may take to end when the process is told to stop."),
             map_key("listeners", &C::listeners, listener_section(), "Where mail comes in.", kRequired),
             object_key("http", &C::http, http_section(), "Metrics and health; off unless it is given."),
-            map_key("tenants", &C::tenants, tenant_section(), "The customers that mail can belong to, besides `default`."),
+            map_key("tenants", &C::tenants, tenant_section(),
+                    "The customers that mail can belong to, besides `default`."),
             map_key("virtual_mtas", &C::virtual_mtas, virtual_mta_section(), "The sending identities.",
                     {.default_text = "(one, `default`, without a source address)"}),
             map_key("pools", &C::pools, pool_section(), "Weighted sets of virtual MTAs."),
-            list_key<C, Binding>("bindings", &C::bindings, binding_section(), "Which mail goes by which virtual MTA.", binding_label),
+            list_key<C, Binding>("bindings", &C::bindings, binding_section(), "Which mail goes by which virtual MTA.",
+                                 binding_label),
             value_key<C>("default_virtual_mta", &C::default_virtual_mta, name_codec("name of a virtual MTA or pool"),
                          "For mail that no binding takes.", {.default_text = "(`default`, or the only virtual MTA)"}),
-            value_key<C>("unknown_virtual_mta", &C::unknown_virtual_mta,
-                         ChoiceCodec<Unknown>{{"refuse", "default"}, {Unknown::Refuse, Unknown::Default}},
-                         "X-Virtual-MTA names something that does not exist: refuse the message, or bind it as if the header "
-                         "were not there."),
+            value_key<C>(
+                "unknown_virtual_mta", &C::unknown_virtual_mta,
+                ChoiceCodec<Unknown>{{"refuse", "default"}, {Unknown::Refuse, Unknown::Default}},
+                "X-Virtual-MTA names something that does not exist: refuse the message, or bind it as if the header "
+                "were not there."),
             map_key("providers", &C::providers, provider_section(), "Named groups of sites."),
             routes_key(),
-            list_key<C, ShapingRule>("shaping", &C::shaping, shaping_section(), "How queues deliver, from general to specific.", shaping_label),
+            list_key<C, ShapingRule>("shaping", &C::shaping, shaping_section(),
+                                     "How queues deliver, from general to specific.", shaping_label),
             list_key<C, FileReport>("reports", &C::file_reports, report_section(), "Where delivery events go.",
                                     [](const FileReport& report) { return report.name; }),
             object_key("spool", &C::spool, spool_section(), "The durable store."),
             object_key("log", &C::log, log_section(), "Logging."),
             object_key("dns", &C::dns, dns_section(), "Name resolution."),
         },
-        {"users", "reply_patterns", "bounce_categories", "dkim", "templates", "suppression", "webhooks", "router", "senders",
-         "tls", "amqp"}};
+        {"users", "reply_patterns", "bounce_categories", "dkim", "templates", "suppression", "webhooks", "router",
+         "senders", "tls", "amqp"}};
 }
 
 }  // namespace
@@ -376,7 +403,9 @@ std::string show_match(const ShapingMatch& match) {
 std::string show_value(std::uint32_t value) { return count_or_unlimited().show(value); }
 std::string show_value(const Rate& value) { return value.to_string(); }
 std::string show_value(Duration value) { return shaping_codec<Duration>().show(value); }
-std::string show_value(const std::vector<Duration>& value) { return shaping_codec<std::vector<Duration>>().show(value); }
+std::string show_value(const std::vector<Duration>& value) {
+    return shaping_codec<std::vector<Duration>>().show(value);
+}
 std::string show_value(bool value) { return FlagCodec{}.show(value); }
 
 const Section& root_section() {

@@ -20,7 +20,8 @@ std::string inline_text(const Config& config, const Shown& shown) {
     for (const auto& child : shown.children) {
         if (origin_of(config, child) == nullptr) continue;
         auto text = inline_text(config, child);
-        texts.push_back(shown.shape == Shown::Shape::List ? text : fmt::format("{}: {}", yaml_verbatim(child.name), text));
+        texts.push_back(shown.shape == Shown::Shape::List ? text
+                                                          : fmt::format("{}: {}", yaml_verbatim(child.name), text));
     }
     const bool is_list = shown.shape == Shown::Shape::List;
     return fmt::format("{}{}{}", is_list ? '[' : '{', fmt::join(texts, ", "), is_list ? ']' : '}');

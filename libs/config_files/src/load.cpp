@@ -74,7 +74,8 @@ std::string machine_name() {
     std::string out = name;
     if (::getaddrinfo(name, nullptr, &hints, &found) == 0) {
         const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
-        if (found->ai_canonname != nullptr && std::strchr(found->ai_canonname, '.') != nullptr) out = found->ai_canonname;
+        if (found->ai_canonname != nullptr && std::strchr(found->ai_canonname, '.') != nullptr)
+            out = found->ai_canonname;
     }
     const auto domain = normalize_domain(out);
     return domain ? *domain : "localhost";

@@ -144,7 +144,8 @@ const std::vector<config::RouteHop>* Snapshot::find_route(std::string_view domai
 std::string Snapshot::site_of(std::string_view domain, std::span<const MxName> hosts) const {
     if (const auto* hops = find_route(domain)) {
         for (const auto& hop : *hops) {
-            if (const auto provider = tables_->providers.find(hop.host); !provider.empty()) return std::string(provider);
+            if (const auto provider = tables_->providers.find(hop.host); !provider.empty())
+                return std::string(provider);
         }
         return std::string(domain);
     }

@@ -57,7 +57,8 @@ std::vector<Matching> matching_rules(const Config& config, const QueueIdentity& 
 // Calls visit(key, index of the rule that decides, or nothing) for every key.
 template <class Visit>
 void decide(const Config& config, const QueueIdentity& queue, Visit&& visit) {
-    const std::array rules{matching_rules(config, queue, KeyScope::Queue), matching_rules(config, queue, KeyScope::Mail)};
+    const std::array rules{matching_rules(config, queue, KeyScope::Queue),
+                           matching_rules(config, queue, KeyScope::Mail)};
     config::for_each_shaping_key([&]<class T>(const ShapingKey<T>& key) {
         const auto& candidates = rules[key.scope == KeyScope::Queue ? 0 : 1];
         const auto decides = std::find_if(candidates.rbegin(), candidates.rend(), [&](const Matching& candidate) {

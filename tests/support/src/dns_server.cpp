@@ -43,7 +43,8 @@ std::string wire_name(const std::string& name) {
     return out;
 }
 
-void put_record(std::string& out, const std::string& owner, std::uint16_t type, std::uint32_t ttl, const std::string& rdata) {
+void put_record(std::string& out, const std::string& owner, std::uint16_t type, std::uint32_t ttl,
+                const std::string& rdata) {
     out += wire_name(owner);
     put16(out, type);
     put16(out, 1);
@@ -190,7 +191,8 @@ void DnsServer::answer_tcp() {
     ::close(connection);
 }
 
-void DnsServer::append_records(std::string& out, const Name& name, const std::string& owner, Type type, unsigned& count) const {
+void DnsServer::append_records(std::string& out, const Name& name, const std::string& owner, Type type,
+                               unsigned& count) const {
     if (const auto alias = name.rdata.find(Type::Cname); alias != name.rdata.end()) {
         const auto& target = alias->second.front();
         put_record(out, owner, static_cast<std::uint16_t>(Type::Cname), ttl_, wire_name(target));

@@ -29,14 +29,17 @@ const std::string kBase = "hostname: a.example\nlisteners: {relay: {address: \"1
 }  // namespace
 
 TEST_CASE("a changed value is told with both texts and its place") {
-    CHECK(changes(kBase + "virtual_mtas:\n  tx-1: {source: 192.0.2.10}\n", kBase + "virtual_mtas:\n  tx-1: {source: 192.0.2.11}\n") ==
+    CHECK(changes(kBase + "virtual_mtas:\n  tx-1: {source: 192.0.2.10}\n",
+                  kBase + "virtual_mtas:\n  tx-1: {source: 192.0.2.11}\n") ==
           std::vector<std::string>{"virtual_mtas.tx-1.source: [192.0.2.10] → [192.0.2.11] (mta.yaml:4)"});
-    CHECK(changes(kBase + "shards: 2\n", kBase) == std::vector<std::string>{"shards: 2 → 0, takes effect at the next start"});
+    CHECK(changes(kBase + "shards: 2\n", kBase) ==
+          std::vector<std::string>{"shards: 2 → 0, takes effect at the next start"});
     CHECK(changes(kBase, "# moved\n\n" + kBase).empty());
 }
 
 TEST_CASE("what comes and goes is told whole") {
-    CHECK(changes(kBase + "virtual_mtas: {a: {}}\n", kBase + "virtual_mtas: {a: {}, b: {source: 192.0.2.1, ehlo: b.example}}\ndefault_virtual_mta: a\n") ==
+    CHECK(changes(kBase + "virtual_mtas: {a: {}}\n",
+                  kBase + "virtual_mtas: {a: {}, b: {source: 192.0.2.1, ehlo: b.example}}\ndefault_virtual_mta: a\n") ==
           std::vector<std::string>{"virtual_mtas.b: added {source: [192.0.2.1], ehlo: b.example} (mta.yaml:3)"});
     CHECK(changes(kBase + "routes: {a.test: h1, b.test: h2}\n", kBase + "routes: {b.test: h2}\n") ==
           std::vector<std::string>{"routes.a.test: removed [h1]"});
@@ -55,7 +58,9 @@ TEST_CASE("elements of lists are known by what they say, not by where they stand
 
 TEST_CASE("values from the environment are compared and never shown") {
     ::setenv("POSTFLEET_TEST_JOB", "secret-1", 1);
-    const auto text = kBase + "bindings: [{job: \"${POSTFLEET_TEST_JOB}\", virtual_mta: default}]\nhostname: \"${POSTFLEET_TEST_JOB}.example\"\n";
+    const auto text = kBase +
+                      "bindings: [{job: \"${POSTFLEET_TEST_JOB}\", virtual_mta: default}]\nhostname: "
+                      "\"${POSTFLEET_TEST_JOB}.example\"\n";
     const auto without = text.substr(text.find("listeners"));
     const auto before = load(without);
     ::setenv("POSTFLEET_TEST_JOB", "secret-2", 1);
@@ -65,7 +70,8 @@ TEST_CASE("values from the environment are compared and never shown") {
     INFO(all);
     CHECK(before->version != now->version);
     CHECK(all.find("secret") == std::string::npos);
-    CHECK(all.find("hostname: \"${POSTFLEET_TEST_JOB}.example\" → \"${POSTFLEET_TEST_JOB}.example\" (another value)") != std::string::npos);
+    CHECK(all.find("hostname: \"${POSTFLEET_TEST_JOB}.example\" → \"${POSTFLEET_TEST_JOB}.example\" (another value)") !=
+          std::string::npos);
     ::unsetenv("POSTFLEET_TEST_JOB");
 }
 
@@ -94,7 +100,8 @@ dns: {servers: ["127.0.0.1:5353"]}
     const auto again = load(rendered);
     CHECK(again->version == config->version);
     CHECK(diff(*config, *again).empty());
-    CHECK(rendered.find("hostname: mta1.example.net                                # mta.yaml:2\n") != std::string::npos);
+    CHECK(rendered.find("hostname: mta1.example.net                                # mta.yaml:2\n") !=
+          std::string::npos);
     CHECK(rendered.find("shards: 0                                                 # default\n") != std::string::npos);
 }
 

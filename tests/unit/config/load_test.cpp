@@ -151,23 +151,29 @@ TEST_CASE("all problems are reported at once, in the order of the files") {
                                     {"a.yaml", "hostname: ' '\nlisteners: {relay: {}}\nfoo: 1\n"}});
     REQUIRE(result.problems.size() == 5);
     CHECK(result.problems[0].to_string().starts_with("a.yaml:1:11: hostname: ' ' is not a domain name"));
-    CHECK(result.problems[1].to_string() == "a.yaml:2:20: listeners.relay.address: is missing; it is needed here (address:port)");
+    CHECK(result.problems[1].to_string() ==
+          "a.yaml:2:20: listeners.relay.address: is missing; it is needed here (address:port)");
     CHECK(result.problems[2].to_string().starts_with("a.yaml:3:1: foo: unknown key 'foo'; known here: hostname, "));
     CHECK(result.problems[3].to_string() == "b.yaml:1:9: shards: 'many' is not a whole number from 0 to 256");
-    CHECK(result.problems[4].to_string().starts_with("b.yaml:2:17: http.address: 'nowhere' is not an address with a port"));
+    CHECK(result.problems[4].to_string().starts_with(
+        "b.yaml:2:17: http.address: 'nowhere' is not an address with a port"));
 }
 
 TEST_CASE("a near miss is suggested, and a key in the wrong place is told where it belongs") {
-    CHECK(bad_listener("max_conections: 5") ==
-          "a.yaml:4:5: listeners.relay.max_conections: unknown key 'max_conections'; did you mean 'max_connections'?\n");
+    CHECK(
+        bad_listener("max_conections: 5") ==
+        "a.yaml:4:5: listeners.relay.max_conections: unknown key 'max_conections'; did you mean 'max_connections'?\n");
     CHECK(bad_listener("max-recipients: 5").find("did you mean 'max_recipients'?") != std::string::npos);
-    CHECK(bad_listener("retry_after: 5m").find("unknown key 'retry_after' here; it belongs to shaping[]") != std::string::npos);
-    CHECK(bad_listener("headers: honor").find("must be one of: ignore, honour; did you mean 'honour'?") != std::string::npos);
+    CHECK(bad_listener("retry_after: 5m").find("unknown key 'retry_after' here; it belongs to shaping[]") !=
+          std::string::npos);
+    CHECK(bad_listener("headers: honor").find("must be one of: ignore, honour; did you mean 'honour'?") !=
+          std::string::npos);
 }
 
 TEST_CASE("keys of other versions are refused with a reason") {
     CHECK(bad_listener("tls: starttls").find("is not supported by this version of Postfleet") != std::string::npos);
-    CHECK(bad(std::string(kMinimal) + "dkim: []\n").find("dkim: is not supported by this version") != std::string::npos);
+    CHECK(bad(std::string(kMinimal) + "dkim: []\n").find("dkim: is not supported by this version") !=
+          std::string::npos);
     CHECK(bad(std::string(kMinimal) + "reports: [{type: amqp, path: x}]\n").find("'amqp' must be one of: file") !=
           std::string::npos);
 }
@@ -180,13 +186,17 @@ TEST_CASE("a key that is defined twice names both places") {
                                     {"c.yaml", "listeners: {relay: {address: \"127.0.0.1:2526\"}}\n"}});
     REQUIRE(result.problems.size() == 2);
     CHECK(result.problems[0].to_string() == "b.yaml:1:1: hostname: is defined twice; the first time at a.yaml:1:1");
-    CHECK(result.problems[1].to_string() == "c.yaml:1:13: listeners.relay: is defined twice; the first time at a.yaml:2:13");
+    CHECK(result.problems[1].to_string() ==
+          "c.yaml:1:13: listeners.relay: is defined twice; the first time at a.yaml:2:13");
 }
 
 TEST_CASE("files are put together: names under a mapping, elements of a list") {
-    const auto result = load_files({{"a.yaml", std::string(kMinimal) + "virtual_mtas: {a: {}}\nshaping: [{max_connections: 1}]\nspool: {min_free: 1MiB}\n"},
-                                    {"b.yaml", "virtual_mtas: {b: {}}\nshaping: [{max_connections: 2}]\ndefault_virtual_mta: b\n"
-                                               "spool: {max_in_flight: 2MiB}\n"}});
+    const auto result =
+        load_files({{"a.yaml", std::string(kMinimal) +
+                                   "virtual_mtas: {a: {}}\nshaping: [{max_connections: 1}]\nspool: {min_free: 1MiB}\n"},
+                    {"b.yaml",
+                     "virtual_mtas: {b: {}}\nshaping: [{max_connections: 2}]\ndefault_virtual_mta: b\n"
+                     "spool: {max_in_flight: 2MiB}\n"}});
     INFO(config_files::to_string(result.problems));
     REQUIRE(result.config);
     CHECK(result.config->virtual_mtas.size() == 2);
@@ -197,15 +207,17 @@ TEST_CASE("files are put together: names under a mapping, elements of a list") {
 }
 
 TEST_CASE("references to the environment are replaced and their values never shown") {
-    const auto config = good("listeners: {relay: {address: \"${HOST}:${PORT}\"}}\nhostname: a.example\n"
-                             "bindings: [{job: \"$${x}\", virtual_mta: default}]\n",
-                             {{"HOST", "127.0.0.1"}, {"PORT", "2600"}});
+    const auto config = good(
+        "listeners: {relay: {address: \"${HOST}:${PORT}\"}}\nhostname: a.example\n"
+        "bindings: [{job: \"$${x}\", virtual_mta: default}]\n",
+        {{"HOST", "127.0.0.1"}, {"PORT", "2600"}});
     CHECK(config->listeners.at("relay").address.port == 2600);
     CHECK(config->references.at("listeners.relay.address") == "${HOST}:${PORT}");
     CHECK(config->bindings[0].job == "${x}");
 
-    const auto result = load_files({{"a.yaml", "listeners: {relay: {address: \"${SECRET}\"}}\nhostname: ${NONE}\nlog: {path: \"${a\"}\n"}},
-                                   {{"SECRET", "hunter2"}});
+    const auto result = load_files(
+        {{"a.yaml", "listeners: {relay: {address: \"${SECRET}\"}}\nhostname: ${NONE}\nlog: {path: \"${a\"}\n"}},
+        {{"SECRET", "hunter2"}});
     const auto text = config_files::to_string(result.problems);
     CHECK(text.find("hunter2") == std::string::npos);
     CHECK(text.find("'${SECRET}' (from the environment) is not an address with a port") != std::string::npos);
@@ -225,7 +237,8 @@ shaping:
     CHECK(text.find("pools.bulk.members: there is no virtual MTA 'tx-9'; did you mean") != std::string::npos);
     CHECK(text.find("pools.tx-2: there is a virtual MTA of that name at a.yaml:2:26") != std::string::npos);
     CHECK(text.find("pools.two.members: 'bulk' is a pool; members are virtual MTAs") != std::string::npos);
-    CHECK(text.find("bindings[0].virtual_mta: there is no virtual MTA or pool 'blk'; did you mean 'bulk'?") != std::string::npos);
+    CHECK(text.find("bindings[0].virtual_mta: there is no virtual MTA or pool 'blk'; did you mean 'bulk'?") !=
+          std::string::npos);
     CHECK(text.find("bindings[1].listener: there is no listener 'rely'; did you mean 'relay'?") != std::string::npos);
     CHECK(text.find("bindings[1].tenant: there is no tenant 'acme'") != std::string::npos);
     CHECK(text.find("default_virtual_mta: there is no virtual MTA or pool 'nobody'") != std::string::npos);
@@ -239,17 +252,18 @@ shaping:
 TEST_CASE("what cannot be meant is refused") {
     CHECK(bad("hostname: a.example\n") == "a.yaml:1:1: listeners: is missing; it is needed here (mapping of names)\n");
     CHECK(bad("listeners:\n") == "a.yaml:1:1: listeners: has no listener, so no mail could come in\n");
-    CHECK(bad(std::string(kMinimal) + "virtual_mtas: {a: {}, b: {}}\n").find("there are 2, so default_virtual_mta must say") !=
-          std::string::npos);
+    CHECK(bad(std::string(kMinimal) + "virtual_mtas: {a: {}, b: {}}\n")
+              .find("there are 2, so default_virtual_mta must say") != std::string::npos);
     CHECK(bad("listeners: {a: {address: \"127.0.0.1:25\"}, b: {address: \"127.0.0.1:25\"}}\n")
               .find("127.0.0.1:25 is the address of listeners.a.address already (a.yaml:1:26)") != std::string::npos);
     CHECK(bad(std::string(kMinimal) + "bindings: [{virtual_mta: default}, {job: x, virtual_mta: default}]\n")
               .find("takes everything, so the 1 after it never apply") != std::string::npos);
-    CHECK(bad(std::string(kMinimal) + "shaping: [{match: {domain: a.test}}]\n").find("sets nothing") != std::string::npos);
+    CHECK(bad(std::string(kMinimal) + "shaping: [{match: {domain: a.test}}]\n").find("sets nothing") !=
+          std::string::npos);
     CHECK(bad(std::string(kMinimal) + "shaping: [{match: {tenant: default}, max_connections: 1}]\n")
               .find("shapes a whole queue") != std::string::npos);
-    CHECK(bad(std::string(kMinimal) + "providers: {a: {mx: \"*.x\"}, b: {mx: \"*.X\"}}\n").find("'*.x' is in provider 'a' already") !=
-          std::string::npos);
+    CHECK(bad(std::string(kMinimal) + "providers: {a: {mx: \"*.x\"}, b: {mx: \"*.X\"}}\n")
+              .find("'*.x' is in provider 'a' already") != std::string::npos);
     CHECK(bad(std::string(kMinimal) + "reports: [{type: file, path: a}, {type: file, path: b}]\n")
               .find("is named 'file' as the one at") != std::string::npos);
     CHECK(bad("- a\n- b\n").find("a.yaml:1:1: must be a mapping") != std::string::npos);

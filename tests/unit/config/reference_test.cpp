@@ -44,7 +44,8 @@ TEST_CASE("the schema is JSON, refuses unknown keys and knows every section") {
     const auto schema = boost::json::parse(config::json_schema()).as_object();
     CHECK(schema.at("additionalProperties") == false);
     const auto& properties = schema.at("properties").as_object();
-    for (const auto* name : {"listeners", "virtual_mtas", "pools", "bindings", "providers", "routes", "shaping", "reports"}) {
+    for (const auto* name :
+         {"listeners", "virtual_mtas", "pools", "bindings", "providers", "routes", "shaping", "reports"}) {
         CHECK(properties.contains(name));
     }
     const auto& shaping = properties.at("shaping").at("items").at("properties").as_object();
@@ -61,7 +62,8 @@ TEST_CASE("every YAML example in the documents loads") {
     }
     for (const auto& page : pages) {
         for (auto block : yaml_blocks(read(page))) {
-            if (block.find("listeners:") == std::string::npos) block += "\nlisteners: {relay: {address: \"127.0.0.1:2525\"}}\n";
+            if (block.find("listeners:") == std::string::npos)
+                block += "\nlisteners: {relay: {address: \"127.0.0.1:2525\"}}\n";
             const auto result = config_files::load_text(block, page.filename().string());
             INFO(block << config_files::to_string(result.problems));
             CHECK(result.config);

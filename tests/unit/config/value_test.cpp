@@ -51,7 +51,8 @@ TEST_CASE("rates are a number per second, minute, hour or day") {
 TEST_CASE("counts have a range, and zero has advice") {
     CHECK(*shaping("max_connections: 1").max_connections == 1);
     CHECK(*shaping("max_connections: unlimited").max_connections == kUnlimited);
-    contains(refused_shaping("max_connections: 0"), "'0' is not a whole number from 1 to 10000000, or unlimited; to stop a queue");
+    contains(refused_shaping("max_connections: 0"),
+             "'0' is not a whole number from 1 to 10000000, or unlimited; to stop a queue");
     contains(refused_shaping("max_connections: -5"), "'-5' is not a whole number");
     contains(refused_shaping("max_connections: 1e3"), "'1e3' is not a whole number");
     contains(refused_shaping("max_connections: 99999999999999999999"), "is not a whole number");

@@ -128,7 +128,8 @@ TEST_CASE("an open look-up says why it has no answer, or what it has") {
 
 TEST_CASE("answers are bounded") {
     std::vector<std::string> many;
-    for (char i = 1; i <= 40; ++i) many.push_back(mx(i, "\2h"s + static_cast<char>('a' + i % 26) + (i > 25 ? "\1b\0"s : "\1a\0"s)));
+    for (char i = 1; i <= 40; ++i)
+        many.push_back(mx(i, "\2h"s + static_cast<char>('a' + i % 26) + (i > 25 ? "\1b\0"s : "\1a\0"s)));
     auto lookup = asked(found(many));
     CHECK(lookup.take_questions().size() == 2 * Resolver::kMaxHosts);
 

@@ -23,8 +23,12 @@ struct Fixture {
         resolver = std::move(*made);
     }
     // The callbacks run on `shard`'s thread, which is this one.
-    MxAnswer mx(const std::string& domain) { return wait([&](auto done) { resolver->resolve_mx(domain, std::move(done)); }); }
-    MxAnswer host(const std::string& name) { return wait([&](auto done) { resolver->resolve_host(name, std::move(done)); }); }
+    MxAnswer mx(const std::string& domain) {
+        return wait([&](auto done) { resolver->resolve_mx(domain, std::move(done)); });
+    }
+    MxAnswer host(const std::string& name) {
+        return wait([&](auto done) { resolver->resolve_host(name, std::move(done)); });
+    }
 
     template <class Ask>
     MxAnswer wait(Ask ask) {
@@ -66,7 +70,8 @@ TEST_CASE("an answer is asked for once while it lasts") {
     dns.server.add_address("mx.a.test", "127.0.0.1");
     std::size_t answered = 0;
     for (int i = 0; i < 50; ++i) {
-        dns.resolver->resolve_mx("a.test", {&dns.shard, [&](MxAnswer answer) { answered += answer.kind == Kind::Found; }});
+        dns.resolver->resolve_mx("a.test",
+                                 {&dns.shard, [&](MxAnswer answer) { answered += answer.kind == Kind::Found; }});
     }
     REQUIRE(dns.shard.run_until([&] { return answered == 50; }));
     CHECK(dns.mx("a.test").hosts.size() == 1);
@@ -113,10 +118,10 @@ TEST_CASE("a silent server costs the deadline and no more, and others are not he
     const auto before = steady_clock_now();
     bool silent_answered = false;
     dns.resolver->resolve_mx("silent.test", {&dns.shard, [&](MxAnswer answer) {
-        silent_answered = true;
-        CHECK(answer.kind == Kind::Temporary);
-        CHECK(answer.text == "silent.test: no answer from DNS in time");
-    }});
+                                                 silent_answered = true;
+                                                 CHECK(answer.kind == Kind::Temporary);
+                                                 CHECK(answer.text == "silent.test: no answer from DNS in time");
+                                             }});
     CHECK(dns.mx("quick.test").kind == Kind::Found);
     CHECK_FALSE(silent_answered);
     REQUIRE(dns.shard.run_until([&] { return silent_answered; }));
@@ -179,9 +184,9 @@ TEST_CASE("stopping answers what is under way") {
     int answered = 0;
     for (int i = 0; i < 3; ++i) {
         dns.resolver->resolve_mx("silent.test", {&dns.shard, [&](MxAnswer answer) {
-            CHECK(answer.kind == Kind::Temporary);
-            ++answered;
-        }});
+                                                     CHECK(answer.kind == Kind::Temporary);
+                                                     ++answered;
+                                                 }});
     }
     dns.resolver.reset();
     dns.shard.run_until_idle();

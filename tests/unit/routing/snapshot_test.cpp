@@ -111,7 +111,8 @@ TEST_CASE("a pool can be asked for another member") {
     const auto snapshot = compile("");
     const std::string_view one[] = {"promo-1"};
     const std::string_view both[] = {"promo-1", "promo-2"};
-    for (std::uint64_t random = 0; random < 10; ++random) CHECK(snapshot->choose_from_pool("bulk", one, random) == "promo-2");
+    for (std::uint64_t random = 0; random < 10; ++random)
+        CHECK(snapshot->choose_from_pool("bulk", one, random) == "promo-2");
     CHECK(snapshot->choose_from_pool("bulk", both, 1).empty());
     CHECK(snapshot->choose_from_pool("tx-1", {}, 1) == "tx-1");
     CHECK(snapshot->choose_from_pool("none", {}, 1).empty());

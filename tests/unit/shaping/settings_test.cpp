@@ -19,7 +19,8 @@ pools: {bulk: {members: [promo-1, promo-2]}, all: {members: [tx-1, promo-1]}}
 default_virtual_mta: bulk
 providers: {google: {mx: ["*.google.com"]}}
 shaping:
-)" + rules, "mta.yaml");
+)" + rules,
+                                                "mta.yaml");
     INFO(config_files::to_string(result.problems));
     REQUIRE(result.config);
     return result.config;
@@ -95,7 +96,8 @@ TEST_CASE("domain and tenant decide the keys of the mail, recipient by recipient
     CHECK(mail_keys_differ(*config));
     const auto queue = resolve(*config, {.site = "google", .virtual_mta = "tx-1"});
     CHECK(queue == Settings{});
-    const auto mail = resolve(*config, {.site = "google", .virtual_mta = "tx-1", .domain = "gmail.com", .tenant = "acme"});
+    const auto mail =
+        resolve(*config, {.site = "google", .virtual_mta = "tx-1", .domain = "gmail.com", .tenant = "acme"});
     CHECK(mail.expire_after == 48h);
     CHECK(mail.retry_after == std::vector<Duration>{1min});
     CHECK(mail.max_connections == 20);  // the queue belongs to all of google
@@ -106,7 +108,8 @@ TEST_CASE("domain and tenant decide the keys of the mail, recipient by recipient
 }
 
 TEST_CASE("every value is explained by its rule and its place") {
-    const auto config = load("  - max_connections: 2\n  - match: {site: google, virtual_mta: tx-1}\n    max_message_rate: 100/m\n");
+    const auto config =
+        load("  - max_connections: 2\n  - match: {site: google, virtual_mta: tx-1}\n    max_message_rate: 100/m\n");
     const auto lines = explain(*config, {.site = "google", .virtual_mta = "tx-1"});
     const auto line = [&](const std::string& key) {
         const auto found = std::find_if(lines.begin(), lines.end(), [&](const auto& each) { return each.key == key; });

@@ -36,7 +36,8 @@ struct Folder {
 }  // namespace
 
 TEST_CASE("every node and every key knows its file, line and column") {
-    const auto root = only(parse_text("hostname: a.example\nlisteners:\n  relay: {address: \"127.0.0.1:25\"}\n", "x.yaml"));
+    const auto root =
+        only(parse_text("hostname: a.example\nlisteners:\n  relay: {address: \"127.0.0.1:25\"}\n", "x.yaml"));
     REQUIRE(root.kind == Node::Kind::Mapping);
     REQUIRE(root.members.size() == 2);
     CHECK(root.members[0].name == "hostname");
@@ -65,7 +66,8 @@ TEST_CASE("a key that comes twice is kept twice, with both places") {
 }
 
 TEST_CASE("sequences and mappings nest in both styles") {
-    const auto root = only(parse_text("l:\n  - {match: {site: google}, x: [a, b]}\n  - match: {site: b}\n    x: c\n", "x"));
+    const auto root =
+        only(parse_text("l:\n  - {match: {site: google}, x: [a, b]}\n  - match: {site: b}\n    x: c\n", "x"));
     const auto& list = root.members[0].value;
     REQUIRE(list.items.size() == 2);
     CHECK(list.items[0].members[1].value.items[1].scalar == "b");

@@ -18,9 +18,9 @@ constexpr int kNameError = 3;
 
 // Bounds of memory and work, and what a resolver inside a mail server does not need.
 constexpr std::pair<const char*, const char*> kSettings[] = {
-    {"msg-cache-size:", "16m"},      {"rrset-cache-size:", "32m"},      {"infra-cache-numhosts:", "20000"},
-    {"neg-cache-size:", "4m"},       {"key-cache-size:", "4m"},         {"edns-buffer-size:", "1232"},
-    {"use-syslog:", "no"},           {"minimal-responses:", "yes"},     {"cache-max-negative-ttl:", "900"},
+    {"msg-cache-size:", "16m"}, {"rrset-cache-size:", "32m"},  {"infra-cache-numhosts:", "20000"},
+    {"neg-cache-size:", "4m"},  {"key-cache-size:", "4m"},     {"edns-buffer-size:", "1232"},
+    {"use-syslog:", "no"},      {"minimal-responses:", "yes"}, {"cache-max-negative-ttl:", "900"},
 };
 
 Status check(int error, std::string_view what) {
@@ -45,7 +45,8 @@ Result<Context> Context::create(const Options& options) {
     set("module-config:", options.trust_anchor_file.empty() ? "iterator" : "validator iterator");
     if (!options.trust_anchor_file.empty() && status) {
         if (::access(options.trust_anchor_file.c_str(), R_OK) != 0) {
-            return Error{ErrorKind::NotFound, fmt::format("dns.trust_anchor_file {}: {}", options.trust_anchor_file, std::strerror(errno))};
+            return Error{ErrorKind::NotFound,
+                         fmt::format("dns.trust_anchor_file {}: {}", options.trust_anchor_file, std::strerror(errno))};
         }
         status = check(ub_ctx_add_ta_file(context, options.trust_anchor_file.c_str()),
                        "dns.trust_anchor_file " + options.trust_anchor_file);
@@ -78,8 +79,8 @@ Status Context::process() { return check(ub_process(context_.get()), "process");
 
 Result<int> Context::ask(const Question& question, void* argument, Callback callback) {
     int query = 0;
-    const int error = ub_resolve_async(context_.get(), question.name.c_str(), static_cast<int>(question.type), kInternetClass,
-                                       argument, callback, &query);
+    const int error = ub_resolve_async(context_.get(), question.name.c_str(), static_cast<int>(question.type),
+                                       kInternetClass, argument, callback, &query);
     if (error != 0) return Error{ErrorKind::InvalidArgument, ub_strerror(error)};
     return query;
 }
@@ -94,11 +95,13 @@ Records Context::to_records(int error, ub_result* result) {
         return records;
     }
     if (result->bogus != 0) {
-        records.text = fmt::format("DNSSEC validation failed: {}", result->why_bogus == nullptr ? "" : result->why_bogus);
+        records.text =
+            fmt::format("DNSSEC validation failed: {}", result->why_bogus == nullptr ? "" : result->why_bogus);
         return records;
     }
     if (result->rcode != kNoError && result->rcode != kNameError) {
-        records.text = result->rcode == 2 ? "DNS failure: SERVFAIL" : fmt::format("DNS failure: rcode {}", result->rcode);
+        records.text =
+            result->rcode == 2 ? "DNS failure: SERVFAIL" : fmt::format("DNS failure: rcode {}", result->rcode);
         return records;
     }
     records.time_to_live = std::chrono::seconds(result->ttl);

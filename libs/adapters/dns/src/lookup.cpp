@@ -11,9 +11,7 @@ namespace postfleet::dns {
 
 namespace {
 
-bool is_host_octet(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-}
+bool is_host_octet(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; }
 
 struct MxRecord {
     std::uint16_t preference = 0;
@@ -22,7 +20,8 @@ struct MxRecord {
 
 bool parse_mx(std::string_view rdata, MxRecord& out) {
     if (rdata.size() < 3) return false;
-    out.preference = static_cast<std::uint16_t>(static_cast<std::uint8_t>(rdata[0]) << 8 | static_cast<std::uint8_t>(rdata[1]));
+    out.preference =
+        static_cast<std::uint16_t>(static_cast<std::uint8_t>(rdata[0]) << 8 | static_cast<std::uint8_t>(rdata[1]));
     return parse_wire_name(rdata.substr(2), out.name);
 }
 
@@ -98,7 +97,8 @@ void Lookup::on_mx(const Records& records) {
             is_null_mx_ = records.rdata.size() == 1;
             continue;
         }
-        const auto known = std::find_if(hosts_.begin(), hosts_.end(), [&](const MxHost& host) { return host.name == record.name; });
+        const auto known =
+            std::find_if(hosts_.begin(), hosts_.end(), [&](const MxHost& host) { return host.name == record.name; });
         if (known == hosts_.end()) hosts_.push_back({record.preference, std::move(record.name), {}});
         else known->preference = std::min(known->preference, record.preference);
     }
@@ -155,8 +155,9 @@ MxAnswer Lookup::answer(std::string_view why) const {
     if (!is_done()) return finished(Outcome::Temporary, fmt::format("{}: {}", name_, why));
     if (!failure_.empty()) return finished(Outcome::Temporary, fmt::format("{}: {}", name_, failure_));
     if (kind_ == Lookup::Kind::Host) return finished(Outcome::NoSuchDomain, fmt::format("{} has no address", name_));
-    return finished(Outcome::NoSuchDomain, is_implicit_ ? fmt::format("{} has neither MX nor address records", name_)
-                                                     : fmt::format("none of the MX hosts of {} has an address", name_));
+    return finished(Outcome::NoSuchDomain, is_implicit_
+                                               ? fmt::format("{} has neither MX nor address records", name_)
+                                               : fmt::format("none of the MX hosts of {} has an address", name_));
 }
 
 }  // namespace postfleet::dns

@@ -19,7 +19,8 @@ bool may_be_asked(std::string_view name) {
     if (name.ends_with('.')) name.remove_suffix(1);
     if (name.empty() || name.size() > 253) return false;
     const auto labels = split(name, '.');
-    return std::all_of(labels.begin(), labels.end(), [](std::string_view label) { return !label.empty() && label.size() <= 63; });
+    return std::all_of(labels.begin(), labels.end(),
+                       [](std::string_view label) { return !label.empty() && label.size() <= 63; });
 }
 
 std::string normal_form(std::string_view name) {

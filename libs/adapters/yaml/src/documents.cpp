@@ -83,13 +83,15 @@ private:
         if (!tag.empty() && tag != "?" && tag != "!") {
             throw Refused{origin_of(mark), fmt::format("tags such as '{}' are not supported", tag.substr(0, 80))};
         }
-        if (++nodes_ > kMaxNodes) throw Refused{origin_of(mark), fmt::format("more than {} values in one file", kMaxNodes)};
+        if (++nodes_ > kMaxNodes)
+            throw Refused{origin_of(mark), fmt::format("more than {} values in one file", kMaxNodes)};
     }
 
     void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, Node::Kind kind) {
         check(mark, tag, anchor);
         if (expects_key()) throw Refused{origin_of(mark), "a key must be a word, not a list or a mapping"};
-        if (open_.size() >= kMaxDepth) throw Refused{origin_of(mark), fmt::format("nested more than {} deep", kMaxDepth)};
+        if (open_.size() >= kMaxDepth)
+            throw Refused{origin_of(mark), fmt::format("nested more than {} deep", kMaxDepth)};
         Open container;
         container.node.kind = kind;
         container.node.origin = origin_of(mark);

@@ -38,26 +38,26 @@ struct Rate {
 // A value that may be unlimited ("unlimited" in the text).
 inline constexpr std::uint32_t kUnlimited = UINT32_MAX;
 
-enum class HeaderTrust { Ignore, Honour };     // X-Virtual-MTA, X-Job, X-EnvID
-enum class LineEnds { Strict, Normalize };     // bare CR or LF: refuse, or make CRLF
-enum class Unknown { Refuse, Default };        // X-Virtual-MTA names something that does not exist
+enum class HeaderTrust { Ignore, Honour };  // X-Virtual-MTA, X-Job, X-EnvID
+enum class LineEnds { Strict, Normalize };  // bare CR or LF: refuse, or make CRLF
+enum class Unknown { Refuse, Default };     // X-Virtual-MTA names something that does not exist
 
 // 127.0.0.0/8 and ::1.
 std::vector<Network> loopback_networks();
 
 struct Listener {
     std::string name;
-    Endpoint address;                           // port 0: any free one (tests)
+    Endpoint address;                                       // port 0: any free one (tests)
     std::vector<Network> relay_from = loopback_networks();  // who may send anywhere
     HeaderTrust headers = HeaderTrust::Ignore;
     LineEnds line_ends = LineEnds::Strict;
-    std::string tenant = "default";             // of mail that comes without authentication
+    std::string tenant = "default";  // of mail that comes without authentication
     std::uint64_t max_message_size = 50ull << 20;
-    std::uint32_t max_recipients = 1000;        // per transaction
+    std::uint32_t max_recipients = 1000;  // per transaction
     std::uint32_t max_connections = 10'000;
     std::uint32_t max_connections_per_client = 1'000;
     std::uint32_t max_messages_per_connection = kUnlimited;
-    std::uint32_t max_errors = 20;              // then 421
+    std::uint32_t max_errors = 20;  // then 421
     Duration command_timeout = std::chrono::minutes(5);
     Duration data_timeout = std::chrono::minutes(3);
     Origin origin;
@@ -65,12 +65,12 @@ struct Listener {
 
 struct VirtualMta {
     std::string name;
-    std::vector<IpAddress> sources;             // empty: whatever the system chooses
-    std::string ehlo;                           // default: hostname
+    std::vector<IpAddress> sources;  // empty: whatever the system chooses
+    std::string ehlo;                // default: hostname
     // Limits over all its queues; each queue's own limits come from `shaping`.
     std::uint32_t max_connections = kUnlimited;
-    Rate max_message_rate;                      // attempted recipients
-    Rate max_connect_rate;                      // connection attempts
+    Rate max_message_rate;  // attempted recipients
+    Rate max_connect_rate;  // connection attempts
     Origin origin;
 };
 
@@ -86,13 +86,13 @@ struct Binding {
     std::vector<std::pair<std::string, std::string>> headers;  // name → pattern
     std::string mail_from, rcpt_domain;                        // patterns; empty: not given
     std::optional<Network> client;
-    std::string user, listener, template_name, tenant, job;    // exact
-    std::string target;                                        // VMTA or pool
+    std::string user, listener, template_name, tenant, job;  // exact
+    std::string target;                                      // VMTA or pool
     Origin origin;
 };
 
 struct RouteHop {
-    std::string host;      // a name or an address
+    std::string host;  // a name or an address
     std::uint16_t port = 25;
     friend bool operator==(const RouteHop&, const RouteHop&) = default;
 };
@@ -141,8 +141,8 @@ struct ShapingKeys {
     std::optional<Rate> max_message_rate, max_connect_rate;
     std::optional<std::vector<Duration>> retry_after;
     std::optional<Duration> expire_after;
-    std::optional<Duration> connect_timeout, greeting_timeout, ehlo_timeout, mail_timeout, rcpt_timeout,
-        data_timeout, body_timeout, end_of_data_timeout, quit_timeout, idle_timeout;
+    std::optional<Duration> connect_timeout, greeting_timeout, ehlo_timeout, mail_timeout, rcpt_timeout, data_timeout,
+        body_timeout, end_of_data_timeout, quit_timeout, idle_timeout;
     std::optional<bool> pipelining;
 };
 
@@ -165,16 +165,16 @@ struct Tenant {
 struct FileReport {
     std::string name = "file";
     std::string path;
-    std::vector<EventType> types;   // what it takes; never empty
+    std::vector<EventType> types;  // what it takes; never empty
     std::uint64_t rotate_size = 100ull << 20;
     Duration rotate_after = std::chrono::hours(24);
-    std::uint32_t keep = 14;        // rotated files
+    std::uint32_t keep = 14;  // rotated files
     Origin origin;
 };
 
 struct Spool {
-    std::uint64_t min_free = 1ull << 30;         // below this, new mail is refused
-    std::uint64_t max_in_flight = 64ull << 20;   // octets accepted but not yet synced
+    std::uint64_t min_free = 1ull << 30;              // below this, new mail is refused
+    std::uint64_t max_in_flight = 64ull << 20;        // octets accepted but not yet synced
     std::uint64_t memory_for_content = 128ull << 20;  // bodies kept in memory between acceptance and delivery
 };
 
@@ -184,26 +184,26 @@ struct Http {
 };
 
 struct LogSettings {
-    std::string path;                 // empty: standard error
+    std::string path;  // empty: standard error
     LogLevel level = LogLevel::Info;
-    bool attempts = true;             // one line per attempt
-    bool accepted = true;             // one line per accepted message
+    bool attempts = true;  // one line per attempt
+    bool accepted = true;  // one line per accepted message
     std::uint64_t rotate_size = 100ull << 20;
     std::uint32_t keep = 5;
 };
 
 struct Dns {
-    std::vector<Endpoint> servers;    // empty: those of /etc/resolv.conf, else the root servers
+    std::vector<Endpoint> servers;  // empty: those of /etc/resolv.conf, else the root servers
     Duration timeout = std::chrono::seconds(20);
     std::uint32_t max_outstanding = 1000;
-    std::string trust_anchor_file;    // empty: no DNSSEC validation
+    std::string trust_anchor_file;  // empty: no DNSSEC validation
 };
 
 struct Config {
     std::string hostname;
     std::string data_dir = "/var/lib/postfleet";
-    std::string control_socket;       // default: data_dir/control.sock
-    std::uint32_t shards = 0;         // 0: one per core
+    std::string control_socket;  // default: data_dir/control.sock
+    std::uint32_t shards = 0;    // 0: one per core
     std::map<std::string, Listener> listeners;
     std::optional<Http> http;
     std::map<std::string, VirtualMta> virtual_mtas;

@@ -15,10 +15,10 @@ namespace postfleet::config {
 struct Change {
     enum class Kind { Changed, Added, Removed, Reordered };
     Kind kind = Kind::Changed;
-    std::string path;           // "virtual_mtas.tx-1.source", "shaping[site: google].max_connections"
-    std::string before, after;  // as in YAML; of something added or removed, all that was set in it
-    Origin origin;              // where the new value stands (of something removed, the old one); may be unknown
-    bool needs_restart = false; // takes effect only then
+    std::string path;            // "virtual_mtas.tx-1.source", "shaping[site: google].max_connections"
+    std::string before, after;   // as in YAML; of something added or removed, all that was set in it
+    Origin origin;               // where the new value stands (of something removed, the old one); may be unknown
+    bool needs_restart = false;  // takes effect only then
     // "virtual_mtas.tx-1.source: 192.0.2.10 → 192.0.2.11 (mta.yaml:12)"
     std::string to_string() const;
     friend bool operator==(const Change&, const Change&) = default;

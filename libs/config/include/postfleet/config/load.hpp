@@ -36,7 +36,7 @@ struct Environment {
 // One thing that is wrong: where, which key, what, and how to mend it.
 struct Problem {
     Origin origin;
-    std::string key;   // "listeners.relay.max_connections"; empty: the file as a whole
+    std::string key;  // "listeners.relay.max_connections"; empty: the file as a whole
     std::string text;
     // "mta.yaml:3:5: listeners.relay.max_conections: unknown key; did you mean 'max_connections'?"
     std::string to_string() const;

@@ -52,8 +52,7 @@ void for_each_shaping_key(Visit&& visit) {
                                "For a TCP connection to come up."});
     visit(ShapingKey<Duration>{"greeting_timeout", &K::greeting_timeout, &V::greeting_timeout, kQueue,
                                "For the 220 greeting (RFC 5321 §4.5.3.2.1)."});
-    visit(ShapingKey<Duration>{"ehlo_timeout", &K::ehlo_timeout, &V::ehlo_timeout, kQueue,
-                               "For the reply to EHLO."});
+    visit(ShapingKey<Duration>{"ehlo_timeout", &K::ehlo_timeout, &V::ehlo_timeout, kQueue, "For the reply to EHLO."});
     visit(ShapingKey<Duration>{"mail_timeout", &K::mail_timeout, &V::mail_timeout, kQueue,
                                "For the reply to MAIL (RFC 5321 §4.5.3.2.2)."});
     visit(ShapingKey<Duration>{"rcpt_timeout", &K::rcpt_timeout, &V::rcpt_timeout, kQueue,
@@ -64,8 +63,7 @@ void for_each_shaping_key(Visit&& visit) {
                                "For the remote side to take each part of the message (RFC 5321 §4.5.3.2.5)."});
     visit(ShapingKey<Duration>{"end_of_data_timeout", &K::end_of_data_timeout, &V::end_of_data_timeout, kQueue,
                                "For the reply to the final dot (RFC 5321 §4.5.3.2.6). Short values make duplicates."});
-    visit(ShapingKey<Duration>{"quit_timeout", &K::quit_timeout, &V::quit_timeout, kQueue,
-                               "For the reply to QUIT."});
+    visit(ShapingKey<Duration>{"quit_timeout", &K::quit_timeout, &V::quit_timeout, kQueue, "For the reply to QUIT."});
     visit(ShapingKey<Duration>{"idle_timeout", &K::idle_timeout, &V::idle_timeout, kQueue,
                                "How long an open connection waits for more mail."});
     visit(ShapingKey<bool>{"pipelining", &K::pipelining, &V::pipelining, kQueue,

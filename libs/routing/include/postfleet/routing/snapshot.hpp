@@ -36,25 +36,25 @@ struct HeaderField {
 
 // What is known of a message when it is bound. Everything may be empty.
 struct BindRequest {
-    std::string_view virtual_mta;    // X-Virtual-MTA, only where it is honoured
+    std::string_view virtual_mta;          // X-Virtual-MTA, only where it is honoured
     std::span<const HeaderField> headers;  // at least wanted_headers(), as often as they occur
     std::string_view mail_from;
-    std::string_view rcpt_domain;    // lower case
+    std::string_view rcpt_domain;  // lower case
     std::optional<IpAddress> client;
     std::string_view user, listener, template_name, tenant, job;
 };
 
 struct BindResult {
-    std::string_view virtual_mta;    // empty: refused
-    std::string_view pool;           // empty: bound to a VMTA by name
+    std::string_view virtual_mta;  // empty: refused
+    std::string_view pool;         // empty: bound to a VMTA by name
     Priority priority = Priority::Normal;
-    std::string refusal;             // why, for the client: "virtual MTA 'x' does not exist"
+    std::string refusal;  // why, for the client: "virtual MTA 'x' does not exist"
     explicit operator bool() const { return refusal.empty(); }
 };
 
 struct MxName {
     std::uint16_t preference = 0;
-    std::string_view name;           // lower case
+    std::string_view name;  // lower case
 };
 
 class Snapshot {

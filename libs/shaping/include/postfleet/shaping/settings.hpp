@@ -48,11 +48,11 @@ bool mail_keys_differ(const config::Config& config);
 
 // One line of `postfleet show settings SITE/VMTA`.
 struct ExplainedKey {
-    std::string key;      // "max_connections"
-    std::string value;    // as it would be written: "20", "500/m", "[10m, 30m]"
+    std::string key;    // "max_connections"
+    std::string value;  // as it would be written: "20", "500/m", "[10m, 30m]"
     bool is_default = true;
-    Origin origin;        // where it was set, unless is_default
-    std::string rule;     // the match of that rule: "site: google, virtual_mta: promo-1"; empty: general
+    Origin origin;     // where it was set, unless is_default
+    std::string rule;  // the match of that rule: "site: google, virtual_mta: promo-1"; empty: general
 };
 // All keys, in the order of the reference page.
 std::vector<ExplainedKey> explain(const config::Config& config, const QueueIdentity& queue);

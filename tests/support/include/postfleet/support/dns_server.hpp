@@ -37,7 +37,7 @@ public:
 
     // Names are in lower case, without a trailing dot.
     void add_mx(const std::string& name, std::uint16_t preference, const std::string& host);  // host "": null MX
-    void add_address(const std::string& name, const std::string& address);                   // A or AAAA
+    void add_address(const std::string& name, const std::string& address);                    // A or AAAA
     void add_alias(const std::string& name, const std::string& target);
     void add_name(const std::string& name);  // exists, without records
     void set_behaviour(const std::string& name, Behaviour behaviour);
