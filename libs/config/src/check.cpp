@@ -12,10 +12,7 @@ namespace {
 
 class Checker {
 public:
-    Checker(Reader& reader, const Config& config) : reader_(reader), config_(config) {
-        for (const auto& [name, mta] : config.virtual_mtas) targets_.push_back(name);
-        for (const auto& [name, pool] : config.pools) targets_.push_back(name);
-    }
+    Checker(Reader& reader, const Config& config) : reader_(reader), config_(config) {}
 
     void run() {
         if (config_.listeners.empty() && config_.origins.contains("listeners") && !reader_.has_problem("listeners")) {
@@ -40,25 +37,24 @@ private:
     }
     void report(const std::string& path, std::string text) { reader_.report(origin_of(path), path, std::move(text)); }
 
-    template <class Names>
-    bool exists(const Names& names, const std::string& name) const {
-        return std::find(names.begin(), names.end(), name) != names.end();
-    }
     template <class T>
-    static std::vector<std::string> names_of(const std::map<std::string, T>& map) {
-        std::vector<std::string> names;
+    static void append_names(const std::map<std::string, T>& map, std::vector<std::string>& names) {
         for (const auto& [name, value] : map) names.push_back(name);
-        return names;
     }
 
     // Nothing to say for a value that was not given, or was wrong and reported already.
-    void check_known(const std::string& name, const std::vector<std::string>& names, const std::string& path,
-                     std::string_view what) {
-        if (name.empty() || exists(names, name)) return;
+    template <class... Maps>
+    void check_known(const std::string& name, const std::string& path, std::string_view what, const Maps&... maps) {
+        if (name.empty() || (maps.contains(name) || ...)) return;
+        std::vector<std::string> names;
+        (append_names(maps, names), ...);
         report(path, fmt::format("there is no {} '{}'{}", what, name, suggestion(name, names)));
     }
+    void check_target(const std::string& name, const std::string& path) {
+        check_known(name, path, "virtual MTA or pool", config_.virtual_mtas, config_.pools);
+    }
     void check_tenant(const std::string& tenant, const std::string& path) {
-        check_known(tenant, names_of(config_.tenants), path, "tenant");
+        check_known(tenant, path, "tenant", config_.tenants);
     }
 
     void check_addresses() {
@@ -85,7 +81,7 @@ private:
             if (config_.pools.contains(member) && !config_.virtual_mtas.contains(member)) {
                 report(path + ".members", fmt::format("'{}' is a pool; members are virtual MTAs", member));
             } else {
-                check_known(member, names_of(config_.virtual_mtas), path + ".members", "virtual MTA");
+                check_known(member, path + ".members", "virtual MTA", config_.virtual_mtas);
             }
         }
     }
@@ -94,8 +90,8 @@ private:
         for (std::size_t i = 0; i < config_.bindings.size(); ++i) {
             const auto& binding = config_.bindings[i];
             const auto path = fmt::format("bindings[{}]", i);
-            check_known(binding.target, targets_, path + ".virtual_mta", "virtual MTA or pool");
-            check_known(binding.listener, names_of(config_.listeners), path + ".listener", "listener");
+            check_target(binding.target, path + ".virtual_mta");
+            check_known(binding.listener, path + ".listener", "listener", config_.listeners);
             check_tenant(binding.tenant, path + ".tenant");
             const bool takes_everything = !given_any_condition(path);
             if (takes_everything && i + 1 < config_.bindings.size()) {
@@ -117,7 +113,7 @@ private:
 
     void check_default() {
         if (!config_.default_virtual_mta.empty()) {
-            check_known(config_.default_virtual_mta, targets_, "default_virtual_mta", "virtual MTA or pool");
+            check_target(config_.default_virtual_mta, "default_virtual_mta");
         } else if (!config_.origins.contains("default_virtual_mta")) {
             report("virtual_mtas", fmt::format("there are {}, so default_virtual_mta must say which one or which pool "
                                                "takes the mail that no binding takes",
@@ -141,8 +137,8 @@ private:
         const auto& rule = config_.shaping[index];
         const auto path = fmt::format("shaping[{}]", index);
         check_site(rule.match.site, path + ".match.site");
-        check_known(rule.match.virtual_mta, names_of(config_.virtual_mtas), path + ".match.virtual_mta", "virtual MTA");
-        check_known(rule.match.pool, names_of(config_.pools), path + ".match.pool", "pool");
+        check_known(rule.match.virtual_mta, path + ".match.virtual_mta", "virtual MTA", config_.virtual_mtas);
+        check_known(rule.match.pool, path + ".match.pool", "pool", config_.pools);
         check_tenant(rule.match.tenant, path + ".match.tenant");
         bool sets_any = false;
         for_each_shaping_key([&]<class T>(const ShapingKey<T>& key) {
@@ -164,7 +160,7 @@ private:
             report(path,
                    fmt::format("'{}': wildcards belong into `providers`; leave `site` out to match every site", site));
         } else if (site.find('.') == std::string::npos) {
-            check_known(site, names_of(config_.providers), path, "provider");
+            check_known(site, path, "provider", config_.providers);
         }
     }
 
@@ -188,7 +184,6 @@ private:
 
     Reader& reader_;
     const Config& config_;
-    std::vector<std::string> targets_;
 };
 
 }  // namespace

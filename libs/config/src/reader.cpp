@@ -133,14 +133,19 @@ std::string Reader::absolute_path(const std::string& path) const {
 std::string nearest(std::string_view word, std::span<const std::string> words) {
     constexpr std::size_t kLongestWord = 64;
     if (word.size() > kLongestWord) return {};
-    std::string lower = to_ascii_lower(word);
-    std::replace(lower.begin(), lower.end(), '-', '_');
+    const auto folded = [](std::string_view text) {
+        std::string out = to_ascii_lower(text);
+        std::replace(out.begin(), out.end(), '-', '_');
+        return out;
+    };
+    const auto lower = folded(word);
     std::string best;
     std::size_t best_distance = std::max<std::size_t>(1, word.size() / 4) + 1;
     for (const auto& candidate : words) {
-        std::string other = to_ascii_lower(candidate);
-        std::replace(other.begin(), other.end(), '-', '_');
-        const auto distance = edit_distance(lower, other);
+        // Every octet more or less is an edit, so most candidates need no closer look.
+        const auto longer = std::max(word.size(), candidate.size()), shorter = std::min(word.size(), candidate.size());
+        if (longer - shorter >= best_distance) continue;
+        const auto distance = edit_distance(lower, folded(candidate));
         if (distance < best_distance && distance < candidate.size()) {
             best_distance = distance;
             best = candidate;

@@ -76,11 +76,12 @@ void check_missing(Reader& reader, const Section& section, const Node& node, con
     if (node.kind != Node::Kind::Mapping && node.kind != Node::Kind::Null) return;
     const auto names = names_of(section);
     for (const auto& key : section.keys) {
+        if (!key.required) continue;
         // A misspelt key was reported with this one as the suggestion.
         const bool given = std::any_of(node.members.begin(), node.members.end(), [&](const Node::Member& member) {
             return member.name == key.name || nearest(member.name, names) == key.name;
         });
-        if (!key.required || given) continue;
+        if (given) continue;
         reader.report(node.origin, path.empty() ? key.name : path + "." + key.name,
                       fmt::format("is missing; it is needed here ({})", key.type));
     }
