@@ -113,7 +113,6 @@ std::string Change::to_string() const {
         case Kind::Reordered: out += "in another order"; break;
     }
     if (!origin.file.empty() && kind != Kind::Removed) out += fmt::format(" ({}:{})", origin.file, origin.line);
-    if (needs_restart) out += ", takes effect at the next start";
     return out;
 }
 

@@ -79,11 +79,11 @@ reports:
   Keys marked *restart* take effect at the next start.
 - Keys are there since version 0.1 unless they say otherwise.
 
-`docs/postfleet.schema.json` is a JSON Schema of these files. With the YAML language server, editors check and complete
-them after a first line like this:
+`postfleet config schema` prints a JSON Schema of these files, and `docs/postfleet.schema.json` is the same. With the
+YAML language server, editors check and complete them after a first line that says where it is:
 
 ```yaml
-# yaml-language-server: $schema=/usr/share/doc/postfleet/postfleet.schema.json
+# yaml-language-server: $schema=postfleet.schema.json
 listeners:
   relay: {address: "127.0.0.1:2525"}
 ```

@@ -245,7 +245,7 @@ const Section& spool_section() {
                              "Octets that may wait to be synced; beyond them new mail gets 451.", kRestart),
             value_key<Spool>(
                 "memory_for_content", &Spool::memory_for_content, SizeCodec{},
-                "Memory for messages between acceptance and first attempt; others are read from disk again.", kRestart),
+                "Memory for messages between acceptance and first attempt; others are read from disk again."),
         },
         {}};
     return section;
@@ -263,7 +263,7 @@ const Section& log_section() {
                          ChoiceCodec<LogLevel>{{"debug", "info", "warning", "error"},
                                                {LogLevel::Debug, LogLevel::Info, LogLevel::Warning, LogLevel::Error}},
                          "The lowest level that is written.", kRestart),
-            value_key<L>("attempts", &L::attempts, FlagCodec{}, "One line for every delivery attempt.", kRestart),
+            value_key<L>("attempts", &L::attempts, FlagCodec{}, "One line for every delivery attempt."),
             value_key<L>("accepted", &L::accepted, FlagCodec{}, "One line for every message that was accepted."),
             value_key<L>("rotate_size", &L::rotate_size, SizeCodec{4096}, "A file of this size is put aside.",
                          kRestart),
@@ -361,7 +361,7 @@ Section make_root() {
             value_key<C>("shutdown_grace", &C::shutdown_grace, DurationCodec{.lowest = {}},
                          "How long transactions under way may take to end when the process is told to stop."),
             map_key("listeners", &C::listeners, listener_section(), "Where mail comes in.", kRequired),
-            object_key("http", &C::http, http_section(), "Metrics and health; off unless it is given."),
+            object_key("http", &C::http, http_section(), "Metrics and health; off unless it is given.", kRestart),
             map_key("tenants", &C::tenants, tenant_section(),
                     "The customers that mail can belong to, besides `default`."),
             map_key("virtual_mtas", &C::virtual_mtas, virtual_mta_section(), "The sending identities.",
@@ -384,7 +384,7 @@ Section make_root() {
                                     [](const FileReport& report) { return report.name; }),
             object_key("spool", &C::spool, spool_section(), "The durable store."),
             object_key("log", &C::log, log_section(), "Logging."),
-            object_key("dns", &C::dns, dns_section(), "Name resolution."),
+            object_key("dns", &C::dns, dns_section(), "Name resolution.", kRestart),
         },
         {"users", "reply_patterns", "bounce_categories", "dkim", "templates", "suppression", "webhooks", "router",
          "senders", "tls", "amqp"}};

@@ -32,9 +32,17 @@ TEST_CASE("a changed value is told with both texts and its place") {
     CHECK(changes(kBase + "virtual_mtas:\n  tx-1: {source: 192.0.2.10}\n",
                   kBase + "virtual_mtas:\n  tx-1: {source: 192.0.2.11}\n") ==
           std::vector<std::string>{"virtual_mtas.tx-1.source: [192.0.2.10] → [192.0.2.11] (mta.yaml:4)"});
-    CHECK(changes(kBase + "shards: 2\n", kBase) ==
-          std::vector<std::string>{"shards: 2 → 0, takes effect at the next start"});
+    CHECK(changes(kBase + "shards: 2\n", kBase) == std::vector<std::string>{"shards: 2 → 0"});
     CHECK(changes(kBase, "# moved\n\n" + kBase).empty());
+}
+
+TEST_CASE("changes that wait for the next start are marked") {
+    const auto before = load(kBase + "shaping: [{max_connections: 1}]\n");
+    const auto now =
+        load(kBase + "shaping: [{max_connections: 2}]\nhttp: {address: \"127.0.0.1:1\"}\nspool: {min_free: 2GiB}\n");
+    const auto all = diff(*before, *now);
+    REQUIRE(all.size() == 3);
+    for (const auto& change : all) CHECK(change.needs_restart == (change.path != "shaping[general].max_connections"));
 }
 
 TEST_CASE("what comes and goes is told whole") {
