@@ -84,12 +84,6 @@ void TaskQueue::set_recipients(TaskId id, std::uint32_t recipients) {
     task.recipients = recipients;
 }
 
-std::size_t TaskQueue::wake_due(WallTime now, std::size_t most) {
-    std::size_t woken = 0;
-    for (; woken < most && !heap_.empty() && slab_[heap_.front()].due <= now; ++woken) wake(heap_.front(), now);
-    return woken;
-}
-
 void TaskQueue::wake(TaskId id, WallTime now) {
     require(slab_[id].state == TaskState::Waiting);
     leave(id);

@@ -98,6 +98,7 @@ bool ClientSession::is_out_of_step(std::string_view rest) const {
 }
 
 ClientSession::Step ClientSession::on_reply(std::string& out) {
+    ++replies_;
     if (state_ != State::Reset && parser_.code() != 421) result_.touched = true;
     if (parser_.code() == 421 && state_ != State::Quit) return close(Ending::Replied, parser_.to_reply());
     switch (state_) {

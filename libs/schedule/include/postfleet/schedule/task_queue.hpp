@@ -16,7 +16,7 @@
 // Waiting tasks stand in a heap by due time; the owner needs one timer for all of them (next_due).
 //
 // A destination is the owner's number for "what one session can deliver" (an MX set); numbers are dense.
-// Cost: take, add, defer O(log n) at most; 84 octets per waiting task and about 150 per lane in use.
+// Cost: take, add, defer O(log n) at most; 92 octets per waiting task and about 150 per lane in use.
 // Threads: externally locked. Time comes in as an argument. Errors: none; a wrong state is a bug.
 #pragma once
 
@@ -67,8 +67,20 @@ public:
     // InFlight stays in flight with fewer recipients.
     void set_recipients(TaskId id, std::uint32_t recipients);
 
-    // Waiting → Ready for at most `most` tasks that are due; answers how many.
-    std::size_t wake_due(WallTime now, std::size_t most);
+    // Waiting → Ready for at most `most` tasks that are due; calls woken(TaskId) for each and answers how many.
+    template <class Woken>
+    std::size_t wake_due(WallTime now, std::size_t most, Woken&& woken) {
+        std::size_t n = 0;
+        for (; n < most && !heap_.empty() && slab_[heap_.front()].due <= now; ++n) {
+            const TaskId id = heap_.front();
+            wake(id, now);
+            woken(id);
+        }
+        return n;
+    }
+    std::size_t wake_due(WallTime now, std::size_t most) {
+        return wake_due(now, most, [](TaskId) {});
+    }
     std::optional<WallTime> next_due() const;
     // Waiting → Ready, before its time.
     void wake(TaskId id, WallTime now);

@@ -1,4 +1,4 @@
-// TaskSlab: the waiting tasks of one queue, 80 octets each, in chunks that never move.
+// TaskSlab: the waiting tasks of one queue, 88 octets each, in chunks that never move.
 //
 // A TaskId is stable while its task is in the slab; afterwards the id is used again. Chunks double in size and
 // their memory is touched only as it is used; when the last task leaves, everything but the first chunk is
@@ -47,6 +47,7 @@ struct WaitingTask {
     std::uint16_t attempts = 0;    // most of any recipient
     TaskState state = TaskState::Ready;
     bool shares_message = false;   // other tasks of the same message may exist
+    bool is_cancelled = false;     // in flight, and not to be tried again
 };
 static_assert(sizeof(WaitingTask) <= 88);
 

@@ -31,6 +31,8 @@ class RateLimit final {
 public:
     // Nothing: the permit is taken. Else when to ask again. An interval of zero is no limit.
     std::optional<SteadyTime> try_take(SteadyTime now, Duration interval);
+    // The permit that was taken is used only now: the next one counts from here.
+    void mark_used(SteadyTime now);
     // When a permit could be had; the past if there is one now.
     SteadyTime next_permit(Duration interval) const;
 

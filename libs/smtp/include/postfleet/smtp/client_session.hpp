@@ -103,6 +103,7 @@ public:
 
     State state() const { return state_; }
     SmtpPhase phase() const;
+    std::uint64_t replies() const { return replies_; }  // complete ones so far: a deadline is per reply
     bool is_closed() const { return state_ == State::Closed; }
     bool has_transaction() const { return in_transaction_; }
     const Capabilities& capabilities() const { return capabilities_; }
@@ -139,6 +140,7 @@ private:
     Capabilities capabilities_;
     ReplyParser parser_;
     State state_ = State::Greeting;
+    std::uint64_t replies_ = 0;
     bool in_transaction_ = false;
     bool pipelined_ = false;       // this transaction's commands went out together
     bool needs_reset_ = false;

@@ -62,7 +62,7 @@ public:
     Sender(const Sender&) = delete;
     Sender& operator=(const Sender&) = delete;
 
-    // Reads the spool and schedules what is in it. Call once, before the shards run or from outside them.
+    // Reads the spool and schedules what is in it. Call once, before the shards run (or on the only one).
     Status start();
     // New settings apply to every queue at once; mail of a VMTA that is gone holds as `virtual-mta-missing`.
     void reload(SenderConfiguration configuration);

@@ -1,0 +1,285 @@
+#include "delivery_session.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace postfleet::sender {
+
+namespace {
+
+std::string describe(const CloseReason& reason) {
+    switch (reason.kind) {
+        case CloseReason::Kind::PeerClosed: return "the server closed the connection";
+        case CloseReason::Kind::TimedOut: return "timed out";
+        case CloseReason::Kind::Reset:
+        case CloseReason::Kind::ConnectRefused:
+        case CloseReason::Kind::ConnectFailed:
+        case CloseReason::Kind::BindFailed:
+        case CloseReason::Kind::TlsFailed: break;
+    }
+    return reason.text.empty() ? "connection lost" : reason.text;
+}
+
+}  // namespace
+
+void DeliverySession::open(Engine& engine, Shard& shard, std::shared_ptr<Queue> queue, std::uint32_t route,
+                           std::shared_ptr<Destination> destination) {
+    auto session = std::make_shared<DeliverySession>(engine, shard, std::move(queue), route, std::move(destination));
+    shard.sessions.insert(session);
+    engine.open_sessions.fetch_add(1);
+    session->connect_next();
+}
+
+DeliverySession::DeliverySession(Engine& engine, Shard& shard, std::shared_ptr<Queue> queue, std::uint32_t route,
+                                 std::shared_ptr<Destination> destination)
+    : engine_(engine),
+      shard_(shard),
+      queue_(std::move(queue)),
+      route_(route),
+      destination_(std::move(destination)),
+      settings_(queue_->settings()),
+      candidates_(delivery_order(*destination_->hops(), shard.random())) {}
+
+// --- opening -------------------------------------------------------------------------------------------
+
+void DeliverySession::connect_next() {
+    const SteadyTime now = shard_.executor->now();
+    while (next_candidate_ < candidates_.size() && !draining_ && !engine_.is_draining()) {
+        const Candidate& candidate = candidates_[next_candidate_++];
+        const VirtualMta::Source source = queue_->virtual_mta->choose_source(candidate.peer.address.v6, now);
+        if (source.kind == VirtualMta::Source::Kind::AllDisabled) {
+            if (no_source_reason_.empty() || source.retry_at < no_source_until_) {
+                no_source_reason_ = source.reason;
+                no_source_until_ = source.retry_at;
+            }
+            continue;
+        }
+        mx_host_ = candidate.host;
+        mx_address_ = candidate.peer.to_string();
+        if (source.kind == VirtualMta::Source::Kind::NoneOfFamily) {
+            last_failure_ = {SmtpPhase::Connect, smtp::Ending::Lost, Reply{0, {4, 4, 1}, source.reason},
+                             mx_host_, mx_address_, {}};
+            continue;
+        }
+        source_.reset();
+        if (source.kind == VirtualMta::Source::Kind::Address) source_ = source.address;
+        phase_ = Phase::Connecting;
+        stream_ = shard_.transport->connect({candidate.peer, source_, now + settings_->connect_timeout}, *this);
+        return;
+    }
+    give_up_opening();
+}
+
+void DeliverySession::on_connected() {
+    if (source_ && queue_->virtual_mta->on_bound(*source_)) {
+        engine_.report_source(EventType::VirtualMtaEnabled, *queue_->virtual_mta, *source_, {}, shard_);
+    }
+    const auto identity = queue_->virtual_mta->configuration();
+    source_text_ = stream_->local().address.to_string();
+    smtp_.emplace(smtp::ClientOptions{identity ? identity->ehlo : std::string(), settings_->pipelining});
+    seen_replies_ = 0;
+    phase_ = Phase::Opening;
+    set_phase_deadline();
+}
+
+void DeliverySession::on_bind_failed(const CloseReason& reason) {
+    const std::string text = "cannot bind " + source_->to_string() + ": " + reason.text;
+    if (queue_->virtual_mta->on_bind_failed(*source_, text, shard_.executor->now())) {
+        engine_.report_source(EventType::VirtualMtaDisabled, *queue_->virtual_mta, *source_, text, shard_);
+    }
+    stream_.reset();
+    --next_candidate_;  // the same address, from another source if there is one
+    connect_next();
+}
+
+void DeliverySession::on_address_failed(SmtpPhase phase, smtp::Ending ending, Reply reply) {
+    engine_.metrics.connect_failures.add();
+    last_failure_ = {phase, ending, std::move(reply), mx_host_, mx_address_, source_text_};
+    stream_.reset();
+    smtp_.reset();
+    connect_next();
+}
+
+void DeliverySession::give_up_opening() {
+    const bool tried = last_failure_.reply.code != 0 || !last_failure_.reply.text.empty();
+    if (!tried && no_source_reason_.empty()) {
+        last_failure_.reply = Reply{0, {4, 4, 4}, "no host of the destination has an address"};
+    }
+    if (engine_.is_draining() || draining_) {
+        queue_->on_open_abandoned(route_);
+    } else if (!tried && !no_source_reason_.empty()) {
+        queue_->on_no_source(route_, no_source_reason_, no_source_until_);
+    } else {
+        queue_->on_open_failed(route_, std::move(last_failure_), shard_);
+    }
+    gone();
+}
+
+void DeliverySession::on_smtp_ready() {
+    was_opened_ = true;
+    queue_->on_opened(route_);
+    wants_work_ = true;
+}
+
+// --- octets --------------------------------------------------------------------------------------------
+
+void DeliverySession::on_data(std::string_view octets) {
+    const auto self = shared_from_this();
+    if (!smtp_ || phase_ == Phase::Gone) return;
+    in_handler_ = true;
+    while (!octets.empty() && phase_ != Phase::Gone && smtp_) {
+        switch (smtp_->on_octets(octets, out_)) {
+            case smtp::ClientSession::Step::Wait: break;
+            case smtp::ClientSession::Step::Ready: on_smtp_ready(); break;
+            case smtp::ClientSession::Step::SendBody: send_body(); break;
+            case smtp::ClientSession::Step::TransactionDone:
+                finish_transaction();
+                wants_work_ = true;
+                break;
+            case smtp::ClientSession::Step::Closed:
+                in_handler_ = false;
+                on_smtp_closed();
+                return;
+        }
+    }
+    if (phase_ != Phase::Gone && std::exchange(wants_work_, false)) next_work();
+    in_handler_ = false;
+    if (phase_ == Phase::Gone || !stream_) return;
+    flush();
+    if (smtp_->replies() != std::exchange(seen_replies_, smtp_->replies())) set_phase_deadline();
+    maybe_pass_turn();
+}
+
+void DeliverySession::on_smtp_closed() {
+    wants_work_ = false;
+    switch (phase_) {
+        case Phase::Opening:
+            on_address_failed(smtp_->closing_phase(), smtp_->closing_ending(), smtp_->closing_reply());
+            return;
+        case Phase::Idle:
+            if (!queue_->leave_idle(*this, shard_)) break;  // work is on its way: assign() puts it back
+            break;
+        case Phase::Working:
+            if (smtp_->has_transaction()) {
+                finish_transaction();
+            } else if (!is_loading_) {
+                drop_work();
+            }
+            break;
+        case Phase::Closing:
+        case Phase::Connecting:
+        case Phase::Gone: break;
+    }
+    start_closing();
+}
+
+void DeliverySession::on_closed(const CloseReason& reason) {
+    const auto self = shared_from_this();
+    switch (phase_) {
+        case Phase::Connecting:
+            if (reason.kind == CloseReason::Kind::BindFailed && source_) return on_bind_failed(reason);
+            return on_address_failed(SmtpPhase::Connect, smtp::Ending::Lost, Reply{0, {4, 4, 1}, describe(reason)});
+        case Phase::Opening:
+            smtp_->on_lost(describe(reason));
+            return on_address_failed(smtp_->closing_phase(), smtp::Ending::Lost, smtp_->closing_reply());
+        case Phase::Idle: queue_->leave_idle(*this, shard_); break;
+        case Phase::Working:
+            smtp_->on_lost(describe(reason));
+            if (smtp_->has_transaction()) {
+                finish_transaction();
+            } else if (!is_loading_) {
+                drop_work();
+            }
+            break;
+        case Phase::Closing: break;
+        case Phase::Gone: return;
+    }
+    gone();
+}
+
+void DeliverySession::flush() {
+    if (out_.empty()) return;
+    stream_->write(out_);
+    out_.clear();
+}
+
+Duration DeliverySession::phase_timeout() const {
+    switch (smtp_->phase()) {
+        case SmtpPhase::Greeting: return settings_->greeting_timeout;
+        case SmtpPhase::Ehlo: return settings_->ehlo_timeout;
+        case SmtpPhase::Mail: return settings_->mail_timeout;
+        case SmtpPhase::Rcpt: return settings_->rcpt_timeout;
+        case SmtpPhase::Data: return settings_->data_timeout;
+        case SmtpPhase::Body: return settings_->body_timeout;
+        case SmtpPhase::EndOfData: return settings_->end_of_data_timeout;
+        case SmtpPhase::Quit: return settings_->quit_timeout;
+        case SmtpPhase::None:
+        case SmtpPhase::Resolve:
+        case SmtpPhase::Connect:
+        case SmtpPhase::StartTls:
+        case SmtpPhase::Auth: break;
+    }
+    return Duration::max();  // idle: the idle timer decides
+}
+
+void DeliverySession::set_phase_deadline() {
+    const Duration timeout = phase_timeout();
+    stream_->set_deadline(timeout == Duration::max() ? SteadyTime::max() : shard_.executor->now() + timeout);
+}
+
+// --- closing -------------------------------------------------------------------------------------------
+
+void DeliverySession::quit() {
+    phase_ = Phase::Closing;
+    smtp_->quit(out_);
+    if (in_handler_) return;
+    flush();
+    set_phase_deadline();
+}
+
+// Our FIN goes out; the permit goes back when the peer's has come, because until then it counts us.
+void DeliverySession::start_closing() {
+    phase_ = Phase::Closing;
+    if (!stream_) return gone();
+    stream_->shutdown_write();
+    stream_->set_deadline(shard_.executor->now() + kGoodbye);
+}
+
+void DeliverySession::gone() {
+    if (phase_ == Phase::Gone) return;
+    phase_ = Phase::Gone;
+    stream_.reset();
+    shard_.executor->cancel(pace_timer_);
+    shard_.executor->cancel(idle_timer_);
+    const auto self = shared_from_this();
+    shard_.sessions.erase(self);
+    queue_->on_closed(*this, route_, shard_);
+    engine_.open_sessions.fetch_sub(1);
+}
+
+void DeliverySession::drain() {
+    draining_ = true;
+    if (phase_ == Phase::Idle && queue_->leave_idle(*this, shard_)) quit();
+}
+
+void DeliverySession::become_idle() {
+    phase_ = Phase::Idle;
+    idle_since_ = shard_.executor->now();
+    // One timer for many idle moments: it looks, when it fires, how long this one has lasted.
+    if (idle_timer_) return;
+    idle_timer_ = shard_.executor->schedule_at(idle_since_ + settings_->idle_timeout,
+                                               [self = shared_from_this()] { self->on_idle_timer(); });
+}
+
+void DeliverySession::on_idle_timer() {
+    idle_timer_ = {};
+    if (phase_ != Phase::Idle) return;
+    const SteadyTime until = idle_since_ + settings_->idle_timeout;
+    if (shard_.executor->now() < until) {
+        idle_timer_ = shard_.executor->schedule_at(until, [self = shared_from_this()] { self->on_idle_timer(); });
+        return;
+    }
+    if (queue_->leave_idle(*this, shard_)) quit();
+}
+
+}  // namespace postfleet::sender

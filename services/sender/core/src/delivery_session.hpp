@@ -1,0 +1,132 @@
+// DeliverySession: one connection of one queue: connects, speaks SMTP, delivers task after task, says goodbye.
+//
+//   Connecting ─▶ Opening (greeting, EHLO) ─▶ Idle ⇄ Working (loading, pacing, a transaction) ─▶ Closing ─▶ Gone
+//        └──────── next address ◀───┘ failed            none left: the queue is told
+//
+// Tries the destination's addresses in delivery order, each from a source address of the virtual MTA; a source that
+// cannot be bound is disabled there, and never is another one than its own used. Its permit (queue and virtual
+// MTA) comes from the queue and goes back when the close has completed: after QUIT and its reply the peer's FIN
+// is waited for, kGoodbye at most.
+//
+// The body goes out from where it is, without a copy: header, content, final dot in one gathered write. Content of
+// several chunks is read chunk by chunk, the next one while this one is on the wire; never more than two.
+//
+// Threads: confined to its shard, except route() and shard_number(). shared_ptr: its shard holds it until Gone,
+// the queue while it is idle, and completions while they are on their way.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine.hpp"
+#include "postfleet/ports/transport.hpp"
+#include "postfleet/smtp/client_session.hpp"
+
+namespace postfleet::sender {
+
+class DeliverySession final : public StreamHandler, public std::enable_shared_from_this<DeliverySession> {
+public:
+    static constexpr Duration kGoodbye = std::chrono::seconds(3);
+
+    // On `shard`; the permits have been taken.
+    static void open(Engine& engine, Shard& shard, std::shared_ptr<Queue> queue, std::uint32_t route,
+                     std::shared_ptr<Destination> destination);
+    DeliverySession(Engine& engine, Shard& shard, std::shared_ptr<Queue> queue, std::uint32_t route,
+                    std::shared_ptr<Destination> destination);
+
+    void assign(Work&& work);
+    // Quits now if idle, after the transaction if not.
+    void drain();
+
+    std::uint32_t route() const { return route_; }
+    unsigned shard_number() const { return shard_.number; }
+    bool was_opened() const { return was_opened_; }
+
+    // StreamHandler
+    void on_connected() override;
+    void on_data(std::string_view octets) override;
+    void on_writable() override;
+    void on_closed(const CloseReason& reason) override;
+
+private:
+    enum class Phase : std::uint8_t { Connecting, Opening, Idle, Working, Closing, Gone };
+
+    // opening and closing (delivery_session.cpp)
+    void connect_next();
+    void on_address_failed(SmtpPhase phase, smtp::Ending ending, Reply reply);
+    void on_bind_failed(const CloseReason& reason);
+    void give_up_opening();
+    void on_smtp_ready();
+    void on_smtp_closed();
+    void flush();
+    void set_phase_deadline();
+    Duration phase_timeout() const;
+    void quit();
+    void start_closing();
+    void gone();
+    void become_idle();
+    void on_idle_timer();
+
+    // work (delivery_work.cpp)
+    void next_work();
+    void prepare(Work&& work);
+    void pace();
+    void begin_transaction();
+    void maybe_pass_turn();
+    void send_body();
+    void send_chunk(const SharedOctets& chunk);
+    void read_next_chunk();
+    void on_chunk(Result<SharedOctets> chunk);
+    void on_body_out();
+    void finish_transaction();
+    void judge_recipients(const smtp::TransactionResult& result);
+    void record(const smtp::TransactionResult& result);
+    void drop_work();
+
+    Engine& engine_;
+    Shard& shard_;
+    const std::shared_ptr<Queue> queue_;
+    const std::uint32_t route_;
+    const std::shared_ptr<Destination> destination_;
+    SettingsPointer settings_;
+
+    Phase phase_ = Phase::Connecting;
+    bool was_opened_ = false;
+    bool draining_ = false;
+    std::vector<Candidate> candidates_;
+    std::size_t next_candidate_ = 0;
+    std::optional<IpAddress> source_;
+    OpenFailure last_failure_;         // of the addresses tried so far
+    std::string no_source_reason_;
+    SteadyTime no_source_until_ = SteadyTime::min();
+
+    std::unique_ptr<Stream> stream_;
+    std::optional<smtp::ClientSession> smtp_;
+    std::string out_;
+    bool in_handler_ = false;          // out_ is flushed when the handler ends
+    bool wants_work_ = false;          // when the input is used up
+    bool is_loading_ = false;
+    std::uint64_t seen_replies_ = 0;
+    std::string mx_host_, mx_address_, source_text_;
+
+    Work work_;
+    std::uint32_t recipients_ = 0;     // of the task, in this transaction
+    std::uint32_t transactions_ = 0;
+    SteadyTime began_at_{};
+    TimerId pace_timer_, idle_timer_;
+    SteadyTime idle_since_{};
+    bool holds_turn_ = false;
+
+    struct Body {
+        std::uint32_t chunk = 0;       // the one that goes out now, or goes next
+        bool at_line_start = true;
+        bool is_on_the_wire = false;   // written, but not all of it given to the kernel
+        SharedOctets waiting;          // read, waits until the one before is out
+        std::optional<Error> damage;
+    };
+    Body body_;
+    std::vector<RecipientResult> results_;
+};
+
+}  // namespace postfleet::sender

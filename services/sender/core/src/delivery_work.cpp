@@ -1,0 +1,269 @@
+// The work of a DeliverySession: a task is prepared, paced, sent and judged.
+
+#include <algorithm>
+#include <utility>
+
+#include "delivery_session.hpp"
+
+namespace postfleet::sender {
+
+// --- taking work ---------------------------------------------------------------------------------------
+
+void DeliverySession::next_work() {
+    const std::uint32_t most = std::min(settings_->max_messages_per_connection,
+                                        smtp_->capabilities().max_transactions);
+    if (draining_ || transactions_ >= most) return quit();
+    Queue::Next next = queue_->next_for(shared_from_this(), shard_);
+    switch (next.kind) {
+        case Queue::Next::Kind::Work: return prepare(std::move(next.work));
+        case Queue::Next::Kind::Idle: return become_idle();
+        case Queue::Next::Kind::Quit: return quit();
+    }
+}
+
+void DeliverySession::assign(Work&& work) {
+    const auto self = shared_from_this();
+    if (phase_ != Phase::Idle) {  // it closed while the work was on its way
+        queue_->put_back(std::move(work), shard_);
+        return;
+    }
+    prepare(std::move(work));
+}
+
+void DeliverySession::prepare(Work&& work) {
+    phase_ = Phase::Working;
+    settings_ = work.settings;
+    if (work.hot && work.hot->first_chunk) {
+        work_ = std::move(work);
+        return pace();
+    }
+    is_loading_ = true;
+    engine_.load(std::move(work), shard_, [self = shared_from_this()](Work&& loaded, Status status) {
+        DeliverySession& session = *self;
+        session.is_loading_ = false;
+        session.work_ = std::move(loaded);
+        if (!status) {
+            session.holds_turn_ = false;
+            session.engine_.give_up_unreadable(std::exchange(session.work_, {}), status.error(), session.shard_);
+            if (session.phase_ != Phase::Working) return;
+            session.queue_->release_turn(session, session.shard_);
+            return session.next_work();
+        }
+        if (session.phase_ != Phase::Working) return session.drop_work();  // it closed meanwhile
+        session.pace();
+    });
+}
+
+void DeliverySession::drop_work() {
+    if (!work_) return;
+    queue_->put_back(std::exchange(work_, {}), shard_);
+}
+
+// The permit is taken when everything else is ready, so that nothing but the write comes between it and the RCPT.
+void DeliverySession::pace() {
+    if (!work_.is_paced) return begin_transaction();
+    if (const auto wait = queue_->take_message_permit(shard_.executor->precise_now())) {
+        pace_timer_ = shard_.executor->schedule_at(*wait, [self = shared_from_this()] {
+            self->pace_timer_ = {};
+            if (self->phase_ == Phase::Working && self->work_) self->pace();
+        });
+        return;
+    }
+    holds_turn_ = true;
+    begin_transaction();
+}
+
+void DeliverySession::begin_transaction() {
+    const HotTask& hot = *work_.hot;
+    std::size_t most = std::min<std::size_t>(settings_->max_recipients_per_transaction,
+                                             smtp_->capabilities().max_recipients);
+    if (work_.is_paced) most = 1;
+    recipients_ = static_cast<std::uint32_t>(std::min(most, hot.task.recipients.size()));
+    const Message& message = *hot.message;
+    const smtp::ClientTransaction transaction{
+        .reverse_path = message.reverse_path,
+        .recipients = std::span(hot.task.recipients).first(recipients_),
+        .body_type = message.body_type,
+        .smtputf8 = message.smtputf8,
+        .size_octets = message.prepended_header.size() + message.size_octets,
+    };
+    began_at_ = shard_.executor->now();
+    body_ = {};
+    if (smtp_->begin(transaction, out_) == smtp::ClientSession::Step::TransactionDone) {
+        finish_transaction();  // the server cannot take this one
+        // Not from here: a thousand such messages would be a thousand frames deep.
+        shard_.executor->post([self = shared_from_this()] {
+            if (self->phase_ == Phase::Working && !self->work_) self->next_work();
+        });
+        return;
+    }
+    if (in_handler_) return;  // on_data flushes
+    flush();
+    set_phase_deadline();
+    maybe_pass_turn();
+}
+
+// The turn goes on when our RCPT is on its way: with pipelining at once, else after MAIL's reply.
+void DeliverySession::maybe_pass_turn() {
+    if (!holds_turn_ || (smtp_ && smtp_->phase() == SmtpPhase::Mail && !smtp_->is_pipelining())) return;
+    holds_turn_ = false;
+    queue_->pass_turn(*this, shard_.executor->precise_now(), shard_);
+}
+
+// --- the body ------------------------------------------------------------------------------------------
+
+void DeliverySession::send_body() { send_chunk(work_.hot->first_chunk); }
+
+void DeliverySession::send_chunk(const SharedOctets& chunk) {
+    const Message& message = *work_.hot->message;
+    WritePiece pieces[4];
+    std::size_t n = 0;
+    if (!out_.empty()) pieces[n++] = {out_, nullptr};
+    if (body_.chunk == 0) pieces[n++] = {message.prepended_header, work_.hot->message};
+    if (message.has_leading_dots) {
+        auto stuffed = std::make_shared<const std::string>(smtp::stuff_dots(*chunk, body_.at_line_start));
+        pieces[n++] = {*stuffed, stuffed};
+    } else {
+        if (!chunk->empty()) body_.at_line_start = chunk->back() == '\n';
+        pieces[n++] = {*chunk, chunk};
+    }
+    const bool is_last = body_.chunk + 1 >= message.content_chunks;
+    std::string_view end;
+    if (is_last) end = body_.at_line_start ? ".\r\n" : "\r\n.\r\n";
+    if (is_last) pieces[n++] = {end, nullptr};
+    stream_->write(std::span(pieces).first(n));
+    out_.clear();
+    body_.is_on_the_wire = stream_->unsent_octets() > 0;
+    ++body_.chunk;
+    if (!is_last) {
+        read_next_chunk();
+    } else if (!body_.is_on_the_wire) {
+        smtp_->body_written();
+    }
+    set_phase_deadline();
+}
+
+void DeliverySession::read_next_chunk() {
+    engine_.dependencies.spool.read_chunk(
+        work_.key.message, body_.chunk,
+        {shard_.executor, [self = shared_from_this(), transaction = transactions_](Result<SharedOctets> chunk) {
+             // The transaction may have ended in the meantime, and another one begun.
+             if (self->phase_ != Phase::Working || self->transactions_ != transaction || !self->work_) return;
+             if (self->smtp_->state() == smtp::ClientSession::State::Body) self->on_chunk(std::move(chunk));
+         }});
+}
+
+void DeliverySession::on_chunk(Result<SharedOctets> chunk) {
+    if (!chunk) {
+        // Half a message must never look whole: the connection goes, without the final dot.
+        if (chunk.error().kind == ErrorKind::Corruption || chunk.error().kind == ErrorKind::NotFound) {
+            body_.damage = chunk.error();
+        }
+        smtp_->abort("the content could not be read: " + chunk.error().text);
+        finish_transaction();
+        return gone();
+    }
+    body_.waiting = std::move(*chunk);
+    if (!body_.is_on_the_wire) send_chunk(std::exchange(body_.waiting, nullptr));
+}
+
+void DeliverySession::on_writable() {
+    if (phase_ != Phase::Working || !smtp_ || smtp_->state() != smtp::ClientSession::State::Body) return;
+    body_.is_on_the_wire = false;
+    if (body_.chunk >= work_.hot->message->content_chunks) {
+        smtp_->body_written();
+    } else if (body_.waiting) {
+        return send_chunk(std::exchange(body_.waiting, nullptr));
+    }
+    set_phase_deadline();
+}
+
+// --- the result ----------------------------------------------------------------------------------------
+
+void DeliverySession::finish_transaction() {
+    const smtp::TransactionResult result = smtp_->take_result();
+    const bool wrote_recipients = result.ending != smtp::Ending::Refused;
+    if (holds_turn_) {
+        holds_turn_ = false;
+        if (wrote_recipients) {
+            queue_->pass_turn(*this, shard_.executor->precise_now(), shard_);
+        } else {
+            queue_->release_turn(*this, shard_);
+        }
+    }
+    if (body_.damage) {
+        ++transactions_;
+        return engine_.give_up_unreadable(std::exchange(work_, {}), *body_.damage, shard_);
+    }
+    if (!result.outcome_known) engine_.metrics.outcome_unknown.add();
+    judge_recipients(result);
+    ++transactions_;
+    const bool nothing_tried = std::all_of(results_.begin(), results_.end(), [](const RecipientResult& r) {
+        return r.disposition == Disposition::NotTried;
+    });
+    if (nothing_tried && !queue_->is_cancelled(work_.id)) return drop_work();
+    record(result);
+}
+
+void DeliverySession::judge_recipients(const smtp::TransactionResult& result) {
+    AttemptEnd end;
+    end.phase = result.phase;
+    end.ending = result.ending;
+    end.reply = result.reply;
+    end.fresh_connection = transactions_ == 0;
+    end.touched = result.touched;
+    Disposition rest = Disposition::NotTried;
+    if (result.refused.size() < recipients_) rest = judge(end).disposition;
+    results_.assign(recipients_, RecipientResult{rest, result.phase, &result.reply, {}});
+    for (const auto& refusal : result.refused) {
+        AttemptEnd refused;
+        refused.phase = SmtpPhase::Rcpt;
+        refused.reply = refusal.reply;
+        refused.others_accepted = rest == Disposition::Delivered;
+        results_[refusal.position] = {judge(refused).disposition, SmtpPhase::Rcpt, &refusal.reply, {}};
+    }
+}
+
+void DeliverySession::record(const smtp::TransactionResult& result) {
+    HotTask& hot = *work_.hot;
+    const bool goes_again =
+        results_.size() < hot.task.recipients.size() ||
+        std::any_of(results_.begin(), results_.end(), [](const RecipientResult& r) {
+            return r.disposition == Disposition::Deferred || r.disposition == Disposition::NotTried;
+        });
+    SettingsPointer mail = settings_;
+    if (goes_again) {
+        if (engine_.mail_keys_differ()) mail = engine_.mail_settings(*queue_, hot.task.domain, hot.task.tenant);
+        if (queue_->is_cancelled(work_.id)) {
+            static constexpr std::string_view kWhy = "deleted while in flight";
+            results_.resize(hot.task.recipients.size());
+            for (RecipientResult& r : results_) {
+                if (r.disposition == Disposition::Deferred || r.disposition == Disposition::NotTried) {
+                    r = {Disposition::Cancelled, r.phase, r.reply, kWhy};
+                }
+            }
+        }
+    }
+    const SteadyTime now = shard_.executor->now();
+    const AttemptContext context{
+        .queue = queue_->name,
+        .mx_host = mx_host_,
+        .mx_address = mx_address_,
+        .source_address = source_text_,
+        .tls = {},
+        .elapsed = now - began_at_,
+        .now = shard_.executor->wall_now(),
+        .expires = work_.expires,
+        .retry_after = mail->retry_after,
+    };
+    engine_.metrics.attempt_seconds.observe(std::chrono::duration<double>(context.elapsed).count());
+    if (result.reply.is_positive() && result.phase == SmtpPhase::EndOfData) {
+        engine_.metrics.delivery_seconds.observe(
+            std::chrono::duration<double>(context.now - hot.message->accepted_at).count());
+    }
+    const auto message = hot.message;
+    Outcome outcome = settle(std::move(hot.task), message, results_, context);
+    engine_.record(std::exchange(work_, {}), std::move(outcome), *message, shard_);
+}
+
+}  // namespace postfleet::sender

@@ -1,0 +1,189 @@
+#include "engine.hpp"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "delivery_session.hpp"
+
+namespace postfleet::sender {
+
+namespace {
+
+constexpr std::size_t kKnownSettings = 256;
+constexpr Duration kForgetEvery = std::chrono::minutes(1);
+
+std::uint64_t bit_of(EventType type) { return std::uint64_t{1} << (static_cast<unsigned>(type) % 64); }
+
+}  // namespace
+
+std::uint64_t Shard::random() {
+    std::uint64_t z = (random_state += 0x9e3779b97f4a7c15ull);  // splitmix64
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    return z ^ (z >> 31);
+}
+
+Engine::Engine(SenderDependencies its_dependencies, SenderConfiguration configuration)
+    : dependencies(std::move(its_dependencies)),
+      metrics(dependencies.metrics),
+      queues(*this),
+      sites(dependencies.resolver, configuration.routing,
+            [this](std::uint32_t domain, const std::string& old_site, const std::shared_ptr<Destination>& to,
+                   Executor& on) { on_moved(domain, old_site, to, *shard_of(&on)); }) {
+    require(!dependencies.shards.empty());
+    std::uint64_t seed = dependencies.seed;
+    if (seed == 0) seed = std::random_device{}() | std::uint64_t{1} << 40;
+    for (const ShardPorts& ports : dependencies.shards) {
+        auto shard = std::make_unique<Shard>();
+        shard->number = static_cast<unsigned>(shards.size());
+        require(ports.executor->shard() == shard->number);
+        shard->executor = ports.executor;
+        shard->transport = ports.transport;
+        shard->random_state = seed + shard->number;
+        shard->recorder = std::make_unique<OutcomeRecorder>(*this, *shard);
+        shards.push_back(std::move(shard));
+    }
+    reload(std::move(configuration));
+    latched_ = dependencies.spool.state().condition == SpoolCondition::Latched;
+    dependencies.spool.on_state_change(*shards[0]->executor,
+                                       [this](SpoolState state) { on_spool_state(state); });
+}
+
+Engine::~Engine() = default;
+
+// --- configuration -------------------------------------------------------------------------------------
+
+std::shared_ptr<const config::Config> Engine::configuration() const {
+    const std::lock_guard lock(mutex_);
+    return configuration_.config;
+}
+
+void Engine::reload(SenderConfiguration configuration) {
+    const std::shared_ptr<const config::Config> config = configuration.config;
+    const std::shared_ptr<const routing::Snapshot> routing = configuration.routing;
+    std::uint64_t types = 0;
+    for (const config::FileReport& report : config->file_reports) {
+        for (const EventType type : report.types) types |= bit_of(type);
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        configuration_ = std::move(configuration);
+        known_settings_.clear();
+    }
+    reported_types_ = types;
+    mail_keys_differ_ = shaping::mail_keys_differ(*config);
+    logs_attempts_ = config->log.attempts;
+    hot_budget.set_limit(config->spool.memory_for_content);
+    queues.configure(config);
+    for (const auto& queue : queues.all()) queue->configure(settings_of(queue->site, queue->virtual_mta->name));
+    if (!is_started()) return;
+    on_shard(0, [this, routing](Shard& shard) { sites.reload(routing, *shard.executor); });
+    pump_all();
+}
+
+SettingsPointer Engine::settings_of(const std::string& site, const std::string& virtual_mta) {
+    const auto config = configuration();
+    shaping::Settings settings = shaping::resolve(*config, {site, virtual_mta, {}, {}});
+    // Few different ones serve many queues.
+    const std::lock_guard lock(mutex_);
+    for (const SettingsPointer& known : known_settings_) {
+        if (*known == settings) return known;
+    }
+    auto fresh = std::make_shared<const shaping::Settings>(std::move(settings));
+    if (known_settings_.size() < kKnownSettings) known_settings_.push_back(fresh);
+    return fresh;
+}
+
+SettingsPointer Engine::mail_settings(const Queue& queue, std::string_view domain, std::string_view tenant) {
+    const auto config = configuration();
+    return std::make_shared<const shaping::Settings>(
+        shaping::resolve(*config, {queue.site, queue.virtual_mta->name, domain, tenant}));
+}
+
+bool Engine::reports(EventType type) const {
+    return (reported_types_.load(std::memory_order_relaxed) & bit_of(type)) != 0;
+}
+
+// --- when transactions may begin -----------------------------------------------------------------------
+
+bool Engine::may_transact() const {
+    if (!is_started() || is_latched() || is_draining()) return false;
+    if (unrecorded() < kMaxUnrecorded) return true;
+    choked_.store(true, std::memory_order_relaxed);
+    return false;
+}
+
+void Engine::start() {
+    started_ = true;
+    shards[0]->executor->post([this] { forget_abandoned_queues(); });
+    pump_all();
+}
+
+void Engine::start_draining() {
+    draining_ = true;
+    for (unsigned i = 0; i < shards.size(); ++i) {
+        on_shard(i, [](Shard& shard) {
+            const std::vector sessions(shard.sessions.begin(), shard.sessions.end());
+            for (const auto& session : sessions) session->drain();
+        });
+    }
+}
+
+void Engine::count_unrecorded(std::ptrdiff_t change) {
+    const std::size_t now = unrecorded_.fetch_add(static_cast<std::size_t>(change)) + static_cast<std::size_t>(change);
+    metrics.unrecorded.set(static_cast<std::int64_t>(now));
+    if (change < 0 && now < kMaxUnrecorded / 2 && choked_.load(std::memory_order_relaxed) &&
+        choked_.exchange(false)) {
+        pump_all();
+    }
+}
+
+void Engine::on_spool_state(const SpoolState& state) {
+    latched_ = state.condition == SpoolCondition::Latched;
+    dependencies.log.line(is_latched() ? LogLevel::Error : LogLevel::Info, "spool-condition")
+        .field("condition", state.condition == SpoolCondition::Ready      ? "ready"
+                            : state.condition == SpoolCondition::SpaceLow ? "space-low"
+                                                                          : "latched")
+        .field("reason", state.reason);
+    if (is_latched()) return;
+    for (unsigned i = 0; i < shards.size(); ++i) {
+        on_shard(i, [](Shard& shard) { shard.recorder->on_ready(); });
+    }
+    pump_all();
+}
+
+// --- shards --------------------------------------------------------------------------------------------
+
+Shard* Engine::shard_of(const Executor* executor) {
+    const unsigned number = executor->shard();
+    if (number < shards.size() && shards[number]->executor == executor) return shards[number].get();
+    return nullptr;
+}
+
+void Engine::on_shard(unsigned number, UniqueFunction<void(Shard&)> task) {
+    Shard& shard = *shards[number];
+    shard.executor->post([&shard, task = std::move(task)]() mutable { task(shard); });
+}
+
+void Engine::pump(const std::shared_ptr<Queue>& queue) {
+    on_shard(queue->home, [queue](Shard& shard) { queue->pump(shard, Queue::Spread::AllShards); });
+}
+
+void Engine::pump_all() {
+    for (unsigned i = 0; i < shards.size(); ++i) {
+        on_shard(i, [this](Shard& shard) {
+            for (const auto& queue : queues.all()) {
+                if (queue->home == shard.number) queue->pump(shard, Queue::Spread::AllShards);
+            }
+        });
+    }
+}
+
+void Engine::forget_abandoned_queues() {
+    queues.forget_abandoned();
+    Executor& executor = *shards[0]->executor;
+    executor.schedule_at(executor.now() + kForgetEvery, [this] { forget_abandoned_queues(); });
+}
+
+}  // namespace postfleet::sender

@@ -1,0 +1,130 @@
+// Engine: what the parts of the sender share, and the few things that involve several of them.
+//
+//   schedule       a task enters: domain → site → queue
+//   on_moved       DNS or a reload says that a domain belongs elsewhere: its waiting mail is re-keyed
+//   finish_untried a task ends or is deferred without a transaction
+//   record         an outcome goes to the spool; what remains comes back into its queue after that
+//   may_transact   false while the spool is latched, too much is unrecorded, or we drain
+//
+// Threads: thread-safe, except what is confined to a shard (Shard and everything in it).
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "message_references.hpp"
+#include "outcome.hpp"
+#include "outcome_recorder.hpp"
+#include "postfleet/sender/sender.hpp"
+#include "queue.hpp"
+#include "queue_table.hpp"
+#include "sender_metrics.hpp"
+#include "site_table.hpp"
+#include "work.hpp"
+
+namespace postfleet::sender {
+
+// One event loop and what is confined to it.
+struct Shard {
+    unsigned number = 0;
+    Executor* executor = nullptr;
+    Transport* transport = nullptr;
+    std::unique_ptr<OutcomeRecorder> recorder;
+    std::unordered_set<std::shared_ptr<DeliverySession>> sessions;  // every one, so that drain finds them
+    std::uint64_t random_state = 0;
+    std::uint64_t random();
+};
+
+// What a task is scheduled by; strings are borrowed for the call.
+struct ScheduleRequest {
+    std::string_view domain, virtual_mta;
+    schedule::NewTask task;
+};
+
+class Engine final {
+public:
+    // Outcomes that are not durable yet: beyond this no transaction begins.
+    static constexpr std::size_t kMaxUnrecorded = 20'000;
+
+    Engine(SenderDependencies dependencies, SenderConfiguration configuration);
+    ~Engine();
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    // --- configuration
+    std::shared_ptr<const config::Config> configuration() const;
+    void reload(SenderConfiguration configuration);
+    SettingsPointer settings_of(const std::string& site, const std::string& virtual_mta);
+    // The keys of the mail (retry_after, expire_after), which may differ by domain and tenant.
+    bool mail_keys_differ() const { return mail_keys_differ_.load(std::memory_order_relaxed); }
+    SettingsPointer mail_settings(const Queue& queue, std::string_view domain, std::string_view tenant);
+    bool reports(EventType type) const;
+
+    // --- mail (engine_mail.cpp)
+    void schedule(ScheduleRequest&& request, Shard& shard);
+    void on_moved(std::uint32_t domain, const std::string& old_site, const std::shared_ptr<Destination>& to,
+                  Shard& shard);
+    // Mail went into the lane that waits for DNS; the answer may have come before it was there.
+    void recheck(std::uint32_t domain, const std::string& site, Shard& shard);
+
+    // --- outcomes (engine_outcomes.cpp)
+    void finish_untried(Work&& work, Untried&& untried, Shard& shard);
+    // Makes work.hot complete, with the first chunk of the content.
+    void load(Work&& work, Shard& shard, UniqueFunction<void(Work&&, Status)> then);
+    // What the spool cannot read: gone for good (a bounce, "spool record damaged"), or later perhaps.
+    void give_up_unreadable(Work&& work, const Error& error, Shard& shard);
+    void record(Work&& work, Outcome&& outcome, const Message& message, Shard& shard);
+    void on_recorded(RecordedTask&& recorded, Shard& shard);
+    // An operator event about a source address, and a line in the log.
+    void report_source(EventType type, const VirtualMta& identity, const IpAddress& source, std::string_view reason,
+                       Shard& shard);
+
+    // --- when transactions may begin
+    bool may_transact() const;
+    bool is_latched() const { return latched_.load(std::memory_order_relaxed); }
+    bool is_draining() const { return draining_.load(std::memory_order_relaxed); }
+    bool is_started() const { return started_.load(std::memory_order_relaxed); }
+    void start();
+    void start_draining();
+    void count_unrecorded(std::ptrdiff_t change);
+    std::size_t unrecorded() const { return unrecorded_.load(std::memory_order_relaxed); }
+    void on_spool_state(const SpoolState& state);
+
+    // --- shards
+    Shard* shard_of(const Executor* executor);  // null: not one of ours
+    void on_shard(unsigned number, UniqueFunction<void(Shard&)> task);
+    void pump(const std::shared_ptr<Queue>& queue);
+    void pump_all();
+
+    SenderDependencies dependencies;
+    std::vector<std::unique_ptr<Shard>> shards;
+    SenderMetrics metrics;
+    HotBudget hot_budget;
+    MessageReferences references;
+    QueueTable queues;
+    SiteTable sites;
+    RateMeter accepted_rate;
+    std::atomic<std::int64_t> open_sessions{0};
+
+private:
+    void finish_loaded(Work&& work, const Untried& untried, Shard& shard);
+    void give_up_damaged(Work&& work, std::optional<Task> task, const Error& error, Shard& shard);
+    void log_attempts(const Outcome& outcome) const;
+    void forget_abandoned_queues();
+
+    mutable std::mutex mutex_;
+    SenderConfiguration configuration_;
+    std::vector<SettingsPointer> known_settings_;
+    std::atomic<bool> mail_keys_differ_{false}, logs_attempts_{true};
+    std::atomic<std::uint64_t> reported_types_{0};  // a bit per EventType that some sink takes
+    std::atomic<bool> latched_{false}, draining_{false}, started_{false};
+    mutable std::atomic<bool> choked_{false};  // somebody was refused because of kMaxUnrecorded
+    std::atomic<std::size_t> unrecorded_{0};
+};
+
+}  // namespace postfleet::sender

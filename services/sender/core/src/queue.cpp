@@ -1,0 +1,440 @@
+#include "queue.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "delivery_session.hpp"
+#include "engine.hpp"
+#include "postfleet/base/require.hpp"
+
+namespace postfleet::sender {
+
+namespace {
+
+constexpr std::size_t kWakeAtOnce = 1000;   // tasks that one timer makes ready before it lets others run
+constexpr std::size_t kExpireAtOnce = 1000;
+constexpr std::uint32_t kVisitAtOnce = 4096;
+// Due times are wall time and timers steady time; a step of the wall clock is noticed after this at most.
+constexpr Duration kLongestSleep = std::chrono::minutes(5);
+
+Untried bounce_for(const Destination& to) {
+    Untried untried;
+    untried.disposition = Disposition::Bounced;
+    untried.failure.phase = SmtpPhase::Resolve;
+    untried.failure.ending = smtp::Ending::Refused;
+    const bool null_mx = to.kind == Destination::Kind::NullMx;
+    untried.failure.reply.enhanced = null_mx ? EnhancedStatus{5, 1, 10} : EnhancedStatus{5, 1, 2};
+    untried.failure.reply.text = null_mx ? "the domain takes no mail (null MX)" : "the domain does not exist";
+    if (!to.text.empty()) untried.failure.reply.text += ": " + to.text;
+    return untried;
+}
+
+}  // namespace
+
+Queue::Queue(Engine& engine, std::string its_site, std::shared_ptr<VirtualMta> its_mta, unsigned its_home)
+    : name(its_site + "/" + its_mta->name),
+      site(std::move(its_site)),
+      virtual_mta(std::move(its_mta)),
+      home(its_home),
+      engine_(engine),
+      idle_(engine.shards.size()),
+      delivered_total_(engine.metrics.of_queue("delivered", name)),
+      deferred_total_(engine.metrics.of_queue("deferred", name)),
+      bounced_total_(engine.metrics.of_queue("bounced", name)) {}
+
+// --- mail in and out -----------------------------------------------------------------------------------
+
+void Queue::arrive(schedule::NewTask&& task, const std::shared_ptr<Destination>& to, Shard& shard) {
+    Action action;
+    {
+        const std::lock_guard lock(mutex_);
+        task.destination = route_of_locked(to);
+        const schedule::TaskId id = tasks_.add(std::move(task), shard.executor->wall_now());
+        earliest_expiry_ = std::min(earliest_expiry_, expiry_locked(id));
+        action = next_action_locked(shard, Spread::Here);
+    }
+    if (perform(std::move(action), shard)) pump(shard, Spread::Here);
+}
+
+void Queue::finish(schedule::TaskId id, const OutcomeCounts& counts, const std::string& last_failure,
+                   SteadyTime now) {
+    if (counts.delivered > 0) delivered_total_.add(counts.delivered);
+    if (counts.deferred > 0) deferred_total_.add(counts.deferred);
+    if (counts.bounced > 0) bounced_total_.add(counts.bounced);
+    virtual_mta->counts.delivered += counts.delivered;
+    virtual_mta->counts.deferred += counts.deferred;
+    virtual_mta->counts.bounced += counts.bounced;
+    delivered_rate_.add(now, counts.delivered);
+    const std::lock_guard lock(mutex_);
+    tasks_.finish(id);
+    delivered_ += counts.delivered;
+    deferred_ += counts.deferred;
+    bounced_ += counts.bounced;
+    expired_ += counts.expired;
+    if (!last_failure.empty()) last_failure_ = last_failure;
+}
+
+void Queue::put_aside(Work&& work, WallTime until, Shard& shard) {
+    {
+        const std::lock_guard lock(mutex_);
+        tasks_.defer(work.id, until, shard.executor->wall_now());
+    }
+    pump(shard, Spread::Here);
+}
+
+void Queue::put_back(Work&& work, Shard& shard) {
+    {
+        const std::lock_guard lock(mutex_);
+        tasks_[work.id].attachment = std::move(work.hot);
+        tasks_.put_back(work.id);
+    }
+    pump(shard, Spread::Here);
+}
+
+std::uint32_t Queue::route_of_locked(const std::shared_ptr<Destination>& to) {
+    for (std::uint32_t i = 0; i < routes_.size(); ++i) {
+        if (routes_[i].to == to) return i;
+    }
+    routes_.push_back({});
+    routes_.back().to = to;
+    return static_cast<std::uint32_t>(routes_.size() - 1);
+}
+
+std::vector<Queue::Extracted> Queue::extract(std::uint32_t domain, std::size_t most) {
+    const std::lock_guard lock(mutex_);
+    std::vector<schedule::TaskId> ids;
+    std::uint32_t from = 0;
+    do {
+        from = tasks_.visit_tasks(from, kVisitAtOnce, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+            if (task.domain == domain && task.state != schedule::TaskState::InFlight && ids.size() < most) {
+                ids.push_back(id);
+            }
+        });
+    } while (from != 0 && ids.size() < most);
+    std::vector<Extracted> out;
+    out.reserve(ids.size());
+    for (const schedule::TaskId id : ids) {
+        Extracted& item = out.emplace_back();
+        item.tenant.assign(tasks_.tenant_of(id));
+        item.job.assign(tasks_.job_of(id));
+        schedule::WaitingTask& task = tasks_[id];
+        item.task.key = task.key;
+        item.task.due = task.due;
+        item.task.accepted_at = task.accepted_at;
+        item.task.deadline = task.deadline;
+        item.task.domain = task.domain;
+        item.task.recipients = task.recipients;
+        item.task.attempts = task.attempts;
+        item.task.priority = tasks_.priority_of(id);
+        item.task.shares_message = task.shares_message;
+        item.task.attachment = std::move(task.attachment);
+        tasks_.claim(id);
+        tasks_.finish(id);
+    }
+    return out;
+}
+
+void Queue::retarget(std::uint32_t domain, const std::shared_ptr<Destination>& to, Shard& shard) {
+    {
+        const std::lock_guard lock(mutex_);
+        const std::uint32_t route = route_of_locked(to);
+        std::vector<schedule::TaskId> ids;
+        std::uint32_t from = 0;
+        do {
+            from = tasks_.visit_tasks(from, kVisitAtOnce, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+                if (task.domain == domain) ids.push_back(id);
+            });
+        } while (from != 0);
+        for (const schedule::TaskId id : ids) tasks_.set_destination(id, route);
+    }
+    pump(shard, Spread::AllShards);
+}
+
+void Queue::on_resolve_failed(const std::shared_ptr<Destination>& to, Shard& shard) {
+    Action action;
+    {
+        const std::lock_guard lock(mutex_);
+        const std::uint32_t number = route_of_locked(to);
+        Route& route = routes_[number];
+        ++route.failures;
+        route.retry_at = shard.executor->now() + backoff_after(route.failures, settings_->retry_after);
+        last_failure_ = to->text;
+        action.untried.failure.phase = SmtpPhase::Resolve;
+        action.untried.failure.reply = Reply{0, {4, 4, 3}, "DNS: " + to->text};
+        if (tasks_.has_ready(number)) {
+            action.work = take_locked(number, shard.executor->wall_now(), action.expired);
+            if (action.work) action.kind = Action::Kind::Untried;
+        }
+    }
+    perform(std::move(action), shard);
+    pump(shard, Spread::AllShards);
+}
+
+// --- what goes next ------------------------------------------------------------------------------------
+
+void Queue::pump(Shard& shard, Spread spread) {
+    for (bool more = true; more;) {
+        Action action;
+        {
+            const std::lock_guard lock(mutex_);
+            action = next_action_locked(shard, spread);
+        }
+        more = perform(std::move(action), shard);
+    }
+}
+
+bool Queue::may_deliver_locked() const {
+    return !paused_ && virtual_mta->is_configured() && engine_.may_transact();
+}
+
+Queue::Action Queue::next_action_locked(Shard& shard, Spread spread) {
+    Action action;
+    SteadyTime wake_at = SteadyTime::max();
+    if (may_deliver_locked()) {
+        tasks_.visit_ready_destinations(
+            [&](std::uint32_t number) { return !try_route_locked(number, shard, spread, action, wake_at); });
+    }
+    wake_at = next_wake_locked(shard, wake_at);
+    if (wake_at < armed_for_) {
+        armed_for_ = wake_at;
+        action.arm = true;
+    }
+    return action;
+}
+
+// True: `action` is something to do.
+bool Queue::try_route_locked(std::uint32_t number, Shard& shard, Spread spread, Action& action,
+                             SteadyTime& wake_at) {
+    Route& route = routes_[number];
+    if (!route.to) return false;  // DNS has not answered: its answer pumps
+    const SteadyTime now = shard.executor->now();
+    const WallTime wall_now = shard.executor->wall_now();
+    if (route.to->is_permanent_failure()) {
+        action.work = take_locked(number, wall_now, action.expired);
+        if (action.work) action.kind = Action::Kind::Untried;
+        action.untried = bounce_for(*route.to);
+        return true;
+    }
+    if (route.to->kind == Destination::Kind::Failed) {
+        if (now < route.retry_at) {
+            wake_at = std::min(wake_at, route.retry_at);
+            return false;
+        }
+        route.retry_at = now + backoff_after(route.failures + 1, settings_->retry_after);
+        action.kind = Action::Kind::AskAgain;
+        tasks_.visit_tasks(0, UINT32_MAX, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+            if (tasks_.destination_of(id) == number) action.domain = task.domain;
+        });
+        return true;
+    }
+    if (may_give_locked(now, wake_at)) {
+        if (auto session = pop_idle_locked(number, shard.number)) {
+            action.work = take_locked(number, wall_now, action.expired);
+            if (!action.work) {  // everything that was ready has expired
+                idle_[session->shard_number()].push_back(std::move(session));
+                return true;
+            }
+            action.work.is_paced = has_message_rate_locked();
+            if (action.work.is_paced) turn_ = session.get();
+            action.kind = Action::Kind::Assign;
+            action.session = std::move(session);
+            return true;
+        }
+    }
+    if (!may_open_locked(route, number, now, wake_at)) return false;
+    action.kind = Action::Kind::Open;
+    action.route = number;
+    action.destination = route.to;
+    action.shard = spread == Spread::Here
+                       ? shard.number
+                       : static_cast<unsigned>(next_shard_++ % engine_.shards.size());
+    return true;
+}
+
+// Carries out what next_action_locked() found; true: ask again.
+bool Queue::perform(Action&& action, Shard& shard) {
+    if (action.arm) {
+        if (shard.number == home) {
+            set_timer();
+        } else {
+            engine_.on_shard(home, [self = shared_from_this()](Shard&) { self->set_timer(); });
+        }
+    }
+    for (Work& work : action.expired) {
+        Untried expired;
+        expired.disposition = Disposition::Expired;
+        engine_.finish_untried(std::move(work), std::move(expired), shard);
+    }
+    switch (action.kind) {
+        case Action::Kind::None: return !action.expired.empty();
+        case Action::Kind::Assign: {
+            const unsigned number = action.session->shard_number();
+            if (number == shard.number) {
+                action.session->assign(std::move(action.work));
+            } else {
+                auto work = std::make_unique<Work>(std::move(action.work));
+                engine_.on_shard(number, [session = std::move(action.session), work = std::move(work)](Shard&) {
+                    session->assign(std::move(*work));
+                });
+            }
+            return true;
+        }
+        case Action::Kind::Open: {
+            const auto open = [self = shared_from_this(), route = action.route,
+                               to = std::move(action.destination)](Shard& on) {
+                DeliverySession::open(self->engine_, on, self, route, to);
+            };
+            if (action.shard == shard.number) {
+                open(shard);
+            } else {
+                engine_.on_shard(action.shard, open);
+            }
+            return true;
+        }
+        case Action::Kind::Untried:
+            engine_.finish_untried(std::move(action.work), std::move(action.untried), shard);
+            return true;
+        case Action::Kind::AskAgain: engine_.sites.look_again(action.domain, *shard.executor); return true;
+    }
+    return false;
+}
+
+Work Queue::make_work_locked(schedule::TaskId id) {
+    schedule::WaitingTask& task = tasks_[id];
+    Work work;
+    work.queue = shared_from_this();
+    work.id = id;
+    work.key = task.key;
+    work.domain = task.domain;
+    work.recipients = task.recipients;
+    work.shares_message = task.shares_message;
+    work.expires = expiry_locked(id);
+    work.settings = settings_;
+    work.hot.reset(static_cast<HotTask*>(task.attachment.release()));
+    return work;
+}
+
+Work Queue::take_locked(std::uint32_t route, WallTime now, std::vector<Work>& expired) {
+    while (const auto id = tasks_.take(route)) {
+        Work work = make_work_locked(*id);
+        if (work.expires > now) return work;
+        expired.push_back(std::move(work));
+    }
+    return {};
+}
+
+WallTime Queue::expiry_locked(schedule::TaskId id) const {
+    const schedule::WaitingTask& task = tasks_[id];
+    Duration expire_after = settings_->expire_after;
+    if (engine_.mail_keys_differ()) {
+        const std::string domain = engine_.sites.name_of(task.domain);
+        expire_after = engine_.mail_settings(*this, domain, tasks_.tenant_of(id))->expire_after;
+    }
+    return expiry_of(task.accepted_at, task.deadline, expire_after);
+}
+
+// --- time ----------------------------------------------------------------------------------------------
+
+SteadyTime Queue::next_wake_locked(Shard& shard, SteadyTime wake_at) const {
+    if (tasks_.is_empty()) return SteadyTime::max();
+    const SteadyTime now = shard.executor->now();
+    const WallTime wall_now = shard.executor->wall_now();
+    const auto at = [&](WallTime when) {
+        if (when <= wall_now) return now;
+        return when - wall_now > kLongestSleep ? now + kLongestSleep : now + (when - wall_now);
+    };
+    if (const auto due = tasks_.next_due()) wake_at = std::min(wake_at, at(*due));
+    if (earliest_expiry_ != schedule::kNever) wake_at = std::min(wake_at, at(earliest_expiry_));
+    return wake_at;
+}
+
+void Queue::set_timer() {
+    Executor& executor = *engine_.shards[home]->executor;
+    SteadyTime when;
+    {
+        const std::lock_guard lock(mutex_);
+        when = armed_for_;
+    }
+    executor.cancel(timer_);
+    timer_ = {};
+    if (when == SteadyTime::max()) return;
+    timer_ = executor.schedule_at(when, [weak = weak_from_this()] {
+        if (auto self = weak.lock()) self->on_timer();
+    });
+}
+
+void Queue::on_timer() {
+    Shard& shard = *engine_.shards[home];
+    struct Woken {
+        schedule::TaskId id;
+        std::uint32_t domain;
+    };
+    std::vector<Woken> woken;
+    bool look_for_expired = false;
+    {
+        const std::lock_guard lock(mutex_);
+        timer_ = {};
+        armed_for_ = SteadyTime::max();
+        tasks_.wake_due(shard.executor->wall_now(), kWakeAtOnce,
+                        [&](schedule::TaskId id) { woken.push_back({id, tasks_[id].domain}); });
+        look_for_expired = earliest_expiry_ <= shard.executor->wall_now();
+    }
+    // Where their mail goes may have changed while they waited. What is too old to be believed waits for the
+    // answer, out of every destination's lane.
+    std::uint32_t last_domain = UINT32_MAX;
+    bool is_known = true;
+    std::set<std::uint32_t> unknown;
+    for (const Woken& task : woken) {
+        if (task.domain != last_domain) {
+            is_known = engine_.sites.look_again(task.domain, *shard.executor).destination != nullptr;
+            last_domain = task.domain;
+        }
+        if (is_known) continue;
+        const std::lock_guard lock(mutex_);
+        const schedule::WaitingTask& entry = tasks_[task.id];
+        if (entry.state != schedule::TaskState::Ready || entry.domain != task.domain) continue;
+        tasks_.set_destination(task.id, route_of_locked(nullptr));
+        unknown.insert(task.domain);
+    }
+    // The answer may have come while the task was on its way into the lane that waits for it.
+    for (const std::uint32_t domain : unknown) engine_.recheck(domain, site, shard);
+    if (look_for_expired) expire_held(shard);
+    pump(shard, Spread::AllShards);
+}
+
+// Mail that cannot go (paused, held) expires in its time all the same.
+void Queue::expire_held(Shard& shard) {
+    const WallTime now = shard.executor->wall_now();
+    std::vector<Work> expired;
+    {
+        const std::lock_guard lock(mutex_);
+        std::vector<schedule::TaskId> ids;
+        WallTime earliest = schedule::kNever;
+        std::uint32_t from = 0;
+        do {
+            from = tasks_.visit_tasks(from, kVisitAtOnce, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+                if (task.state == schedule::TaskState::InFlight) return;
+                const WallTime expires = expiry_locked(id);
+                if (expires <= now && ids.size() < kExpireAtOnce) {
+                    ids.push_back(id);
+                } else {
+                    earliest = std::min(earliest, expires);
+                }
+            });
+        } while (from != 0);
+        // What is left over comes in the next slice, after others had their turn.
+        earliest_expiry_ = earliest <= now ? now + std::chrono::milliseconds(50) : earliest;
+        for (const schedule::TaskId id : ids) {
+            tasks_.claim(id);
+            expired.push_back(make_work_locked(id));
+        }
+    }
+    for (Work& work : expired) {
+        Untried untried;
+        untried.disposition = Disposition::Expired;
+        engine_.finish_untried(std::move(work), std::move(untried), shard);
+    }
+}
+
+}  // namespace postfleet::sender

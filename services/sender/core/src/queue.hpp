@@ -1,0 +1,195 @@
+// Queue: the waiting mail of one `site/vmta`, its limits, and the sessions that deliver it.
+//
+// Sessions on any shard take work straight from here, so one hot queue uses all cores; the home shard only
+// keeps the timer. Whoever changes something pumps: asks for the next action under the lock, and carries it out
+// without it, until there is none.
+//
+//   arrive ─▶ lane ─▶ idle session on this shard? on another? may a connection be opened? else it waits
+//   session: next_for ─▶ work | stays idle | quits
+//
+// A route is one destination (MX set) inside the queue: its mail goes only through sessions opened for it, and it
+// backs off on its own when connecting fails: longer each time, then one probe. One task is deferred per failure,
+// so that the reason is told; the rest holds.
+//
+// Every ready task goes, or hold_reason() names why not (P5). Limits are kept here for the queue (a permit for
+// a connection from before connecting until its close has completed), in VirtualMta for what is wider.
+//
+// Threads: thread-safe; the lock is held for about 100 ns, longer only for operators' orders and re-keying (in
+// slices). Lock order: queue, then site table or virtual MTA. shared_ptr: table, sessions and timers hold it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "destination.hpp"
+#include "postfleet/base/metrics.hpp"
+#include "outcome.hpp"
+#include "postfleet/ports/sender_control.hpp"
+#include "postfleet/schedule/task_queue.hpp"
+#include "postfleet/shaping/limits.hpp"
+#include "postfleet/shaping/settings.hpp"
+#include "rate_meter.hpp"
+#include "virtual_mta.hpp"
+#include "work.hpp"
+
+namespace postfleet::sender {
+
+class DeliverySession;
+class Engine;
+struct Shard;
+
+using SettingsPointer = std::shared_ptr<const shaping::Settings>;
+
+// Who tried, where and how it ended, when no transaction came about.
+struct OpenFailure {
+    SmtpPhase phase = SmtpPhase::Connect;
+    smtp::Ending ending = smtp::Ending::Lost;
+    Reply reply;
+    std::string mx_host, mx_address, source_address;
+};
+
+// What becomes of a task without a transaction.
+struct Untried {
+    Disposition disposition = Disposition::Deferred;
+    OpenFailure failure;       // Deferred, Bounced
+    std::string reason;        // Expired, Cancelled
+};
+
+class Queue final : public std::enable_shared_from_this<Queue> {
+public:
+    enum class Spread : std::uint8_t { Here, AllShards };  // where new connections are opened
+
+    Queue(Engine& engine, std::string site, std::shared_ptr<VirtualMta> virtual_mta, unsigned home);
+
+    const std::string name, site;
+    const std::shared_ptr<VirtualMta> virtual_mta;
+    const unsigned home;
+
+    // --- mail (queue.cpp)
+    void arrive(schedule::NewTask&& task, const std::shared_ptr<Destination>& to, Shard& shard);
+    // Its outcome is durable; what remains of it arrives anew.
+    void finish(schedule::TaskId id, const OutcomeCounts& counts, const std::string& last_failure, SteadyTime now);
+    void put_back(Work&& work, Shard& shard);
+    // Out of memory only, not an attempt: the spool could not read it just now.
+    void put_aside(Work&& work, WallTime until, Shard& shard);
+    // Tasks of this domain, not in flight, at most `most`, out of here to somewhere else.
+    struct Extracted {
+        schedule::NewTask task;
+        std::string tenant, job;
+    };
+    std::vector<Extracted> extract(std::uint32_t domain, std::size_t most);
+    void retarget(std::uint32_t domain, const std::shared_ptr<Destination>& to, Shard& shard);
+    // DNS failed for this domain: one of its tasks is deferred, the others hold.
+    void on_resolve_failed(const std::shared_ptr<Destination>& to, Shard& shard);
+
+    // --- sessions (queue_sessions.cpp)
+    struct Next {
+        enum class Kind : std::uint8_t { Work, Idle, Quit } kind = Kind::Idle;
+        Work work;
+    };
+    Next next_for(const std::shared_ptr<DeliverySession>& session, Shard& shard);
+    // False: it was given work in the meantime, which is on its way.
+    bool leave_idle(const DeliverySession& session, Shard& shard);
+    void on_opened(std::uint32_t route);
+    void on_open_failed(std::uint32_t route, OpenFailure failure, Shard& shard);
+    void on_no_source(std::uint32_t route, std::string reason, SteadyTime retry_at);
+    void on_open_abandoned(std::uint32_t route);
+    void on_closed(const DeliverySession& session, std::uint32_t route, Shard& shard);
+    std::optional<SteadyTime> take_message_permit(SteadyTime now);
+    void pass_turn(const DeliverySession& session, SteadyTime used_at, Shard& shard);
+    void release_turn(const DeliverySession& session, Shard& shard);  // the permit was not used
+
+    // --- pumping
+    void pump(Shard& shard, Spread spread);
+
+    // --- operators (queue_orders.cpp)
+    void configure(SettingsPointer settings);
+    SettingsPointer settings() const;
+    void set_paused(bool paused, std::string reason);
+    QueueStatus status(SteadyTime now) const;
+    bool is_abandoned() const;  // empty, not paused, no sessions: may be forgotten
+    using TaskTest = std::function<bool(const schedule::WaitingTask&, std::string_view tenant, std::string_view job)>;
+    struct Listed {
+        TaskKey key;
+        std::string state;      // "ready", "waiting", "in flight", "held: …"
+    };
+    void list(const TaskTest& test, std::size_t limit, Executor& clock, std::vector<Listed>& out);
+    std::uint64_t retry(const TaskTest& test, Shard& shard);
+    // Claims what waits and marks what is in flight (cancelled instead of deferred).
+    std::vector<Work> claim(const TaskTest& test, std::size_t most, std::uint64_t& in_flight_recipients);
+    bool is_cancelled(schedule::TaskId id) const;
+    std::optional<WallTime> oldest();
+
+private:
+    struct Route {
+        std::shared_ptr<Destination> to;  // null: DNS has not answered
+        std::uint32_t connecting = 0;
+        std::uint32_t open = 0;           // sessions that got as far as Ready and are not closed
+        std::uint32_t failures = 0;       // in a row
+        SteadyTime retry_at = SteadyTime::min();
+    };
+    struct Action {
+        enum class Kind : std::uint8_t { None, Assign, Open, Untried, AskAgain } kind = Kind::None;
+        std::shared_ptr<DeliverySession> session;  // Assign
+        Work work;                                 // Assign, Untried
+        Untried untried;
+        std::uint32_t route = 0;                   // Open
+        std::shared_ptr<Destination> destination;  // Open
+        unsigned shard = 0;                        // Open
+        std::uint32_t domain = 0;                  // AskAgain
+        std::vector<Work> expired;                 // also to be carried out
+        bool arm = false;                          // the timer is to be set
+    };
+
+    Action next_action_locked(Shard& shard, Spread spread);
+    bool perform(Action&& action, Shard& shard);
+    bool try_route_locked(std::uint32_t number, Shard& shard, Spread spread, Action& action, SteadyTime& wake_at);
+    bool may_open_locked(Route& route, std::uint32_t number, SteadyTime now, SteadyTime& wake_at);
+    std::uint32_t route_of_locked(const std::shared_ptr<Destination>& to);
+    Work take_locked(std::uint32_t route, WallTime now, std::vector<Work>& expired);
+    Work make_work_locked(schedule::TaskId id);
+    WallTime expiry_locked(schedule::TaskId id) const;
+    bool may_deliver_locked() const;
+    bool has_message_rate_locked() const;
+    SteadyTime next_message_permit_locked() const;
+    std::string hold_reason_locked(SteadyTime now) const;
+    std::shared_ptr<DeliverySession> pop_idle_locked(std::uint32_t route, unsigned shard);
+    bool may_give_locked(SteadyTime now, SteadyTime& wake_at) const;
+    bool must_make_room_locked(std::uint32_t route);
+    SteadyTime next_wake_locked(Shard& shard, SteadyTime wake_at) const;
+    void set_timer();
+    void on_timer();
+    void expire_held(Shard& shard);
+
+    Engine& engine_;
+    mutable std::mutex mutex_;
+    schedule::TaskQueue tasks_;
+    std::vector<Route> routes_;
+    std::vector<std::vector<std::shared_ptr<DeliverySession>>> idle_;  // by shard; the last is the warmest
+    SettingsPointer settings_;
+    std::uint32_t connections_ = 0;      // from before connecting until the close has completed
+    unsigned next_shard_ = 0;
+    shaping::RateLimit message_rate_, connect_rate_;
+    const DeliverySession* turn_ = nullptr;  // holds a task and waits for its message permit
+    bool waits_for_virtual_mta_ = false;
+    bool paused_ = false;
+    std::string pause_reason_;
+    SteadyTime no_source_until_ = SteadyTime::min();
+    std::string no_source_reason_;
+    WallTime earliest_expiry_ = schedule::kNever;  // not later than any task's
+    SteadyTime armed_for_ = SteadyTime::max();
+    TimerId timer_;                      // confined to the home shard
+
+    // For display.
+    std::uint64_t delivered_ = 0, deferred_ = 0, bounced_ = 0, expired_ = 0;
+    std::string last_failure_;
+    RateMeter delivered_rate_;
+    Counter &delivered_total_, &deferred_total_, &bounced_total_;
+};
+
+}  // namespace postfleet::sender

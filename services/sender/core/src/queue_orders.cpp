@@ -1,0 +1,176 @@
+// What operators see of a queue and tell it.
+
+#include <algorithm>
+#include <utility>
+
+#include "delivery_session.hpp"
+#include "engine.hpp"
+#include "queue.hpp"
+
+namespace postfleet::sender {
+
+void Queue::configure(SettingsPointer settings) {
+    const std::lock_guard lock(mutex_);
+    settings_ = std::move(settings);
+    // expire_after may have become shorter: look at every task once.
+    if (!tasks_.is_empty()) earliest_expiry_ = WallTime::min();
+}
+
+SettingsPointer Queue::settings() const {
+    const std::lock_guard lock(mutex_);
+    return settings_;
+}
+
+void Queue::set_paused(bool paused, std::string reason) {
+    const std::lock_guard lock(mutex_);
+    paused_ = paused;
+    pause_reason_ = std::move(reason);
+}
+
+bool Queue::is_abandoned() const {
+    const std::lock_guard lock(mutex_);
+    return tasks_.is_empty() && connections_ == 0 && !paused_;
+}
+
+// --- status --------------------------------------------------------------------------------------------
+
+QueueStatus Queue::status(SteadyTime now) const {
+    const std::lock_guard lock(mutex_);
+    QueueStatus out;
+    out.name = name;
+    out.site = site;
+    out.virtual_mta = virtual_mta->name;
+    const schedule::TaskQueue::Counts counts = tasks_.counts();
+    out.ready = counts.ready;
+    out.waiting = counts.waiting;
+    out.in_flight = counts.in_flight;
+    out.connections = connections_;
+    out.delivered = delivered_;
+    out.deferred = deferred_;
+    out.bounced = bounced_;
+    out.expired = expired_;
+    out.delivered_per_second = delivered_rate_.per_second(now);
+    out.paused = paused_;
+    out.hold_reason = hold_reason_locked(now);
+    out.next_due = tasks_.next_due();
+    out.last_reply = last_failure_;
+    return out;
+}
+
+// Why ready mail does not go now; empty when it does, or when there is none.
+std::string Queue::hold_reason_locked(SteadyTime now) const {
+    if (paused_) return pause_reason_.empty() ? "paused" : "paused: " + pause_reason_;
+    if (!virtual_mta->is_configured()) return tasks_.is_empty() ? "" : "virtual-mta-missing";
+    if (tasks_.counts().ready == 0) return {};
+    if (engine_.is_draining()) return "draining";
+    if (engine_.is_latched()) return "spool latched";
+    if (!engine_.may_transact()) return "too many outcomes are not recorded yet";
+    std::string reason;
+    for (std::uint32_t i = 0; i < routes_.size(); ++i) {
+        const Route& route = routes_[i];
+        if (!tasks_.has_ready(i)) continue;
+        if (!route.to) {
+            reason = "dns pending";
+        } else if (route.to->kind == Destination::Kind::Failed) {
+            reason = "dns failed: " + route.to->text;
+        } else if (route.failures > 0 && route.open == 0) {
+            reason = "connecting failed: " + last_failure_;
+        } else if (now < no_source_until_) {
+            reason = no_source_reason_;
+        } else if (has_message_rate_locked() && (turn_ != nullptr || now < next_message_permit_locked())) {
+            reason = "rate limited";
+        } else if (waits_for_virtual_mta_) {
+            reason = "connection limit of the virtual MTA";
+        } else if (connections_ >= settings_->max_connections) {
+            reason = "connection limit";
+        } else if (connections_ == 0) {
+            reason = "connect rate limited";
+        } else {
+            return {};  // sessions are at it
+        }
+    }
+    return reason;
+}
+
+void Queue::list(const TaskTest& test, std::size_t limit, Executor& clock, std::vector<Listed>& out) {
+    std::uint32_t from = 0;
+    do {  // in slices, so that traffic is not held up
+        const std::lock_guard lock(mutex_);
+        const std::string held = hold_reason_locked(clock.now());
+        from = tasks_.visit_tasks(from, 4096, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+            if (out.size() >= limit || !test(task, tasks_.tenant_of(id), tasks_.job_of(id))) return;
+            const char* state = task.state == schedule::TaskState::InFlight  ? "in flight"
+                                : task.state == schedule::TaskState::Waiting ? "waiting"
+                                                                              : "ready";
+            const bool holds = task.state == schedule::TaskState::Ready && !held.empty();
+            out.push_back({task.key, holds ? "held: " + held : std::string(state)});
+        });
+    } while (from != 0 && out.size() < limit);
+}
+
+std::optional<WallTime> Queue::oldest() {
+    std::optional<WallTime> oldest;
+    std::uint32_t from = 0;
+    do {
+        const std::lock_guard lock(mutex_);
+        from = tasks_.visit_tasks(from, 4096, [&](schedule::TaskId, schedule::WaitingTask& task) {
+            if (!oldest || task.accepted_at < *oldest) oldest = task.accepted_at;
+        });
+    } while (from != 0);
+    return oldest;
+}
+
+// --- orders --------------------------------------------------------------------------------------------
+
+std::uint64_t Queue::retry(const TaskTest& test, Shard& shard) {
+    const WallTime now = shard.executor->wall_now();
+    std::uint64_t recipients = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        std::vector<schedule::TaskId> ids;
+        std::uint32_t from = 0;
+        do {
+            from = tasks_.visit_tasks(from, 4096, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+                if (task.state == schedule::TaskState::InFlight) return;
+                if (!test(task, tasks_.tenant_of(id), tasks_.job_of(id))) return;
+                recipients += task.recipients;
+                if (task.state == schedule::TaskState::Waiting) ids.push_back(id);
+            });
+        } while (from != 0);
+        for (const schedule::TaskId id : ids) tasks_.wake(id, now);
+        if (recipients > 0) {
+            for (Route& route : routes_) route.retry_at = SteadyTime::min();  // the operator knows better
+        }
+    }
+    if (recipients > 0) pump(shard, Spread::AllShards);
+    return recipients;
+}
+
+std::vector<Work> Queue::claim(const TaskTest& test, std::size_t most, std::uint64_t& in_flight_recipients) {
+    std::vector<Work> claimed;
+    const std::lock_guard lock(mutex_);
+    std::vector<schedule::TaskId> ids;
+    std::uint32_t from = 0;
+    do {
+        from = tasks_.visit_tasks(from, 4096, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+            if (!test(task, tasks_.tenant_of(id), tasks_.job_of(id))) return;
+            if (task.state != schedule::TaskState::InFlight) {
+                if (ids.size() < most) ids.push_back(id);
+            } else if (!std::exchange(task.is_cancelled, true)) {
+                in_flight_recipients += task.recipients;
+            }
+        });
+    } while (from != 0);
+    for (const schedule::TaskId id : ids) {
+        tasks_.claim(id);
+        claimed.push_back(make_work_locked(id));
+    }
+    return claimed;
+}
+
+bool Queue::is_cancelled(schedule::TaskId id) const {
+    const std::lock_guard lock(mutex_);
+    return tasks_[id].is_cancelled;
+}
+
+}  // namespace postfleet::sender

@@ -1,0 +1,131 @@
+#include "queue_table.hpp"
+
+#include <algorithm>
+
+#include "engine.hpp"
+
+namespace postfleet::sender {
+
+std::shared_ptr<Queue> QueueTable::find_or_make(std::string_view site, std::string_view virtual_mta) {
+    std::shared_ptr<Queue> queue;
+    std::shared_ptr<VirtualMta> identity;
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto found = sites_.find(site); found != sites_.end()) {
+            for (const auto& candidate : found->second) {
+                if (candidate->virtual_mta->name == virtual_mta) return candidate;
+            }
+        }
+        identity = virtual_mta_locked(virtual_mta);
+    }
+    // Settings take a while to merge; the lock is not held for that. Two may make the same one: the first stays.
+    const unsigned home = static_cast<unsigned>(std::hash<std::string_view>{}(site) % engine_.shards.size());
+    auto fresh = std::make_shared<Queue>(engine_, std::string(site), std::move(identity), home);
+    fresh->configure(engine_.settings_of(fresh->site, fresh->virtual_mta->name));
+    bool paused = false;
+    const std::lock_guard lock(mutex_);
+    auto& of_site = sites_[fresh->site];
+    for (const auto& candidate : of_site) {
+        if (candidate->virtual_mta == fresh->virtual_mta) return candidate;
+    }
+    for (const PauseRule& rule : pauses_) {
+        if (!paused && rule.covers(site, virtual_mta)) {
+            paused = true;
+            fresh->set_paused(true, rule.reason);
+        }
+    }
+    of_site.push_back(fresh);
+    ++size_;
+    return fresh;
+}
+
+std::vector<std::shared_ptr<Queue>> QueueTable::of_site(const std::string& site) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = sites_.find(site);
+    return found == sites_.end() ? std::vector<std::shared_ptr<Queue>>{} : found->second;
+}
+
+std::vector<std::shared_ptr<Queue>> QueueTable::all() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::shared_ptr<Queue>> out;
+    out.reserve(size_);
+    for (const auto& [site, queues] : sites_) out.insert(out.end(), queues.begin(), queues.end());
+    return out;
+}
+
+std::size_t QueueTable::size() const {
+    const std::lock_guard lock(mutex_);
+    return size_;
+}
+
+void QueueTable::forget_abandoned() {
+    const std::lock_guard lock(mutex_);
+    for (auto it = sites_.begin(); it != sites_.end();) {
+        // Somebody who holds the pointer may be about to add mail; such a queue stays.
+        size_ -= std::erase_if(it->second,
+                               [](const auto& queue) { return queue.use_count() == 1 && queue->is_abandoned(); });
+        it = it->second.empty() ? sites_.erase(it) : std::next(it);
+    }
+}
+
+std::shared_ptr<VirtualMta> QueueTable::virtual_mta_locked(std::string_view name) {
+    if (const auto found = virtual_mtas_.find(name); found != virtual_mtas_.end()) return found->second;
+    return virtual_mtas_.emplace(std::string(name), std::make_shared<VirtualMta>(std::string(name))).first->second;
+}
+
+std::shared_ptr<VirtualMta> QueueTable::virtual_mta(std::string_view name) {
+    const std::lock_guard lock(mutex_);
+    return virtual_mta_locked(name);
+}
+
+std::vector<std::shared_ptr<VirtualMta>> QueueTable::virtual_mtas() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::shared_ptr<VirtualMta>> out;
+    for (const auto& [name, identity] : virtual_mtas_) out.push_back(identity);
+    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a->name < b->name; });
+    return out;
+}
+
+void QueueTable::configure(const std::shared_ptr<const config::Config>& config) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, identity] : virtual_mtas_) {
+        if (!config->virtual_mtas.contains(name)) identity->configure(nullptr);
+    }
+    for (const auto& [name, settings] : config->virtual_mtas) {
+        // An alias: the pointer keeps the whole configuration alive.
+        virtual_mta_locked(name)->configure(std::shared_ptr<const config::VirtualMta>(config, &settings));
+    }
+}
+
+// --- pauses --------------------------------------------------------------------------------------------
+
+void QueueTable::add_pause(PauseRule rule) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(pauses_, [&](const PauseRule& p) { return p.site == rule.site && p.virtual_mta == rule.virtual_mta; });
+    pauses_.push_back(std::move(rule));
+}
+
+std::vector<QueueTable::PauseRule> QueueTable::remove_pauses(const PauseRule& which) {
+    const std::lock_guard lock(mutex_);
+    std::vector<PauseRule> removed;
+    std::erase_if(pauses_, [&](const PauseRule& rule) {
+        if (!which.covers(rule.site, rule.virtual_mta)) return false;
+        removed.push_back(rule);
+        return true;
+    });
+    return removed;
+}
+
+std::string QueueTable::pause_reason(std::string_view site, std::string_view virtual_mta, bool& paused) const {
+    const std::lock_guard lock(mutex_);
+    for (const PauseRule& rule : pauses_) {
+        if (rule.covers(site, virtual_mta)) {
+            paused = true;
+            return rule.reason;
+        }
+    }
+    paused = false;
+    return {};
+}
+
+}  // namespace postfleet::sender

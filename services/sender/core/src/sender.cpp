@@ -1,0 +1,123 @@
+#include "postfleet/sender/sender.hpp"
+
+#include <utility>
+
+#include "control.hpp"
+#include "engine.hpp"
+#include "take_in.hpp"
+
+namespace postfleet::sender {
+
+namespace {
+
+constexpr Duration kDrainLook = std::chrono::milliseconds(10);
+
+// Looks now and then whether everything is quiet.
+void wait_until_quiet(Engine& engine, SteadyTime deadline, Completion<Status>&& done) {
+    const bool is_quiet = engine.open_sessions == 0 && engine.unrecorded() == 0;
+    Executor& clock = *engine.shards[0]->executor;
+    if (is_quiet || clock.now() >= deadline) {
+        Executor& on = *done.on;
+        Status status;
+        if (!is_quiet) {
+            status = Error{ErrorKind::DeadlineExceeded,
+                           std::to_string(engine.open_sessions.load()) + " sessions are still open, " +
+                               std::to_string(engine.unrecorded()) + " outcomes are not recorded"};
+        }
+        on.post([done = std::move(done), status]() mutable { done.run(std::move(status)); });
+        return;
+    }
+    clock.schedule_at(std::min(deadline, clock.now() + kDrainLook),
+                      [&engine, deadline, done = std::move(done)]() mutable {
+                          wait_until_quiet(engine, deadline, std::move(done));
+                      });
+}
+
+// The tasks of one message as the spool gives them, in one go.
+class Rebuilding {
+public:
+    explicit Rebuilding(Engine& engine) : engine_(engine) {}
+
+    void visit(Task&& task) {
+        if (!tasks_.empty() && tasks_.front().key.message != task.key.message) schedule();
+        tasks_.push_back(std::move(task));
+    }
+
+    void schedule() {
+        const bool shares = tasks_.size() > 1;
+        if (shares) engine_.references.set(tasks_.front().key.message, static_cast<std::uint32_t>(tasks_.size()));
+        for (const Task& task : tasks_) {
+            ScheduleRequest request;
+            request.domain = task.domain;
+            request.virtual_mta = task.virtual_mta;
+            request.task.key = task.key;
+            request.task.due = task.due;
+            request.task.accepted_at = task.accepted_at;
+            request.task.deadline = task.expires_at.value_or(schedule::kNever);
+            request.task.recipients = static_cast<std::uint32_t>(task.recipients.size());
+            for (const Recipient& recipient : task.recipients) {
+                request.task.attempts = std::max(request.task.attempts, recipient.attempts);
+            }
+            request.task.priority = task.priority;
+            request.task.shares_message = shares;
+            request.task.tenant = task.tenant;
+            request.task.job = task.job;
+            Shard& shard = *engine_.shards[next_shard_++ % engine_.shards.size()];
+            engine_.schedule(std::move(request), shard);
+            ++scheduled_;
+        }
+        tasks_.clear();
+    }
+
+    std::size_t scheduled() const { return scheduled_; }
+
+private:
+    Engine& engine_;
+    std::vector<Task> tasks_;
+    std::size_t next_shard_ = 0, scheduled_ = 0;
+};
+
+}  // namespace
+
+struct Sender::Parts {
+    Parts(SenderDependencies dependencies, SenderConfiguration configuration)
+        : engine(std::move(dependencies), std::move(configuration)), take_in(engine), control(engine) {}
+    Engine engine;
+    TakeIn take_in;
+    Control control;
+};
+
+Sender::Sender(SenderDependencies dependencies, SenderConfiguration configuration)
+    : parts_(std::make_unique<Parts>(std::move(dependencies), std::move(configuration))) {}
+
+Sender::~Sender() = default;
+
+Status Sender::start() {
+    Engine& engine = parts_->engine;
+    require(!engine.is_started());
+    parts_->control.restore_pauses();
+    Rebuilding rebuilding(engine);
+    const Status status = engine.dependencies.spool.scan_tasks([&](Task&& task) { rebuilding.visit(std::move(task)); });
+    if (!status) return status;
+    rebuilding.schedule();
+    engine.dependencies.log.line(LogLevel::Info, "sender-started")
+        .field("tasks", rebuilding.scheduled())
+        .field("queues", engine.queues.size());
+    engine.start();
+    return {};
+}
+
+void Sender::reload(SenderConfiguration configuration) { parts_->engine.reload(std::move(configuration)); }
+
+void Sender::drain(SteadyTime deadline, Completion<Status> done) {
+    Engine& engine = parts_->engine;
+    engine.start_draining();
+    engine.on_shard(0, [&engine, deadline, done = std::move(done)](Shard&) mutable {
+        wait_until_quiet(engine, deadline, std::move(done));
+    });
+}
+
+Handover& Sender::handover() { return parts_->take_in; }
+SenderControl& Sender::control() { return parts_->control; }
+
+}  // namespace postfleet::sender

@@ -1,0 +1,63 @@
+// SenderMetrics: what the sender counts, registered once.
+//
+// By queue there are few numbers (the registry bounds the label sets); by reply class and phase there are none
+// here: events have the details. Threads: thread-safe.
+#pragma once
+
+#include "outcome.hpp"
+#include "postfleet/base/metrics.hpp"
+
+namespace postfleet::sender {
+
+struct SenderMetrics {
+    explicit SenderMetrics(Metrics& metrics)
+        : registry(metrics),
+          accepted_messages(metrics.counter("postfleet_sender_accepted_messages_total",
+                                            "Messages made durable by the sender's take-in")),
+          delivered(metrics.counter("postfleet_sender_delivered_recipients_total", "Recipients delivered")),
+          deferred(metrics.counter("postfleet_sender_deferred_recipients_total", "Attempts that were deferred")),
+          bounced(metrics.counter("postfleet_sender_bounced_recipients_total", "Recipients bounced")),
+          expired(metrics.counter("postfleet_sender_expired_recipients_total", "Recipients expired")),
+          cancelled(metrics.counter("postfleet_sender_cancelled_recipients_total", "Recipients cancelled")),
+          outcome_unknown(metrics.counter("postfleet_sender_unknown_outcomes_total",
+                                          "Connections lost between the final dot and its reply")),
+          damaged(metrics.counter("postfleet_sender_damaged_records_total",
+                                  "Tasks given up because the spool could not read them")),
+          connections(metrics.gauge("postfleet_sender_connections", "Connections that count against limits")),
+          connect_failures(metrics.counter("postfleet_sender_connect_failures_total",
+                                           "Addresses at which no session could be opened")),
+          content_reads(metrics.counter("postfleet_sender_content_reads_total",
+                                        "Attempts that read their content from the spool")),
+          unrecorded(metrics.gauge("postfleet_sender_unrecorded_outcomes", "Outcomes that are not durable yet")),
+          delivery_seconds(metrics.histogram("postfleet_sender_delivery_seconds",
+                                             "From acceptance to the remote's 250, first attempts and retries")),
+          attempt_seconds(metrics.histogram("postfleet_sender_attempt_seconds",
+                                            "From the first command of a transaction to its last reply")) {}
+
+    void count(const OutcomeCounts& counts) {
+        if (counts.delivered > 0) delivered.add(counts.delivered);
+        if (counts.deferred > 0) deferred.add(counts.deferred);
+        if (counts.bounced > 0) bounced.add(counts.bounced);
+        if (counts.expired > 0) expired.add(counts.expired);
+        if (counts.cancelled > 0) cancelled.add(counts.cancelled);
+    }
+
+    Counter& of_queue(const std::string& what, const std::string& queue) {
+        return registry.counter("postfleet_queue_" + what + "_recipients_total", "Recipients " + what + ", by queue",
+                                {{"queue", queue}});
+    }
+
+    Metrics& registry;
+    Counter& accepted_messages;
+    Counter &delivered, &deferred, &bounced, &expired, &cancelled;
+    Counter& outcome_unknown;
+    Counter& damaged;
+    Gauge& connections;
+    Counter& connect_failures;
+    Counter& content_reads;
+    Gauge& unrecorded;
+    Histogram& delivery_seconds;
+    Histogram& attempt_seconds;
+};
+
+}  // namespace postfleet::sender

@@ -1,0 +1,115 @@
+// SiteTable: recipient domain → where its mail goes (route, or MX through the Resolver) → site.
+//
+//   unknown ──ask──▶ asking ──answer──▶ fresh until its TTL ──▶ stale: used for kStaleUse more while it is asked again
+//                                                                then: mail waits for the answer
+//
+// A domain keeps its entry while tasks name it (they hold its number), and kUnusedEntries more. When an answer
+// changes where a domain goes, or some mail waits for it, Moved is called, so that the mail is re-keyed. A failed lookup keeps a good
+// answer that is not older than kKeepGood; without one the domain's destination is of kind Failed until the
+// next answer. Failures are told with Moved each time, too, so that the queue can count them.
+//
+// At most kMaxAsking questions are open; further ones wait in line (restart, reload, the end of an outage).
+//
+// Threads: thread-safe; Moved is called without the lock, on the shard that asked.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "destination.hpp"
+#include "postfleet/base/executor.hpp"
+#include "postfleet/ports/resolver.hpp"
+#include "postfleet/routing/snapshot.hpp"
+
+namespace postfleet::sender {
+
+class SiteTable final {
+public:
+    static constexpr Duration kStaleUse = std::chrono::minutes(1);
+    static constexpr Duration kKeepGood = std::chrono::hours(24);
+    static constexpr Duration kMinTtl = std::chrono::seconds(1);
+    static constexpr Duration kMaxTtl = std::chrono::hours(24);
+    static constexpr std::size_t kMaxAsking = 500;
+    static constexpr std::size_t kUnusedEntries = 10'000;
+
+    // The domain's tasks stand in queues of site `old_site`; they belong to `to` now.
+    using Moved = std::function<void(std::uint32_t domain, const std::string& old_site,
+                                     const std::shared_ptr<Destination>& to, Executor& on)>;
+
+    SiteTable(Resolver& resolver, std::shared_ptr<const routing::Snapshot> routing, Moved moved)
+        : resolver_(resolver), routing_(std::move(routing)), moved_(std::move(moved)) {}
+
+    struct Place {
+        std::uint32_t domain = 0;
+        std::shared_ptr<Destination> destination;  // null: the answer is on its way
+        std::string site;                          // where it waits for that; empty if there is a destination
+    };
+    // Counts one more task of this domain, and asks if that is needed; the answer comes on `on`.
+    Place enter(std::string_view domain, Executor& on);
+    // The same for a task that is counted already.
+    Place look_again(std::uint32_t domain, Executor& on);
+    void leave(std::uint32_t domain);
+    std::string name_of(std::uint32_t domain) const;
+
+    // New routes and providers: every domain with mail is asked for again.
+    void reload(std::shared_ptr<const routing::Snapshot> routing, Executor& on);
+
+private:
+    struct Entry {
+        std::string name;
+        std::uint32_t tasks = 0;
+        bool in_use = false;
+        bool asking = false;
+        bool has_waiting = false;                    // some task was told to wait for the answer
+        std::shared_ptr<Destination> destination;
+        SteadyTime fresh_until = SteadyTime::min();
+        SteadyTime answered_at = SteadyTime::min();  // the last good answer
+    };
+    struct Lookup;
+
+    struct Question {
+        std::uint32_t domain = 0;
+        std::string name;
+        std::shared_ptr<const routing::Snapshot> routing;
+    };
+
+    Place place_locked(std::uint32_t number, SteadyTime now);
+    bool needs_asking_locked(const Entry& entry, SteadyTime now) const;
+    std::uint32_t make_entry_locked(std::string_view domain);
+    void drop_unused_locked();
+    // Marks the entry; the question to put, unless it has to stand in line.
+    std::optional<Question> ask_locked(std::uint32_t domain, Executor& on);
+    void put(Question&& question, Executor& on);
+    void resolve_route(const std::shared_ptr<Lookup>& lookup, const std::vector<config::RouteHop>& hops);
+    void on_host(const std::shared_ptr<Lookup>& lookup, std::size_t hop, const MxAnswer& answer);
+    void finish_route(const std::shared_ptr<Lookup>& lookup);
+    void on_mx(const std::shared_ptr<Lookup>& lookup, MxAnswer&& answer);
+    void next_in_line();
+    void finish(const std::shared_ptr<Lookup>& lookup, Destination::Kind kind, std::string text,
+                std::vector<Hop> hops, Duration time_to_live);
+    std::shared_ptr<Destination> intern_locked(Destination::Kind kind, std::string site, std::string text,
+                                               std::vector<Hop>&& hops);
+
+    Resolver& resolver_;
+    mutable std::mutex mutex_;
+    std::shared_ptr<const routing::Snapshot> routing_;
+    const Moved moved_;
+    std::deque<Entry> entries_;                                  // addresses do not move
+    std::vector<std::uint32_t> free_;
+    std::unordered_map<std::string_view, std::uint32_t> index_;  // views of Entry::name
+    std::deque<std::uint32_t> unused_;                           // oldest first; may name one twice
+    std::unordered_map<std::string, std::weak_ptr<Destination>> destinations_;
+    std::size_t sweep_at_ = 1024;
+    std::size_t asking_ = 0;
+    std::deque<std::pair<std::uint32_t, Executor*>> line_;
+};
+
+}  // namespace postfleet::sender

@@ -1,0 +1,152 @@
+#include "virtual_mta.hpp"
+
+#include <algorithm>
+
+namespace postfleet::sender {
+
+void VirtualMta::configure(std::shared_ptr<const config::VirtualMta> configuration) {
+    const std::lock_guard lock(mutex_);
+    std::vector<SourceState> sources;
+    if (configuration) {
+        for (const IpAddress& address : configuration->sources) {
+            const auto known = std::find_if(sources_.begin(), sources_.end(),
+                                            [&](const SourceState& s) { return s.address == address; });
+            sources.push_back(known != sources_.end() ? *known : SourceState{address, {}, SteadyTime::min()});
+        }
+        max_connections_ = configuration->max_connections;
+        message_interval_ = configuration->max_message_rate.interval().count();
+        connect_interval_ = configuration->max_connect_rate.interval().count();
+    }
+    sources_ = std::move(sources);
+    is_configured_ = configuration != nullptr;
+    configuration_ = std::move(configuration);
+}
+
+std::shared_ptr<const config::VirtualMta> VirtualMta::configuration() const {
+    const std::lock_guard lock(mutex_);
+    return configuration_;
+}
+
+// --- sources -------------------------------------------------------------------------------------------
+
+VirtualMta::Source VirtualMta::choose_source(bool v6, SteadyTime now) {
+    const std::lock_guard lock(mutex_);
+    if (sources_.empty()) return {};
+    Source none{Source::Kind::NoneOfFamily, {}, SteadyTime::max(),
+                name + (v6 ? " has no IPv6 source address" : " has no IPv4 source address")};
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+        const std::size_t at = (next_source_ + i) % sources_.size();
+        SourceState& source = sources_[at];
+        if (source.address.v6 != v6) continue;
+        if (source.disabled_reason.empty() || now >= source.retry_at) {
+            // The probe of a disabled one: nobody else tries it before the next time.
+            if (!source.disabled_reason.empty()) source.retry_at = now + kRetryBinding;
+            next_source_ = at + 1;
+            return {Source::Kind::Address, source.address, {}, {}};
+        }
+        none.kind = Source::Kind::AllDisabled;
+        none.reason = source.disabled_reason;
+        none.retry_at = std::min(none.retry_at, source.retry_at);
+    }
+    return none;
+}
+
+bool VirtualMta::on_bind_failed(const IpAddress& address, std::string reason, SteadyTime now) {
+    const std::lock_guard lock(mutex_);
+    for (SourceState& source : sources_) {
+        if (source.address != address) continue;
+        const bool news = source.disabled_reason.empty();
+        source.disabled_reason = std::move(reason);
+        source.retry_at = now + kRetryBinding;
+        return news;
+    }
+    return false;
+}
+
+bool VirtualMta::on_bound(const IpAddress& address) {
+    const std::lock_guard lock(mutex_);
+    for (SourceState& source : sources_) {
+        if (source.address != address || source.disabled_reason.empty()) continue;
+        source.disabled_reason.clear();
+        return true;
+    }
+    return false;
+}
+
+std::string VirtualMta::disabled_reason() const {
+    const std::lock_guard lock(mutex_);
+    for (const SourceState& source : sources_) {
+        if (!source.disabled_reason.empty()) return source.disabled_reason;
+    }
+    return {};
+}
+
+// --- limits --------------------------------------------------------------------------------------------
+
+bool VirtualMta::take_connection() { return connections_.try_take(max_connections_); }
+
+void VirtualMta::give_back_connection(std::vector<std::shared_ptr<Queue>>& to_wake) {
+    connections_.give_back();
+    if (max_connections_ == config::kUnlimited) return;
+    const std::lock_guard lock(mutex_);
+    while (!waiting_.empty() && to_wake.empty()) {
+        if (auto queue = waiting_.front().lock()) to_wake.push_back(std::move(queue));
+        waiting_.pop_front();
+    }
+}
+
+void VirtualMta::wait_for_connection(std::shared_ptr<Queue> queue) {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(queue));
+}
+
+std::optional<SteadyTime> VirtualMta::take_connect(shaping::RateLimit& of_queue, Duration interval,
+                                                   SteadyTime now) {
+    const Duration own = Duration(connect_interval_.load(std::memory_order_relaxed));
+    if (own == Duration::zero()) return of_queue.try_take(now, interval);
+    const std::lock_guard lock(mutex_);
+    const SteadyTime next = std::max(of_queue.next_permit(interval), connect_rate_.next_permit(own));
+    if (now < next) return next;
+    if (const auto wait = connect_rate_.try_take(now, own)) return wait;
+    return of_queue.try_take(now, interval);
+}
+
+std::optional<SteadyTime> VirtualMta::take_message(shaping::RateLimit& of_queue, Duration interval,
+                                                   SteadyTime now) {
+    const Duration own = Duration(message_interval_.load(std::memory_order_relaxed));
+    if (own == Duration::zero()) return of_queue.try_take(now, interval);
+    const std::lock_guard lock(mutex_);
+    const SteadyTime next = std::max(of_queue.next_permit(interval), message_rate_.next_permit(own));
+    if (now < next) return next;
+    if (const auto wait = message_rate_.try_take(now, own)) return wait;
+    return of_queue.try_take(now, interval);
+}
+
+SteadyTime VirtualMta::next_message_permit() const {
+    return message_rate_.next_permit(Duration(message_interval_.load(std::memory_order_relaxed)));
+}
+
+VirtualMtaStatus VirtualMta::status() const {
+    VirtualMtaStatus out;
+    out.name = name;
+    out.connections = connections_.in_use();
+    out.delivered = counts.delivered;
+    out.deferred = counts.deferred;
+    out.bounced = counts.bounced;
+    const std::lock_guard lock(mutex_);
+    out.enabled = configuration_ != nullptr;
+    if (!configuration_) {
+        out.disabled_reason = "virtual-mta-missing";
+        return out;
+    }
+    out.ehlo = configuration_->ehlo;
+    for (const SourceState& source : sources_) {
+        out.sources.push_back(source.address.to_string());
+        if (source.disabled_reason.empty()) continue;
+        out.enabled = false;
+        out.disabled_reason = source.disabled_reason;
+    }
+    return out;
+}
+
+}  // namespace postfleet::sender

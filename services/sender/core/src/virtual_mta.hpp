@@ -1,0 +1,94 @@
+// VirtualMta: one sending identity at work: its source addresses, its own limits, its counts.
+//
+// A source that cannot be bound is disabled for kRetryBinding and then probed by one connection; mail that has
+// no other source of the right family waits. Never does a connection leave from an address that the virtual
+// MTA does not have (choose_source).
+//
+// A VirtualMta lives as long as the process, so that mail and pauses of one that is no longer configured have
+// somewhere to stand (is_configured() is false then).
+//
+// Threads: thread-safe.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "postfleet/config/config.hpp"
+#include "postfleet/ports/sender_control.hpp"
+#include "postfleet/shaping/limits.hpp"
+
+namespace postfleet::sender {
+
+class Queue;
+
+class VirtualMta final {
+public:
+    static constexpr Duration kRetryBinding = std::chrono::minutes(1);
+
+    explicit VirtualMta(std::string its_name) : name(std::move(its_name)) {}
+
+    const std::string name;
+
+    // Null: not configured. Sources that stay keep what is known of them.
+    void configure(std::shared_ptr<const config::VirtualMta> configuration);
+    std::shared_ptr<const config::VirtualMta> configuration() const;
+    bool is_configured() const { return is_configured_.load(std::memory_order_relaxed); }
+
+    struct Source {
+        enum class Kind { Any, Address, NoneOfFamily, AllDisabled } kind = Kind::Any;
+        IpAddress address;        // Address
+        SteadyTime retry_at{};    // AllDisabled: when one of them may be probed
+        std::string reason;       // AllDisabled, NoneOfFamily
+    };
+    // The next source, in turn, for a peer of this family.
+    Source choose_source(bool v6, SteadyTime now);
+    // True if that is news (an event is due).
+    bool on_bind_failed(const IpAddress& source, std::string reason, SteadyTime now);
+    bool on_bound(const IpAddress& source);
+    std::string disabled_reason() const;
+
+    // Over all its queues.
+    bool take_connection();
+    void give_back_connection(std::vector<std::shared_ptr<Queue>>& to_wake);
+    void wait_for_connection(std::shared_ptr<Queue> queue);
+    // Both words at once: the queue's and ours, or neither. Nothing: taken.
+    std::optional<SteadyTime> take_connect(shaping::RateLimit& of_queue, Duration interval, SteadyTime now);
+    std::optional<SteadyTime> take_message(shaping::RateLimit& of_queue, Duration interval, SteadyTime now);
+    bool has_message_rate() const { return message_interval_.load(std::memory_order_relaxed) > 0; }
+    void mark_message_used(SteadyTime now) {
+        if (has_message_rate()) message_rate_.mark_used(now);
+    }
+    SteadyTime next_message_permit() const;
+
+    struct Counts {
+        std::atomic<std::uint64_t> delivered{0}, deferred{0}, bounced{0};
+    };
+    Counts counts;
+    VirtualMtaStatus status() const;
+
+private:
+    struct SourceState {
+        IpAddress address;
+        std::string disabled_reason;           // empty: enabled
+        SteadyTime retry_at = SteadyTime::min();
+    };
+
+    mutable std::mutex mutex_;
+    std::shared_ptr<const config::VirtualMta> configuration_;
+    std::vector<SourceState> sources_;
+    std::size_t next_source_ = 0;
+    std::deque<std::weak_ptr<Queue>> waiting_;  // for a connection, in turn
+
+    std::atomic<bool> is_configured_{false};
+    std::atomic<std::uint32_t> max_connections_{config::kUnlimited};
+    std::atomic<std::int64_t> message_interval_{0}, connect_interval_{0};  // nanoseconds; 0: no limit
+    shaping::ConnectionLimit connections_;
+    shaping::RateLimit message_rate_, connect_rate_;
+};
+
+}  // namespace postfleet::sender

@@ -1,0 +1,80 @@
+// Work: one task on its way through an attempt, and the content that is still in memory.
+//
+// HotTask is what take-in keeps so that the first attempt reads nothing from disk; it hangs on the waiting task
+// (schedule::Attachment) until the attempt, or until the task is deferred. HotBudget bounds them all.
+// Threads: values; HotBudget is thread-safe.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "postfleet/mail/message.hpp"
+#include "postfleet/schedule/task_queue.hpp"
+#include "postfleet/shaping/settings.hpp"
+
+namespace postfleet::sender {
+
+class Queue;
+
+class HotBudget final {
+public:
+    // What a charge is worth; given back when the last holder of the content is gone.
+    class Charge final {
+    public:
+        Charge(HotBudget& budget, std::uint64_t octets) : budget_(&budget), octets_(octets) {}
+        ~Charge() { budget_->used_.fetch_sub(octets_, std::memory_order_relaxed); }
+        Charge(const Charge&) = delete;
+        Charge& operator=(const Charge&) = delete;
+
+    private:
+        HotBudget* budget_;
+        std::uint64_t octets_;
+    };
+
+    void set_limit(std::uint64_t octets) { limit_.store(octets, std::memory_order_relaxed); }
+    std::uint64_t used() const { return used_.load(std::memory_order_relaxed); }
+    bool try_charge(std::uint64_t octets) {
+        if (used_.fetch_add(octets, std::memory_order_relaxed) + octets <= limit_.load(std::memory_order_relaxed)) {
+            return true;
+        }
+        used_.fetch_sub(octets, std::memory_order_relaxed);
+        return false;
+    }
+
+private:
+    std::atomic<std::uint64_t> used_{0}, limit_{0};
+};
+
+// One message in memory. shared_ptr because its tasks may be with several sessions.
+struct HotMessage {
+    HotMessage(HotBudget& budget, std::uint64_t octets, std::shared_ptr<const Message> of, SharedOctets chunk)
+        : message(std::move(of)), first_chunk(std::move(chunk)), charge(budget, octets) {}
+    std::shared_ptr<const Message> message;
+    SharedOctets first_chunk;   // null: read it (the content has several chunks)
+    HotBudget::Charge charge;
+};
+
+struct HotTask final : schedule::Attachment {
+    Task task;
+    std::shared_ptr<const Message> message;
+    SharedOctets first_chunk;              // null: read it
+    std::shared_ptr<HotMessage> charged;   // null: it was read for this attempt
+};
+
+struct Work {
+    std::shared_ptr<Queue> queue;          // null: no work
+    schedule::TaskId id = schedule::kNoTask;
+    TaskKey key;
+    std::uint32_t domain = 0;
+    std::uint32_t recipients = 0;
+    bool shares_message = false;
+    bool is_paced = false;                 // a message rate holds: one recipient, with a permit
+    WallTime expires{};
+    std::shared_ptr<const shaping::Settings> settings;
+    std::unique_ptr<HotTask> hot;          // null: read it
+    explicit operator bool() const { return queue != nullptr; }
+};
+
+}  // namespace postfleet::sender

@@ -1,0 +1,112 @@
+// SenderWorld: a whole sender core in memory: shards on a manual clock, spool, DNS and SMTP servers that the test
+// scripts. Settle() runs everything that can run now; advance() moves the clock.
+//
+// Threads: confined to the test's thread.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "postfleet/sender/sender.hpp"
+#include "postfleet/support/fake_spool.hpp"
+#include "postfleet/support/fake_transport.hpp"
+#include "postfleet/support/manual_executor.hpp"
+
+namespace postfleet::support {
+
+class FakeResolver final : public Resolver {
+public:
+    void resolve_mx(std::string domain, Completion<MxAnswer> done) override;
+    void resolve_host(std::string host, Completion<MxAnswer> done) override { resolve_mx(std::move(host), std::move(done)); }
+
+    // One MX host per entry: "10 mx.example 192.0.2.1 192.0.2.2".
+    void set_mx(const std::string& domain, const std::vector<std::string>& hosts, Duration ttl = std::chrono::hours(1));
+    void fail(const std::string& domain, MxAnswer::Kind kind, std::string text);
+    bool is_silent = false;                    // answers are kept until answer_all()
+    void answer_all();
+    std::vector<std::string> asked;
+
+private:
+    struct Kept {
+        std::string domain;
+        Completion<MxAnswer> done;
+    };
+    void answer(Kept&& kept);
+    std::map<std::string, MxAnswer> answers_;  // by domain
+    std::deque<Kept> kept_;
+};
+
+class LogLines final : public LogSink {
+public:
+    void write(LogLevel, std::string&& line) override { lines.push_back(std::move(line)); }
+    std::vector<std::string> lines;
+};
+
+struct Mail {
+    std::string from = "sender@from.test";
+    std::vector<std::string> to{"a@x.test"};
+    std::string content = "Subject: hi\r\n\r\nhello\r\n";
+    std::string virtual_mta = "v1";
+    std::string pool, tenant = "default", job;
+    Priority priority = Priority::Normal;
+    std::optional<Duration> expires_in;
+    bool has_leading_dots = false;
+};
+
+class SenderWorld {
+public:
+    explicit SenderWorld(unsigned shards = 1);
+    ~SenderWorld();
+
+    // Before start(), or with reload().
+    config::Config config;   // has VMTA v1 (source 192.0.2.10, ehlo v1.test); retry_after 10s 30s; expire 1h
+    config::ShapingKeys& shaping() { return config.shaping.front().keys; }  // the general rule
+    config::VirtualMta& add_virtual_mta(const std::string& name, const std::vector<std::string>& sources);
+    void route(const std::string& domain, const std::string& endpoint);     // in config.routes
+
+    void start();
+    void reload();
+    void stop();             // the process is gone; the spool stays (call spool.restart() for a crash)
+    void settle();
+    void advance(Duration duration);
+
+    // Hands a message over and settles; the status that ingest would have got.
+    Status accept(const Mail& mail);
+    // The same without settling.
+    void hand_over(const Mail& mail, unsigned shard = 0);
+    std::optional<Status> last_status;
+
+    FakeHost& host(const std::string& endpoint) { return transports[0]->host(endpoint); }
+    std::vector<Event> events(EventType type) const;
+    std::size_t count(EventType type) const { return events(type).size(); }
+    QueueStatus queue(const std::string& name);
+    std::vector<QueueStatus> queues();
+    template <class T, class Call>
+    T ask(Call&& call) {
+        std::optional<T> answer;
+        call(Completion<T>{executors[0].get(), [&](T value) { answer.emplace(std::move(value)); }});
+        for (int i = 0; i < 1000 && !answer; ++i) settle_or_advance();
+        return std::move(answer).value();
+    }
+    std::uint64_t ids_made = 0;
+
+    std::vector<std::unique_ptr<ManualExecutor>> executors;
+    std::vector<std::unique_ptr<FakeTransport>> transports;
+    FakeSpool spool;
+    FakeResolver resolver;
+    LogLines log;
+    std::unique_ptr<Metrics> metrics;
+    std::unique_ptr<sender::Sender> sender;
+
+private:
+    AcceptedMessage make(const Mail& mail);
+    sender::SenderConfiguration compiled() const;
+    void settle_or_advance();
+    IdGenerator ids_{42};
+};
+
+}  // namespace postfleet::support

@@ -1,0 +1,226 @@
+#include "postfleet/support/fake_transport.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "postfleet/base/text.hpp"
+
+namespace postfleet::support {
+
+// The client's end. Everything that goes to the handler is posted, never called from inside a call.
+class FakeStream final : public Stream {
+public:
+    FakeStream(Executor& executor, StreamHandler& handler, Endpoint local, Endpoint remote)
+        : executor_(executor), handler_(&handler), local_(local), remote_(remote),
+          alive_(std::make_shared<FakeStream*>(this)) {}
+    ~FakeStream() override { drop(); }
+
+    void set_handler(StreamHandler& handler) override { handler_ = &handler; }
+    void write(std::span<const WritePiece> pieces) override {
+        for (const WritePiece& piece : pieces) unsent_.append(piece.octets);
+        push();
+        if (!unsent_.empty()) must_tell_writable_ = true;
+    }
+    std::size_t unsent_octets() const override { return unsent_.size(); }
+    void pause_reading() override {}
+    void resume_reading() override {}
+    void set_deadline(SteadyTime when) override {
+        executor_.cancel(deadline_);
+        deadline_ = {};
+        if (when == SteadyTime::max()) return;
+        deadline_ = executor_.schedule_at(when, [this, weak = std::weak_ptr(alive_)] {
+            if (!weak.lock()) return;
+            die({CloseReason::Kind::TimedOut, "timed out"});
+        });
+    }
+    void shutdown_write() override {
+        is_shut_ = true;
+        if (unsent_.empty()) tell_peer_of_fin();
+    }
+    void close() override { drop(); }
+    Endpoint local() const override { return local_; }
+    Endpoint remote() const override { return remote_; }
+
+    // From the server's side.
+    void connected(std::shared_ptr<Peer> peer, FakeHost& host) {
+        peer_ = std::move(peer);
+        host_ = &host;
+        peer_->stream_ = this;
+        ++host.open;
+        host.most_open = std::max(host.most_open, host.open);
+        later([](FakeStream& s) { s.handler_->on_connected(); });
+        peer_->say(host.greeting);
+    }
+    void deliver(std::string octets) {
+        later([octets = std::move(octets)](FakeStream& s) { s.handler_->on_data(octets); });
+    }
+    void die(CloseReason reason) {
+        later([reason = std::move(reason)](FakeStream& s) {
+            if (std::exchange(s.is_dead_, true)) return;
+            s.leave_host();
+            s.handler_->on_closed(reason);
+        });
+    }
+    void push() {
+        if (!peer_ || host_->is_stalled) return;
+        const std::size_t n = std::min(unsent_.size(), host_->socket_octets);
+        if (n == 0) return;
+        const std::string out = unsent_.substr(0, n);
+        unsent_.erase(0, n);
+        // What the socket did not take goes a little later.
+        if (!unsent_.empty()) later([](FakeStream& s) { s.push(); });
+        const auto peer = peer_;
+        later([peer, out](FakeStream&) { peer->on_octets(out); });
+        if (unsent_.empty() && std::exchange(must_tell_writable_, false)) {
+            later([](FakeStream& s) { s.handler_->on_writable(); });
+        }
+        if (unsent_.empty() && is_shut_) tell_peer_of_fin();
+    }
+
+private:
+    template <class F>
+    void later(F&& f) {
+        executor_.post([weak = std::weak_ptr(alive_), f = std::forward<F>(f)]() mutable {
+            if (const auto self = weak.lock()) f(**self);
+        });
+    }
+    void tell_peer_of_fin() {
+        if (host_ == nullptr || host_->keeps_open_after_quit) return;
+        die({CloseReason::Kind::PeerClosed, ""});
+    }
+    void leave_host() {
+        executor_.cancel(deadline_);
+        if (host_ == nullptr) return;
+        --host_->open;
+        host_ = nullptr;
+        peer_->stream_ = nullptr;
+    }
+    void drop() {
+        is_dead_ = true;
+        leave_host();
+        alive_.reset();
+    }
+
+    Executor& executor_;
+    StreamHandler* handler_;
+    const Endpoint local_, remote_;
+    std::shared_ptr<FakeStream*> alive_;
+    std::shared_ptr<Peer> peer_;
+    FakeHost* host_ = nullptr;
+    std::string unsent_;
+    TimerId deadline_;
+    bool must_tell_writable_ = false, is_shut_ = false, is_dead_ = false;
+    friend class Peer;
+};
+
+// --- the server ----------------------------------------------------------------------------------------
+
+void Peer::say(std::string_view octets) {
+    if (stream_ != nullptr && !octets.empty()) stream_->deliver(std::string(octets));
+}
+
+void Peer::hang_up() {
+    if (stream_ != nullptr) stream_->die({CloseReason::Kind::PeerClosed, ""});
+}
+
+void Peer::reset() {
+    if (stream_ != nullptr) stream_->die({CloseReason::Kind::Reset, "connection reset by peer"});
+}
+
+void Peer::on_octets(std::string_view octets) {
+    input_.append(octets);
+    for (;;) {
+        if (in_data_) {
+            std::size_t end = input_.starts_with(".\r\n") && delivery_.content.empty() ? 0 : input_.find("\r\n.\r\n");
+            if (end == std::string::npos) return;
+            const bool is_empty = end == 0 && input_.starts_with(".\r\n");
+            delivery_.content = is_empty ? "" : input_.substr(0, end + 2);
+            input_.erase(0, is_empty ? 3 : end + 5);
+            in_data_ = false;
+            end_of_data();
+            continue;
+        }
+        const std::size_t end = input_.find("\r\n");
+        if (end == std::string::npos) return;
+        const std::string line = input_.substr(0, end);
+        input_.erase(0, end + 2);
+        on_line(line);
+    }
+}
+
+void Peer::end_of_data() {
+    commands.push_back(".");
+    std::optional<std::string> reply;
+    if (host_.on_command) reply = host_.on_command(*this, ".");
+    const std::string text = reply.value_or("250 2.0.0 queued\r\n");
+    if (text.starts_with('2')) {
+        delivery_.connection = number_;
+        delivery_.client = client_;
+        delivery_.at = stream_ != nullptr ? stream_->executor_.now() : SteadyTime{};
+        host_.deliveries.push_back(delivery_);
+    }
+    delivery_ = {};
+    say(text);
+}
+
+void Peer::on_line(std::string_view view) {
+    const std::string line(view);
+    commands.push_back(line);
+    if (line.starts_with("RCPT") && stream_ != nullptr) {
+        host_.recipients_seen.emplace_back(stream_->executor_.now(), line);
+    }
+    std::optional<std::string> scripted;
+    if (host_.on_command) scripted = host_.on_command(*this, line);
+    std::string usual = "250 2.0.0 ok\r\n";
+    if (line.starts_with("EHLO ")) {
+        helo = line.substr(5);
+        usual = host_.ehlo;
+    } else if (line.starts_with("MAIL FROM:<")) {
+        delivery_ = {};
+        delivery_.from = line.substr(11, line.find('>') - 11);
+    } else if (line == "DATA") {
+        usual = delivery_.to.empty() ? "554 5.5.1 no valid recipients\r\n" : "354 go ahead\r\n";
+    } else if (line == "QUIT") {
+        usual = "221 2.0.0 bye\r\n";
+    }
+    const std::string reply = scripted.value_or(usual);
+    if (line.starts_with("RCPT TO:<") && reply.starts_with('2')) {
+        delivery_.to.push_back(line.substr(9, line.find('>') - 9));
+    }
+    if (line == "DATA" && reply.starts_with("354")) in_data_ = true;
+    say(reply);
+    if (line == "QUIT" && !host_.keeps_open_after_quit) hang_up();
+}
+
+std::vector<std::string> FakeHost::recipients_delivered() const {
+    std::vector<std::string> out;
+    for (const Delivery& delivery : deliveries) out.insert(out.end(), delivery.to.begin(), delivery.to.end());
+    std::sort(out.begin(), out.end());
+    return out;
+}
+
+// --- connecting ----------------------------------------------------------------------------------------
+
+std::unique_ptr<Stream> FakeTransport::connect(const ConnectRequest& request, StreamHandler& handler) {
+    Endpoint local{request.source.value_or(IpAddress::parse("127.0.0.1").value()), 40000};
+    auto stream = std::make_unique<FakeStream>(executor_, handler, local, request.peer);
+    if (request.deadline != SteadyTime::max()) stream->set_deadline(request.deadline);
+    FakeHost& host = *shared().emplace(request.peer, std::make_shared<FakeHost>()).first->second;
+    ++host.connects;
+    host.connect_times.push_back(executor_.now());
+    if (request.source && host.unbindable.contains(request.source->to_string())) {
+        stream->die({CloseReason::Kind::BindFailed, "Cannot assign requested address"});
+        return stream;
+    }
+    host.sources.push_back(local.address.to_string());
+    if (host.refuses) {
+        stream->die(*host.refuses);
+    } else if (!host.is_black_hole) {
+        auto peer = std::make_shared<Peer>(host, host.connects, local);
+        host.peers.push_back(peer);
+        stream->connected(std::move(peer), host);
+    }
+    return stream;
+}
+
+}  // namespace postfleet::support

@@ -1,0 +1,247 @@
+#include "postfleet/support/sender_world.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "postfleet/mail/address.hpp"
+
+namespace postfleet::support {
+
+// --- DNS -----------------------------------------------------------------------------------------------
+
+void FakeResolver::resolve_mx(std::string domain, Completion<MxAnswer> done) {
+    asked.push_back(domain);
+    Kept kept{std::move(domain), std::move(done)};
+    if (is_silent) {
+        kept_.push_back(std::move(kept));
+    } else {
+        answer(std::move(kept));
+    }
+}
+
+void FakeResolver::answer(Kept&& kept) {
+    MxAnswer answer;
+    answer.kind = MxAnswer::Kind::NoSuchDomain;
+    answer.text = "NXDOMAIN";
+    if (const auto found = answers_.find(kept.domain); found != answers_.end()) answer = found->second;
+    Executor& on = *kept.done.on;
+    on.post([run = std::move(kept.done.run), answer = std::move(answer)]() mutable { run(std::move(answer)); });
+}
+
+void FakeResolver::answer_all() {
+    for (Kept& kept : std::exchange(kept_, {})) answer(std::move(kept));
+}
+
+void FakeResolver::set_mx(const std::string& domain, const std::vector<std::string>& hosts, Duration ttl) {
+    MxAnswer answer;
+    answer.kind = MxAnswer::Kind::Found;
+    answer.time_to_live = ttl;
+    for (const std::string& text : hosts) {
+        MxHost host;
+        std::size_t at = text.find(' ');
+        host.preference = static_cast<std::uint16_t>(std::stoi(text.substr(0, at)));
+        std::size_t next = text.find(' ', at + 1);
+        host.name = text.substr(at + 1, next == std::string::npos ? next : next - at - 1);
+        while (next != std::string::npos) {
+            at = next;
+            next = text.find(' ', at + 1);
+            host.addresses.push_back(
+                IpAddress::parse(text.substr(at + 1, next == std::string::npos ? next : next - at - 1)).value());
+        }
+        answer.hosts.push_back(std::move(host));
+    }
+    answers_[domain] = std::move(answer);
+}
+
+void FakeResolver::fail(const std::string& domain, MxAnswer::Kind kind, std::string text) {
+    MxAnswer answer;
+    answer.kind = kind;
+    answer.text = std::move(text);
+    answer.time_to_live = std::chrono::minutes(5);
+    answers_[domain] = std::move(answer);
+}
+
+// --- the world -----------------------------------------------------------------------------------------
+
+SenderWorld::SenderWorld(unsigned shards) {
+    for (unsigned i = 0; i < shards; ++i) {
+        executors.push_back(std::make_unique<ManualExecutor>(i));
+        transports.push_back(std::make_unique<FakeTransport>(*executors.back()));
+        if (i > 0) transports.back()->share_hosts(*transports.front());
+    }
+    config.hostname = "mta.test";
+    add_virtual_mta("v1", {"192.0.2.10"});
+    config.default_virtual_mta = "v1";
+    config::ShapingRule general;
+    general.keys.retry_after = std::vector<Duration>{std::chrono::seconds(10), std::chrono::seconds(30)};
+    general.keys.expire_after = std::chrono::hours(1);
+    config.shaping.push_back(general);
+    config::FileReport report;
+    report.name = "all";
+    for (int t = 1; t <= 14; ++t) report.types.push_back(static_cast<EventType>(t));
+    config.file_reports.push_back(report);
+}
+
+SenderWorld::~SenderWorld() { stop(); }
+
+config::VirtualMta& SenderWorld::add_virtual_mta(const std::string& name, const std::vector<std::string>& sources) {
+    config::VirtualMta& identity = config.virtual_mtas[name];
+    identity.name = name;
+    identity.ehlo = name + ".test";
+    for (const std::string& source : sources) identity.sources.push_back(IpAddress::parse(source).value());
+    return identity;
+}
+
+void SenderWorld::route(const std::string& domain, const std::string& endpoint) {
+    const Endpoint at = Endpoint::parse(endpoint).value();
+    config.routes[domain].push_back({at.address.to_string(), at.port});
+}
+
+sender::SenderConfiguration SenderWorld::compiled() const {
+    auto copy = std::make_shared<const config::Config>(config);
+    return {copy, routing::Snapshot::compile(*copy)};
+}
+
+void SenderWorld::start() {
+    metrics = std::make_unique<Metrics>();
+    sender::SenderDependencies dependencies{.shards = {}, .spool = spool, .resolver = resolver, .metrics = *metrics,
+                                            .log = Log(log), .seed = 7};
+    for (std::size_t i = 0; i < executors.size(); ++i) {
+        dependencies.shards.push_back({executors[i].get(), transports[i].get()});
+    }
+    sender = std::make_unique<sender::Sender>(std::move(dependencies), compiled());
+    const Status started = sender->start();
+    require(started.has_value());
+    settle();
+}
+
+void SenderWorld::reload() {
+    sender->reload(compiled());
+    settle();
+}
+
+void SenderWorld::stop() {
+    // A process that ends takes its sockets, timers and posted tasks with it.
+    sender.reset();
+    const SteadyTime now = executors[0]->now();
+    const WallTime wall = executors[0]->wall_now();
+    for (unsigned i = 0; i < executors.size(); ++i) {
+        auto fresh = std::make_unique<ManualExecutor>(i);
+        fresh->advance(now - fresh->now());
+        fresh->set_wall_time(wall);
+        auto transport = std::make_unique<FakeTransport>(*fresh);
+        transport->share_hosts(*transports[i]);
+        executors[i] = std::move(fresh);
+        transports[i] = std::move(transport);
+    }
+}
+
+void SenderWorld::settle() {
+    for (bool busy = true; busy;) {
+        busy = false;
+        for (const auto& executor : executors) busy |= executor->run_until_idle() > 0;
+    }
+}
+
+void SenderWorld::advance(Duration duration) {
+    // All clocks together, in steps to the next timer of any of them.
+    const SteadyTime end = executors[0]->now() + duration;
+    settle();
+    while (executors[0]->now() < end) {
+        SteadyTime next = end;
+        for (const auto& executor : executors) next = std::min(next, executor->next_timer());
+        next = std::max(next, executors[0]->now());
+        const Duration step = next - executors[0]->now();
+        for (const auto& executor : executors) executor->advance(step);
+        settle();
+    }
+}
+
+void SenderWorld::settle_or_advance() {
+    settle();
+    advance(std::chrono::milliseconds(1));
+}
+
+AcceptedMessage SenderWorld::make(const Mail& mail) {
+    const WallTime now = executors[0]->wall_now();
+    auto message = std::make_shared<Message>();
+    message->id = ids_.next(now + std::chrono::microseconds(++ids_made));
+    message->accepted_at = now;
+    message->reverse_path = mail.from;
+    message->tenant = mail.tenant;
+    message->job = mail.job;
+    message->pool = mail.pool;
+    message->priority = mail.priority;
+    message->has_leading_dots = mail.has_leading_dots;
+    message->size_octets = mail.content.size();
+    message->prepended_header = "Received: from test\r\n";
+    message->content_chunks =
+        static_cast<std::uint32_t>(std::max<std::size_t>(1, (mail.content.size() + kContentChunkOctets - 1) / kContentChunkOctets));
+    AcceptedMessage accepted;
+    for (std::uint32_t i = 0; i < mail.to.size(); ++i) {
+        const std::string domain(domain_of(mail.to[i]));
+        auto task = std::find_if(accepted.tasks.begin(), accepted.tasks.end(),
+                                 [&](const Task& t) { return t.domain == domain; });
+        if (task == accepted.tasks.end()) {
+            task = accepted.tasks.insert(accepted.tasks.end(), Task{});
+            task->key = {message->id, static_cast<std::uint32_t>(accepted.tasks.size() - 1)};
+            task->due = task->accepted_at = now;
+            if (mail.expires_in) task->expires_at = now + std::chrono::floor<WallTime::duration>(*mail.expires_in);
+            task->domain = domain;
+            task->virtual_mta = mail.virtual_mta;
+            task->pool = mail.pool;
+            task->tenant = mail.tenant;
+            task->job = mail.job;
+            task->priority = mail.priority;
+            task->size_octets = mail.content.size();
+        }
+        Recipient recipient;
+        recipient.index = i;
+        recipient.address = mail.to[i];
+        task->recipients.push_back(std::move(recipient));
+    }
+    const std::uint32_t last = message->content_chunks - 1;
+    for (std::uint32_t chunk = 0; chunk < last; ++chunk) {
+        spool.append_content(message->id, chunk,
+                             std::make_shared<const std::string>(
+                                 mail.content.substr(chunk * kContentChunkOctets, kContentChunkOctets)),
+                             {});
+    }
+    accepted.last_chunk = std::make_shared<const std::string>(mail.content.substr(last * kContentChunkOctets));
+    accepted.message = std::move(message);
+    return accepted;
+}
+
+void SenderWorld::hand_over(const Mail& mail, unsigned shard) {
+    last_status.reset();
+    sender->handover().hand_over(make(mail), {executors[shard].get(), [this](Status status) {
+                                                  last_status.emplace(std::move(status));
+                                              }});
+}
+
+Status SenderWorld::accept(const Mail& mail) {
+    hand_over(mail);
+    settle();
+    return last_status.value();
+}
+
+std::vector<Event> SenderWorld::events(EventType type) const {
+    std::vector<Event> out;
+    for (Event& event : spool.events()) {
+        if (event.type == type) out.push_back(std::move(event));
+    }
+    return out;
+}
+
+std::vector<QueueStatus> SenderWorld::queues() {
+    return ask<std::vector<QueueStatus>>([&](auto done) { sender->control().list_queues(std::move(done)); });
+}
+
+QueueStatus SenderWorld::queue(const std::string& name) {
+    for (QueueStatus& status : queues()) {
+        if (status.name == name) return status;
+    }
+    return {};
+}
+
+}  // namespace postfleet::support
