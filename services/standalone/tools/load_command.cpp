@@ -22,61 +22,86 @@ struct LoadArguments {
 
 void add_amount(CLI::App& command, LoadArguments& arguments) {
     LoadOptions& options = arguments.options;
-    command.add_option("target", arguments.target, "address:port of the server; may be left out with --sink");
+    command.add_option("target", arguments.target, "address:port of the server; may be left out with --sink")
+        ->type_name("ADDRESS:PORT");
     command.add_option("--messages,-n", options.messages, "how many; 0: as many as fit into --duration")
-        ->capture_default_str();
-    command.add_option("--duration,-d", arguments.duration, "how long at most, e.g. 30s");
-    command.add_option("--rate", arguments.rate,
-                       "messages per second, evenly paced (500 or 500/s, 100/m); default: as fast as it goes");
+        ->capture_default_str()
+        ->type_name("N");
+    command.add_option("--duration,-d", arguments.duration, "how long at most, e.g. 30s")->type_name("TIME");
+    command
+        .add_option("--rate", arguments.rate,
+                    "messages per second, evenly paced (500 or 500/s, 100/m); default: as fast as it goes")
+        ->type_name("RATE");
     command.add_option("--sessions,-s", options.sessions, "concurrent connections")
         ->check(CLI::Range(1u, 100'000u))
-        ->capture_default_str();
+        ->capture_default_str()
+        ->type_name("N");
     command.add_option("--threads,-t", options.threads, "event loops")
         ->check(CLI::Range(1, 256))
-        ->capture_default_str();
+        ->capture_default_str()
+        ->type_name("N");
     command.add_option("--per-connection,-c", options.messages_per_connection, "messages per connection; 0: all")
-        ->capture_default_str();
+        ->capture_default_str()
+        ->type_name("N");
     command.add_flag("--no-pipelining", arguments.no_pipelining, "one command at a time");
-    command.add_option("--source", arguments.sources, "own address to connect from, several are used in turn");
+    command.add_option("--source", arguments.sources, "own address to connect from, several are used in turn")
+        ->type_name("ADDRESS");
     command.add_option("--retry", options.retries, "times to send again after 4xx or a lost connection")
-        ->capture_default_str();
-    command.add_option("--retry-after", arguments.retry_after, "pause before that")->capture_default_str();
+        ->capture_default_str()
+        ->type_name("N");
+    command.add_option("--retry-after", arguments.retry_after, "pause before that")
+        ->capture_default_str()
+        ->type_name("TIME");
     command.add_option("--patience", arguments.patience, "give up after so long without any reply")
-        ->capture_default_str();
+        ->capture_default_str()
+        ->type_name("TIME");
 }
 
 void add_messages(CLI::App& command, LoadArguments& arguments) {
     LoadOptions& options = arguments.options;
     command
         .add_option("--size", arguments.sizes, "octets per message, or a mixture with weights: 2KiB:7,10KiB:2,1MiB:1")
-        ->capture_default_str();
+        ->capture_default_str()
+        ->type_name("SIZES");
     command.add_option("--recipients", options.recipients, "per message")
         ->check(CLI::Range(1u, 10'000u))
-        ->capture_default_str();
-    command.add_option("--from", options.from, "reverse-path; %d counts")->capture_default_str();
-    command.add_option("--to", options.to, "recipients; %d counts")->capture_default_str();
-    command.add_option("--users", options.users, "different numbers in --to's local part")->capture_default_str();
-    command.add_option("--domains", options.domains, "different numbers in --to's domain")->capture_default_str();
+        ->capture_default_str()
+        ->type_name("N");
+    command.add_option("--from", options.from, "reverse-path; %d counts")->capture_default_str()->type_name("TEMPLATE");
+    command.add_option("--to", options.to, "recipients; %d counts")->capture_default_str()->type_name("TEMPLATE");
+    command.add_option("--users", options.users, "different numbers in --to's local part")
+        ->capture_default_str()
+        ->type_name("N");
+    command.add_option("--domains", options.domains, "different numbers in --to's domain")
+        ->capture_default_str()
+        ->type_name("N");
     command.add_option("--from-users", options.from_users, "different numbers in --from's local part")
-        ->capture_default_str();
+        ->capture_default_str()
+        ->type_name("N");
     command.add_option("--from-domains", options.from_domains, "different numbers in --from's domain")
-        ->capture_default_str();
+        ->capture_default_str()
+        ->type_name("N");
     command.add_flag("--spread-recipients", options.spread_recipients,
                      "the recipients of a message are in different domains");
-    command.add_option("--header,-H", options.headers, "header line to add, e.g. 'X-Job: spring'; several allowed");
-    command.add_option("--helo", options.helo, "name in EHLO and Message-ID")->capture_default_str();
-    command.add_option("--run-id", options.run_id, "first part of X-Load-Id; default: from the clock");
+    command.add_option("--header,-H", options.headers, "header line to add, e.g. 'X-Job: spring'; several allowed")
+        ->type_name("LINE");
+    command.add_option("--helo", options.helo, "name in EHLO and Message-ID")->capture_default_str()->type_name("NAME");
+    command.add_option("--run-id", options.run_id, "first part of X-Load-Id; default: from the clock")->type_name("ID");
 }
 
 void add_checking(CLI::App& command, LoadArguments& arguments) {
     LoadOptions& options = arguments.options;
-    command.add_option("--sink", arguments.sink, "run a sink on this address:port and match every message end to end");
+    command.add_option("--sink", arguments.sink, "run a sink on this address:port and match every message end to end")
+        ->type_name("ADDRESS:PORT");
     command.add_option("--sink-threads", options.sink_threads, "event loops of that sink")
         ->check(CLI::Range(1, 256))
-        ->capture_default_str();
-    command.add_option("--sink-rule", options.sink_rules, "rules of that sink, as for `postfleet sink --rule`");
+        ->capture_default_str()
+        ->type_name("N");
+    command.add_option("--sink-rule", options.sink_rules, "rules of that sink, as for `postfleet sink --rule`")
+        ->type_name("RULE");
     command.add_option("--wait", arguments.wait, "how long to wait for the next arrival once all is sent")
-        ->capture_default_str();
+        ->capture_default_str()
+        ->type_name("TIME");
     command.add_flag("--progress", options.progress, "the progress bar even if standard error is no terminal");
     command.add_flag("--json", options.json, "the report as JSON");
 }
@@ -155,7 +180,7 @@ int run(LoadArguments& arguments) {
 }  // namespace
 
 void register_load_command(CLI::App& app, int& exit_code) {
-    CLI::App* command = app.add_subcommand("load", "an SMTP source that counts and checks what it sends");
+    CLI::App* command = app.add_subcommand("load", "An SMTP source that counts and checks what it sends");
     // Lives as long as the App, whose callback holds it.
     auto arguments = std::make_shared<LoadArguments>();
     add_amount(*command, *arguments);

@@ -85,7 +85,7 @@ def bars_of(cells):
 
 
 def write_json(path, environment_facts, cells):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     for cell in cells:
         cell["median"] = {name: summarize(runs) for name, runs in cell["runs"].items()}
     with open(path, "w") as file:
