@@ -59,8 +59,9 @@ void Writer::run() {
         bool stopping = queue_.is_stopped();
         if (latched) {
             fail_everything({ErrorKind::Unavailable, "spool latched: " + parts_.condition.state().reason});
+            // Also when stopping: a fresh segment says where the failed one ended, so that nothing refused comes back.
+            if (stopping || steady_clock_now() >= next_try_) try_to_recover();
             if (stopping) return;
-            if (steady_clock_now() >= next_try_) try_to_recover();
             continue;
         }
         take_turn();
@@ -85,8 +86,10 @@ void Writer::take_turn() {
     drop_stale_moves(group);
 
     auto written = write_group(group);
-    complete(group, written ? Status() : Status(Error{ErrorKind::Unavailable, written.error().text}));
+    // Latched before anybody hears of it, so that what is tried next is refused at the door.
     if (!written) latch(written.error());
+    complete(group, written ? Status() : Status(Error{ErrorKind::Unavailable, written.error().text}));
+    if (!written) fail_everything({ErrorKind::Unavailable, "spool latched: " + written.error().text});
     // More may have come while the disk was busy; it makes the next group larger.
     if (!waiting_.empty()) queue_.take_now(waiting_);
 }
@@ -228,7 +231,6 @@ void Writer::latch(const Error& error) {
     parts_.counters.latches++;
     parts_.lines.line(LogLevel::Error, "spool_latched").field("reason", error.text);
     parts_.condition.change(SpoolCondition::Latched, error.text);
-    fail_everything({ErrorKind::Unavailable, "spool latched: " + error.text});
 }
 
 void Writer::fail_everything(const Error& error) {
