@@ -13,10 +13,9 @@ constexpr std::size_t kMaxAnswerOctets = 256u << 20;
 constexpr std::string_view kGood = "{\"ok\":true,\"result\":";
 
 ErrorKind kind_of(std::string_view name) {
-    for (const ErrorKind kind :
-         {ErrorKind::InvalidArgument, ErrorKind::NotFound, ErrorKind::AlreadyExists, ErrorKind::ResourceExhausted,
-          ErrorKind::Unavailable, ErrorKind::DeadlineExceeded, ErrorKind::Corruption, ErrorKind::PermissionDenied,
-          ErrorKind::Cancelled}) {
+    for (const ErrorKind kind : {ErrorKind::InvalidArgument, ErrorKind::NotFound, ErrorKind::AlreadyExists,
+                                 ErrorKind::ResourceExhausted, ErrorKind::Unavailable, ErrorKind::DeadlineExceeded,
+                                 ErrorKind::Corruption, ErrorKind::PermissionDenied, ErrorKind::Cancelled}) {
         if (name == to_string(kind)) return kind;
     }
     return ErrorKind::Internal;
@@ -39,8 +38,8 @@ Error parse_failure(const std::string& line) {
 
 }  // namespace
 
-Result<std::string> call_control(const std::string& path, const std::string& command,
-                                 const ControlArguments& arguments, Duration timeout) {
+Result<std::string> call_control(const std::string& path, const std::string& command, const ControlArguments& arguments,
+                                 Duration timeout) {
     Result<UnixSocket> socket = UnixSocket::connect(path);
     if (!socket) return socket.error();
     std::string line;

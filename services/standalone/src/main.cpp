@@ -2,8 +2,10 @@
 #include "tools/tool_commands.hpp"
 
 int main(int argc, char** argv) {
-    return postfleet::standalone::run_command_line(argc, argv, [](CLI::App& app, int& exit_code) {
-        postfleet::tools::register_sink_command(app, exit_code);
-        postfleet::tools::register_load_command(app, exit_code);
-    });
+    return postfleet::standalone::run_command_line(
+        argc, argv,
+        {.first = postfleet::standalone::register_standalone_command, .last = [](CLI::App& app, int& exit_code) {
+             postfleet::tools::register_sink_command(app, exit_code);
+             postfleet::tools::register_load_command(app, exit_code);
+         }});
 }

@@ -33,9 +33,8 @@ public:
     }
     Status keep_only_cursors(const std::vector<std::string>& names) override {
         std::lock_guard lock(mutex_);
-        std::erase_if(cursors_, [&](const auto& c) {
-            return std::find(names.begin(), names.end(), c.first) == names.end();
-        });
+        std::erase_if(cursors_,
+                      [&](const auto& c) { return std::find(names.begin(), names.end(), c.first) == names.end(); });
         return {};
     }
     Result<std::vector<LoggedEvent>> read(std::uint64_t after, std::size_t max_events) override {
@@ -134,8 +133,12 @@ private:
 };
 
 SinkSetup setup_of(const std::string& name, Disk& disk, std::vector<EventType> types = {}) {
-    return {.name = name, .types = std::move(types), .fingerprint = name,
-            .open = [&disk]() -> Result<std::unique_ptr<ReportSink>> { return std::unique_ptr<ReportSink>(new FakeSink(disk)); }};
+    return {.name = name,
+            .types = std::move(types),
+            .fingerprint = name,
+            .open = [&disk]() -> Result<std::unique_ptr<ReportSink>> {
+                return std::unique_ptr<ReportSink>(new FakeSink(disk));
+            }};
 }
 
 FeedbackOptions quick() {

@@ -103,7 +103,8 @@ TEST_CASE("rotation by size keeps whole batches and names the old file after the
     CHECK(write(*file, {"a line longer than the limit goes into a file of its own"}));
     CHECK(write(*file, {"x"}));
     CHECK(folder.names() == std::vector<std::string>{"events.jsonl", "events.jsonl.21000101-000000",
-                                                     "events.jsonl.21000101-000000-1", "events.jsonl.21000101-000000-2"});
+                                                     "events.jsonl.21000101-000000-1",
+                                                     "events.jsonl.21000101-000000-2"});
     CHECK(content(folder.file() + ".21000101-000000") == "12345678\n");
     CHECK(content(folder.file() + ".21000101-000000-1") == "abc\n");
     CHECK(content(folder.file()) == "x\n");
@@ -134,10 +135,9 @@ TEST_CASE("only the newest rotated files are kept, and nothing else is touched")
     for (int i = 0; i < 13; ++i) {
         CHECK(write(*file, {"r" + std::to_string(i)}));
     }
-    CHECK(folder.names() ==
-          std::vector<std::string>{"events.jsonl", "events.jsonl.20000101-000000.gz",
-                                   "events.jsonl.21000101-000000-10", "events.jsonl.21000101-000000-11",
-                                   "events.jsonl.backup"});
+    CHECK(folder.names() == std::vector<std::string>{"events.jsonl", "events.jsonl.20000101-000000.gz",
+                                                     "events.jsonl.21000101-000000-10",
+                                                     "events.jsonl.21000101-000000-11", "events.jsonl.backup"});
     CHECK(content(folder.file() + ".21000101-000000-11") == "r11\n");
 }
 

@@ -160,9 +160,8 @@ TEST_CASE("a line without end is cut off") {
 TEST_CASE("a large answer arrives whole") {
     support::TemporaryDirectory folder;
     const std::string path = folder.path() / "control.sock";
-    ControlServer server(path, [](const ControlRequest&) -> Result<std::string> {
-        return "\"" + std::string(5'000'000, 'x') + "\"";
-    });
+    ControlServer server(
+        path, [](const ControlRequest&) -> Result<std::string> { return "\"" + std::string(5'000'000, 'x') + "\""; });
     REQUIRE(server.start());
     const auto answer = call_control(path, "list", {});
     REQUIRE(answer);

@@ -62,7 +62,9 @@ public:
     std::string who, why;
     std::size_t limit = 0;
 
-    void status(Completion<SenderStatus> done) override { answer(std::move(done), SenderStatus{.queued_recipients = 7}); }
+    void status(Completion<SenderStatus> done) override {
+        answer(std::move(done), SenderStatus{.queued_recipients = 7});
+    }
     void list_queues(Completion<std::vector<QueueStatus>> done) override { answer(std::move(done), queues); }
     void list_virtual_mtas(Completion<std::vector<VirtualMtaStatus>> done) override {
         answer(std::move(done), std::vector<VirtualMtaStatus>{{.name = "b"}, {.name = "a"}});
@@ -72,7 +74,8 @@ public:
         limit = most;
         answer(std::move(done), Result<std::vector<QueuedTask>>(tasks));
     }
-    void pause(MailSelector which, std::string by, std::string because, Completion<Result<std::uint64_t>> done) override {
+    void pause(MailSelector which, std::string by, std::string because,
+               Completion<Result<std::uint64_t>> done) override {
         asked = std::move(which);
         who = std::move(by);
         why = std::move(because);
@@ -86,7 +89,8 @@ public:
         asked = std::move(which);
         answer(std::move(done), Result<std::uint64_t>(std::uint64_t{3}));
     }
-    void remove(MailSelector which, std::string by, std::string because, Completion<Result<std::uint64_t>> done) override {
+    void remove(MailSelector which, std::string by, std::string because,
+                Completion<Result<std::uint64_t>> done) override {
         pause(std::move(which), std::move(by), std::move(because), std::move(done));
     }
 
@@ -118,11 +122,12 @@ shaping:
     ControlCommands commands{ControlPorts{
         .executor = shard,
         .sender = sender,
-        .render_status = [](const SenderStatus& status) {
-            return "{\"queued\":" + std::to_string(status.queued_recipients) + "}";
-        },
+        .render_status =
+            [](const SenderStatus& status) { return "{\"queued\":" + std::to_string(status.queued_recipients) + "}"; },
         .configuration = [this] { return loaded.config; },
-        .reload = []() -> Result<std::string> { return Error{ErrorKind::InvalidArgument, "a.yaml:1:1: x: wrong"}; }}};
+        .reload = []() -> Result<std::string> {
+            return Error{ErrorKind::InvalidArgument, "a.yaml:1:1: x: wrong"};
+        }}};
     runtime::ControlServer server{path,
                                   [this](const runtime::ControlRequest& request) { return commands.run(request); }};
 

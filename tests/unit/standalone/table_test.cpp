@@ -43,8 +43,8 @@ TEST_CASE("the first column stays even where nothing fits") {
 TEST_CASE("room that is left goes to the first columns that were shortened") {
     Table table({{"A", Table::Align::Left, 10, true}, {"B", Table::Align::Left, 10, true}});
     table.add_row({{std::string(30, 'a')}, {std::string(30, 'b')}});
-    CHECK(table.render({.width = 45}) == "A" + std::string(26, ' ') + "B\n" + std::string(24, 'a') + "…  " +
-                                             std::string(17, 'b') + "…\n");
+    CHECK(table.render({.width = 45}) ==
+          "A" + std::string(26, ' ') + "B\n" + std::string(24, 'a') + "…  " + std::string(17, 'b') + "…\n");
 }
 
 TEST_CASE("colour is outside the widths") {

@@ -51,7 +51,9 @@ TEST_CASE("mail is listed by recipient") {
     check_golden("list-100.txt", view_tasks(read("list.json"), {.width = 100}, kNow));
 }
 
-TEST_CASE("settings say where they come from") { check_golden("settings.txt", view_settings(read("settings.json"), {})); }
+TEST_CASE("settings say where they come from") {
+    check_golden("settings.txt", view_settings(read("settings.json"), {}));
+}
 
 TEST_CASE("top is status above queues, cut to the height") {
     check_golden("top-80x12.txt", view_top(read("status.json"), read("queues.json"), {.width = 80}, 12, kNow));
@@ -61,8 +63,8 @@ TEST_CASE("orders and reloads say what they did") {
     CHECK(*view_affected(R"({"queues":1})", "Paused") == "Paused 1 queue.\n");
     CHECK(*view_affected(R"({"recipients":1204})", "Deleted") == "Deleted 1,204 recipients.\n");
     CHECK(*view_reload(R"({"version":"x","changes":[]})") == "Reloaded; nothing has changed.\n");
-    CHECK(*view_reload(R"({"changes":[{"text":"a: 1 → 2","needs_restart":true}]})") ==
-          "Reloaded; 1 change:\n  a: 1 → 2  (takes effect at the next start)\n");
+    CHECK(*view_reload(R"({"changes":[{"text":"a: 1 → 2, takes effect at the next start","needs_restart":true}]})") ==
+          "Reloaded; 1 change:\n  a: 1 → 2, takes effect at the next start\n");
 }
 
 TEST_CASE("text from outside cannot write to the terminal") {

@@ -23,8 +23,8 @@ constexpr auto kRotationRetry = std::chrono::minutes(1);
 constexpr int kMaxSuffix = 10'000;
 
 std::string stamp(WallTime now) {
-    const std::time_t seconds = std::chrono::system_clock::to_time_t(
-        std::chrono::time_point_cast<std::chrono::system_clock::duration>(now));
+    const std::time_t seconds =
+        std::chrono::system_clock::to_time_t(std::chrono::time_point_cast<std::chrono::system_clock::duration>(now));
     std::tm parts{};
     ::gmtime_r(&seconds, &parts);
     std::array<char, 32> text{};
@@ -74,8 +74,7 @@ Result<std::unique_ptr<RotatedFile>> RotatedFile::open(RotatedFileOptions option
     std::error_code failed;
     fs::create_directories(file->folder_, failed);
     if (failed) {
-        return Error{ErrorKind::PermissionDenied,
-                     "cannot make the folder " + file->folder_ + ": " + failed.message()};
+        return Error{ErrorKind::PermissionDenied, "cannot make the folder " + file->folder_ + ": " + failed.message()};
     }
     if (Status opened = file->open_file(); !opened) return opened.error();
     return file;
@@ -115,7 +114,9 @@ Status RotatedFile::cut_partial_line() {
         end = start;
     }
     if (end == size) return {};
-    log_.line(LogLevel::Warning, "report_file_partial_line_cut").field("path", options_.path).field("octets", size - end);
+    log_.line(LogLevel::Warning, "report_file_partial_line_cut")
+        .field("path", options_.path)
+        .field("octets", size - end);
     return ::ftruncate(descriptor_, static_cast<::off_t>(end)) == 0 ? Status() : Status(failure("truncate", errno));
 }
 
@@ -144,7 +145,9 @@ Status RotatedFile::ready_for(std::uint64_t octets) {
     if (rotated) return {};
     if (descriptor_ < 0) return rotated;
     rotation_failed_at_ = now;
-    log_.line(LogLevel::Warning, "report_file_not_rotated").field("path", options_.path).field("error", rotated.error().text);
+    log_.line(LogLevel::Warning, "report_file_not_rotated")
+        .field("path", options_.path)
+        .field("error", rotated.error().text);
     return {};
 }
 

@@ -118,9 +118,8 @@ public:
 private:
     void read_rest() {
         stream_.expires_after(shared_.options.request_timeout);
-        bhttp::async_read(stream_, buffer_, *parser_, [self = shared_from_this()](ErrorCode error, std::size_t) {
-            self->on_request(error);
-        });
+        bhttp::async_read(stream_, buffer_, *parser_,
+                          [self = shared_from_this()](ErrorCode error, std::size_t) { self->on_request(error); });
     }
 
     void on_request(ErrorCode error) {

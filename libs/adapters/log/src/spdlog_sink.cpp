@@ -173,8 +173,8 @@ private:
     void report_dropped(std::string& text) {
         const std::uint64_t dropped = dropped_.load(std::memory_order_relaxed);
         if (dropped == dropped_told_) return;
-        text += "time=" + format_rfc3339(wall_clock_now()) + " level=warning event=log_lines_dropped count=" +
-                std::to_string(dropped - dropped_told_) + "\n";
+        text += "time=" + format_rfc3339(wall_clock_now()) +
+                " level=warning event=log_lines_dropped count=" + std::to_string(dropped - dropped_told_) + "\n";
         dropped_told_ = dropped;
     }
 
@@ -184,8 +184,8 @@ private:
             if (options_.path.empty()) {
                 sink = std::make_shared<spdlog::sinks::stderr_sink_st>();
             } else {
-                sink = std::make_shared<spdlog::sinks::rotating_file_sink_st>(
-                    options_.path, options_.rotate_size, options_.keep);
+                sink = std::make_shared<spdlog::sinks::rotating_file_sink_st>(options_.path, options_.rotate_size,
+                                                                              options_.keep);
             }
             logger_ = std::make_unique<spdlog::logger>("postfleet", std::move(sink));
             logger_->set_pattern("%v");

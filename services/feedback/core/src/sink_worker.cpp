@@ -24,8 +24,8 @@ SinkWorker::SinkWorker(EventLog& events, const FeedbackOptions& options, SinkSet
                                        "Events that are safe in a report sink.", labels_of(setup_.name))),
       error_counter_(metrics.counter("postfleet_report_errors_total",
                                      "Failed attempts to open, write or flush a report sink.", labels_of(setup_.name))),
-      lag_gauge_(metrics.gauge("postfleet_report_lag_events",
-                               "Events in the outbox that are not yet safe in the sink.", labels_of(setup_.name))) {}
+      lag_gauge_(metrics.gauge("postfleet_report_lag_events", "Events in the outbox that are not yet safe in the sink.",
+                               labels_of(setup_.name))) {}
 
 SinkWorker::~SinkWorker() {
     request_stop();
@@ -135,8 +135,7 @@ Result<std::size_t> SinkWorker::write_batch() {
 }
 
 bool SinkWorker::flush_is_due(SteadyTime now) const {
-    return unflushed_ > 0 &&
-           (unflushed_ >= options_.flush_events || now - first_unflushed_ >= options_.flush_interval);
+    return unflushed_ > 0 && (unflushed_ >= options_.flush_events || now - first_unflushed_ >= options_.flush_interval);
 }
 
 Status SinkWorker::flush() {

@@ -31,7 +31,7 @@ public:
 
 private:
     void run();
-    Status work();           // until stop or a failure
+    Status work();  // until stop or a failure
     Status open();
     Result<std::size_t> write_batch();
     Status flush();
@@ -56,7 +56,7 @@ private:
     std::unique_ptr<ReportSink> sink_;
     bool has_cursor_ = false;
     std::uint64_t position_ = 0;
-    std::size_t unflushed_ = 0;      // events passed since the last flush, wanted or not
+    std::size_t unflushed_ = 0;  // events passed since the last flush, wanted or not
     std::size_t written_unflushed_ = 0;
     SteadyTime first_unflushed_{};
     Duration backoff_{};

@@ -2,14 +2,43 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
+#include "postfleet/base/text.hpp"
 #include "postfleet/config_files/load.hpp"
+#include "postfleet/yaml/documents.hpp"
 
 namespace postfleet::standalone {
+namespace {
+
+// What a configuration that is not valid still says of where its process is: `postfleet reload` must reach the
+// process to be told what is wrong.
+std::optional<std::string> guess_socket(const std::string& path) {
+    std::optional<std::string> socket, data_dir;
+    for (const Node& document : yaml::read_documents(path).documents) {
+        for (const Node::Member& member : document.members) {
+            if (member.name == "control_socket") socket = member.value.scalar;
+            if (member.name == "data_dir") data_dir = member.value.scalar;
+        }
+    }
+    if (!socket && data_dir) socket = *data_dir + "/control.sock";
+    if (!socket || socket->find('$') != std::string::npos) return std::nullopt;
+    // Relative paths count from the directory of the configuration.
+    namespace fs = std::filesystem;
+    const fs::path base = fs::is_directory(path) ? fs::path(path) : fs::path(path).parent_path();
+    return (base / *socket).string();
+}
+
+}  // namespace
+
+void report_failure(const Error& error) {
+    const std::string text(trim(error.text));
+    std::fprintf(stderr, "postfleet: %s\n", text.c_str());
+}
 
 void Context::fail(const Error& error) {
     exit_code = 1;
-    std::fprintf(stderr, "postfleet: %s\n", error.text.c_str());
+    report_failure(error);
 }
 
 Result<std::string> Context::call(const std::string& command, const runtime::ControlArguments& arguments,
@@ -26,6 +55,7 @@ Result<std::string> Context::find_socket() const {
     const std::string directory = config.empty() ? kDefaultConfig : config;
     const config::LoadResult loaded = config_files::load_path(directory);
     if (loaded.config) return loaded.config->control_socket;
+    if (const std::optional<std::string> guessed = guess_socket(directory)) return *guessed;
     return Error{ErrorKind::InvalidArgument,
                  "the configuration in " + directory + " does not say where the running process is: " +
                      (loaded.problems.empty() ? "it is not valid" : loaded.problems.front().to_string()) +

@@ -15,8 +15,8 @@
 namespace postfleet::standalone {
 
 struct Context {
-    std::string config;   // --config, or POSTFLEET_CONFIG
-    std::string socket;   // --socket, or POSTFLEET_SOCKET
+    std::string config;  // --config, or POSTFLEET_CONFIG
+    std::string socket;  // --socket, or POSTFLEET_SOCKET
     bool json = false;
     int exit_code = 0;
 
@@ -34,7 +34,10 @@ inline constexpr const char* kDefaultSocket = "/var/lib/postfleet/control.sock";
 // --config, --socket and --json, for commands that talk to a running process.
 void add_connection_options(CLI::App& command, Context& context);
 
-// Text of the running process, ready for a terminal: an answer is text, `print` writes it.
+// One line on standard error: "postfleet: what, where, how to mend it".
+void report_failure(const Error& error);
+
+// To standard output, at once.
 void print(const std::string& text);
 
 }  // namespace postfleet::standalone

@@ -34,7 +34,8 @@ std::optional<WallTime> JsonView::time(const char* name) const {
     int year = 0, hour = 0, minute = 0;
     unsigned month = 0, day = 0;
     double second = 0;
-    const int read = std::sscanf(written.c_str(), "%4d-%2u-%2uT%2d:%2d:%lfZ", &year, &month, &day, &hour, &minute, &second);
+    const int read =
+        std::sscanf(written.c_str(), "%4d-%2u-%2uT%2d:%2d:%lfZ", &year, &month, &day, &hour, &minute, &second);
     if (read != 6) return std::nullopt;
     const auto date = std::chrono::year(year) / std::chrono::month(month) / std::chrono::day(day);
     if (!date.ok()) return std::nullopt;
@@ -62,7 +63,8 @@ Result<boost::json::value> parse_answer(const std::string& json) {
     boost::system::error_code error;
     boost::json::value document = boost::json::parse(json, error);
     if (!error) return document;
-    return Error{ErrorKind::InvalidArgument, "the process answered with something that is not JSON: " + error.message()};
+    return Error{ErrorKind::InvalidArgument,
+                 "the process answered with something that is not JSON: " + error.message()};
 }
 
 }  // namespace postfleet::standalone

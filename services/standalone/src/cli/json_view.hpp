@@ -21,7 +21,7 @@ public:
     bool flag(const char* name) const;
     bool has(const char* name) const { return find(name) != nullptr; }
     std::optional<WallTime> time(const char* name) const;
-    JsonView object(const char* name) const;                // an empty one when there is none
+    JsonView object(const char* name) const;                  // an empty one when there is none
     const boost::json::array& array(const char* name) const;  // likewise
 
     const boost::json::value& value() const { return *value_; }

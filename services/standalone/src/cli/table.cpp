@@ -133,6 +133,19 @@ std::string show_rate(double per_second) {
     return fmt::format("{:.1f}", per_second);
 }
 
+std::string show_size(std::uint64_t octets) {
+    constexpr std::array<const char*, 5> kUnits{"KiB", "MiB", "GiB", "TiB", "PiB"};
+    if (octets < 1'024) return fmt::format("{} octets", octets);
+    double size = static_cast<double>(octets) / 1'024;
+    std::size_t unit = 0;
+    // 1023.95 would be shown as 1024.0.
+    while (size >= 1'023.95 && unit + 1 < kUnits.size()) {
+        size /= 1'024;
+        ++unit;
+    }
+    return size < 99.95 ? fmt::format("{:.1f} {}", size, kUnits[unit]) : fmt::format("{:.0f} {}", size, kUnits[unit]);
+}
+
 std::string show_age(double seconds) {
     struct Unit {
         std::uint64_t seconds;

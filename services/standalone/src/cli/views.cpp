@@ -90,23 +90,23 @@ std::string head_line(const JsonView& process, const Style& style) {
            condition_line(process, style) + "\n";
 }
 
-std::string queued_text(const JsonView& sender) {
-    std::string text = plural(sender.count("queued_recipients"), "recipient") + " in " +
-                       plural(sender.count("queues"), "queue") + ": " + show_count(sender.count("ready")) +
-                       " ready, " + show_count(sender.count("waiting")) + " waiting, " +
-                       show_count(sender.count("in_flight")) + " in flight";
-    if (sender.count("held") > 0) text += ", " + show_count(sender.count("held")) + " held";
-    if (sender.has("oldest_queued_seconds")) {
-        text += "; oldest " + show_age(sender.number("oldest_queued_seconds"));
+std::string queued_text(const JsonView& status) {
+    std::string text = plural(status.count("queued_recipients"), "recipient") + " in " +
+                       plural(status.count("queues"), "queue") + ": " + show_count(status.count("ready")) + " ready, " +
+                       show_count(status.count("waiting")) + " waiting, " + show_count(status.count("in_flight")) +
+                       " in flight";
+    if (status.count("held") > 0) text += ", " + show_count(status.count("held")) + " held";
+    if (status.has("oldest_queued_seconds")) {
+        text += "; oldest " + show_age(status.number("oldest_queued_seconds"));
     }
     return text;
 }
 
-std::string outcome_text(const JsonView& sender) {
-    std::string text = show_count(sender.count("delivered")) + " (" + show_rate(sender.number("delivered_per_second")) +
-                       "/s now), deferred " + show_count(sender.count("deferred"));
-    text += ", bounced " + show_count(sender.count("bounced")) + ", expired " + show_count(sender.count("expired"));
-    if (sender.count("cancelled") > 0) text += ", cancelled " + show_count(sender.count("cancelled"));
+std::string outcome_text(const JsonView& status) {
+    std::string text = show_count(status.count("delivered")) + " (" + show_rate(status.number("delivered_per_second")) +
+                       "/s now), deferred " + show_count(status.count("deferred"));
+    text += ", bounced " + show_count(status.count("bounced")) + ", expired " + show_count(status.count("expired"));
+    if (status.count("cancelled") > 0) text += ", cancelled " + show_count(status.count("cancelled"));
     return text;
 }
 
@@ -115,7 +115,7 @@ std::string spool_text(const JsonView& spool, const Style& style) {
     const std::string reason = printable(spool.text("reason"));
     std::string text = paint(condition, condition == "ready" ? Tone::Good : Tone::Bad, style);
     if (!reason.empty()) text += " (" + reason + ")";
-    text += ", " + format_size(spool.count("free_octets")) + " free";
+    text += ", " + show_size(spool.count("free_octets")) + " free";
     if (spool.count("quarantined") > 0) {
         text += ", " + paint(plural(spool.count("quarantined"), "bad record") + " set aside", Tone::Bad, style);
     }
@@ -135,8 +135,8 @@ void write_listeners(std::string& out, const JsonView& status) {
 void write_reports(std::string& out, const JsonView& status, const Style& style) {
     for (const boost::json::value& value : status.array("reports")) {
         const JsonView sink(value);
-        std::string text = printable(sink.text("name")) + ": " + plural(sink.count("written"), "event") +
-                           " written, " + show_count(sink.count("lag_events")) + " to go";
+        std::string text = printable(sink.text("name")) + ": " + plural(sink.count("written"), "event") + " written, " +
+                           show_count(sink.count("lag_events")) + " to go";
         if (const std::string error = sink.text("last_error"); !error.empty()) {
             text += ", " + paint("failing: " + printable(error), Tone::Bad, style);
         }
@@ -150,18 +150,18 @@ Result<std::string> view_status(const std::string& json, const Style& style) {
     const Result<boost::json::value> document = parse_answer(json);
     if (!document) return document.error();
     const JsonView status(*document);
-    const JsonView process = status.object("process"), sender = status.object("sender");
+    const JsonView process = status.object("process");
     std::string out = head_line(process, style);
     write_line(out, "configuration",
                printable(process.text("config_path")) + ", version " + printable(process.text("config_version"), 12) +
                    ", loaded " + printable(process.text("config_loaded_at"), 19) + "Z");
     write_line(out, "spool", spool_text(status.object("spool"), style));
-    write_line(out, "queued", queued_text(sender));
+    write_line(out, "queued", queued_text(status));
     write_line(out, "accepted",
-               plural(sender.count("accepted_messages"), "message") + " (" +
-                   show_rate(sender.number("accepted_per_second")) + "/s now)");
-    write_line(out, "delivered", outcome_text(sender));
-    write_line(out, "connections", show_count(sender.count("connections")) + " out");
+               plural(status.count("accepted_messages"), "message") + " (" +
+                   show_rate(status.number("accepted_per_second")) + "/s now)");
+    write_line(out, "delivered", outcome_text(status));
+    write_line(out, "connections", show_count(status.count("connections")) + " out");
     write_listeners(out, status);
     write_reports(out, status, style);
     return out;
@@ -199,7 +199,8 @@ Result<std::string> view_virtual_mtas(const std::string& json, const Style& styl
         const JsonView vmta(value);
         std::string sources;
         for (const boost::json::value& source : vmta.array("sources")) {
-            if (source.is_string()) sources += (sources.empty() ? "" : " ") + printable(std::string(source.as_string()));
+            if (source.is_string())
+                sources += (sources.empty() ? "" : " ") + printable(std::string(source.as_string()));
         }
         const std::string why = printable(vmta.text("disabled_reason"));
         const Cell state = vmta.flag("enabled") ? Cell{"enabled", Tone::Good}
@@ -241,7 +242,7 @@ Result<std::string> view_tasks(const std::string& json, const Style& style, Wall
             table.add_row({{printable(task.text("message_id"))},
                            {printable(task.text("queue"))},
                            {show_age(age)},
-                           {format_size(task.count("size_octets"))},
+                           {show_size(task.count("size_octets"))},
                            counted(recipient.count("attempts")),
                            {until(task.time("due"), now)},
                            {printable(task.text("state"))},
@@ -269,7 +270,9 @@ Result<std::string> view_settings(const std::string& json, const Style& style) {
         table.add_row({{printable(key.text("key"))},
                        {printable(key.text("value")), is_default ? Tone::Faint : Tone::Strong},
                        {is_default ? "default" : printable(key.text("origin")), is_default ? Tone::Faint : Tone::Plain},
-                       {is_default ? "" : rule.empty() ? "general" : printable(rule)}});
+                       {is_default     ? ""
+                        : rule.empty() ? "general"
+                                       : printable(rule)}});
     }
     return "Settings of " + paint(printable(answer.text("queue")), Tone::Strong, style) + "\n" + table.render(style);
 }
@@ -290,8 +293,7 @@ Result<std::string> view_reload(const std::string& json) {
     std::string out = "Reloaded; " + plural(changes.size(), "change") + ":\n";
     for (const boost::json::value& value : changes) {
         const JsonView change(value);
-        out += "  " + printable(change.text("text"));
-        out += change.flag("needs_restart") ? "  (takes effect at the next start)\n" : "\n";
+        out += "  " + printable(change.text("text"), 4'096) + "\n";
     }
     return out;
 }
@@ -303,14 +305,13 @@ Result<std::string> view_top(const std::string& status_json, const std::string& 
     const Result<boost::json::value> queues_document = parse_answer(queues_json);
     if (!queues_document) return queues_document.error();
     const JsonView status(*status_document);
-    const JsonView sender = status.object("sender");
     std::string out = head_line(status.object("process"), style);
     write_line(out, "spool", spool_text(status.object("spool"), style));
     write_line(out, "in",
-               show_rate(sender.number("accepted_per_second")) + "/s, " +
-                   plural(sender.count("accepted_messages"), "message") + " so far");
-    write_line(out, "out", outcome_text(sender));
-    write_line(out, "queued", queued_text(sender));
+               show_rate(status.number("accepted_per_second")) + "/s, " +
+                   plural(status.count("accepted_messages"), "message") + " so far");
+    write_line(out, "out", outcome_text(status));
+    write_line(out, "queued", queued_text(status));
     out += '\n';
     const auto& queues = JsonView(*queues_document).array("queues");
     const auto used = static_cast<unsigned>(std::count(out.begin(), out.end(), '\n')) + 2;  // titles, last line

@@ -32,19 +32,20 @@ std::string help_of(const CLI::App& app) {
 
 }  // namespace
 
-int run_command_line(int argc, char** argv, const RegisterMore& register_more) {
+int run_command_line(int argc, char** argv, const MoreCommands& more) {
     CLI::App app(kAbout, "postfleet");
     app.require_subcommand(1);
     app.set_version_flag("--version", runtime::build_info().to_string());
     app.get_formatter()->column_width(28);
     Context context;
+    if (more.first) more.first(app, context.exit_code);
     register_status_commands(app, context);
     register_top_command(app, context);
     register_show_commands(app, context);
     register_mail_commands(app, context);
     register_config_commands(app, context);
     register_version_command(app, context);
-    if (register_more) register_more(app, context.exit_code);
+    if (more.last) more.last(app, context.exit_code);
     for (CLI::App* command : app.get_subcommands({})) {
         if (command->get_group() == "Subcommands") command->group("Test tools");
     }

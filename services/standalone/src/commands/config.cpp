@@ -1,4 +1,5 @@
 #include "../cli/terminal.hpp"
+#include "../process/checks.hpp"
 #include "commands.hpp"
 #include "postfleet/base/json.hpp"
 #include "postfleet/config/reference.hpp"
@@ -33,24 +34,24 @@ void check(Context& context, const std::string& directory) {
     if (context.json) return print(render_problems(loaded));
     if (loaded.config) {
         const config::Config& config = *loaded.config;
-        return print("The configuration in " + directory + " is valid: " + counted(config.listeners.size(), "listener") +
-                     ", " + counted(config.virtual_mtas.size(), "virtual MTA") + ", " +
-                     counted(config.pools.size(), "pool") + ", " + counted(config.bindings.size(), "binding") + ", " +
-                     counted(config.shaping.size(), "shaping rule") + ".\n");
+        return print(
+            "The configuration in " + directory + " is valid: " + counted(config.listeners.size(), "listener") + ", " +
+            counted(config.virtual_mtas.size(), "virtual MTA") + ", " + counted(config.pools.size(), "pool") + ", " +
+            counted(config.bindings.size(), "binding") + ", " + counted(config.shaping.size(), "shaping rule") + ".\n");
     }
     const Style style = output_style();
     std::string text;
     for (const config::Problem& problem : loaded.problems) text += problem.to_string() + "\n";
-    print(text + paint("The configuration in " + directory + " has " + counted(loaded.problems.size(), "problem") + ".",
-                       Tone::Bad, style) +
+    print(text +
+          paint("The configuration in " + directory + " has " + counted(loaded.problems.size(), "problem") + ".",
+                Tone::Bad, style) +
           "\n");
 }
 
 void show(Context& context, const std::string& directory) {
     const config::LoadResult loaded = config_files::load_path(directory);
     if (loaded.config) return print(config::render(*loaded.config));
-    context.fail({ErrorKind::InvalidArgument, "the configuration in " + directory + " is not valid:\n" +
-                                                  config_files::to_string(loaded.problems)});
+    context.fail(describe_problems(directory, loaded.problems));
 }
 
 }  // namespace

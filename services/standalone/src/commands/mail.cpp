@@ -89,12 +89,12 @@ void register_mail_commands(CLI::App& app, Context& context) {
         add_selection(*command, *selection);
         command->add_flag("--all", selection->everything, each.all)->group("Which mail");
         if (each.takes_reason) {
-            command->add_option("--reason", selection->why, "Why; shown with the queue and in events")->type_name("TEXT");
+            command->add_option("--reason", selection->why, "Why; shown with the queue and in events")
+                ->type_name("TEXT");
         }
         add_connection_options(*command, context);
-        command->group("Orders")->callback([&context, selection, &each] {
-            order(context, *selection, each.name, each.verb);
-        });
+        command->group("Orders")->callback(
+            [&context, selection, &each] { order(context, *selection, each.name, each.verb); });
     }
 }
 

@@ -22,9 +22,9 @@ using Names = std::span<const std::string_view>;
 constexpr std::array<std::string_view, 0> kNone{};
 constexpr std::array<std::string_view, 4> kQueueArguments{"match", "sort", "limit", "only"};
 constexpr std::array<std::string_view, 1> kSettingsArguments{"queue"};
-constexpr std::array<std::string_view, 12> kSelectorArguments{
-    "queue", "virtual_mta", "site", "domain", "tenant", "job", "recipient", "reverse_path", "message", "everything",
-    "limit", "why"};
+constexpr std::array<std::string_view, 12> kSelectorArguments{"queue",   "virtual_mta", "site",      "domain",
+                                                              "tenant",  "job",         "recipient", "reverse_path",
+                                                              "message", "everything",  "limit",     "why"};
 
 Error invalid(std::string text) { return Error{ErrorKind::InvalidArgument, std::move(text)}; }
 
@@ -208,8 +208,8 @@ Result<std::string> ControlCommands::queues(const ControlRequest& request) const
     }
     const Result<std::size_t> limit = limit_of(request, kMaxListed);
     if (!limit) return limit.error();
-    Result<std::vector<QueueStatus>> all =
-        await<std::vector<QueueStatus>>(ports_.executor, [&](auto done) { ports_.sender.list_queues(std::move(done)); });
+    Result<std::vector<QueueStatus>> all = await<std::vector<QueueStatus>>(
+        ports_.executor, [&](auto done) { ports_.sender.list_queues(std::move(done)); });
     if (!all) return all.error();
     const std::string match = request.argument("match");
     std::erase_if(*all, [&](const QueueStatus& queue) { return !is_shown(queue, match, only); });

@@ -28,7 +28,6 @@ void write_process(JsonWriter& json, const ProcessStatus& process, WallTime now)
 }
 
 void write_sender(JsonWriter& json, const SenderStatus& sender, WallTime now) {
-    json.key("sender").begin_object();
     json.member("queued_recipients", sender.queued_recipients).member("ready", sender.ready);
     json.member("waiting", sender.waiting).member("in_flight", sender.in_flight).member("held", sender.held);
     json.member("queues", sender.queues).member("connections", sender.connections);
@@ -41,7 +40,6 @@ void write_sender(JsonWriter& json, const SenderStatus& sender, WallTime now) {
         json.member("oldest_queued_at", format_rfc3339(*sender.oldest_queued));
         json.member("oldest_queued_seconds", seconds_between(*sender.oldest_queued, now));
     }
-    json.end_object();
 }
 
 void write_spool(JsonWriter& json, const SenderStatus& sender, const Spool::Statistics& spool) {
@@ -163,8 +161,9 @@ Result<std::vector<shaping::ExplainedKey>> explain_queue(const config::Config& c
         return Error{ErrorKind::NotFound, "there is no virtual MTA '" + printable(virtual_mta, 64) +
                                               "'; the configuration has: " + printable(known, 300)};
     }
-    return shaping::explain(config, {.site = std::string_view(queue).substr(0, slash),
-                                     .virtual_mta = virtual_mta, .domain = {}, .tenant = {}});
+    return shaping::explain(
+        config,
+        {.site = std::string_view(queue).substr(0, slash), .virtual_mta = virtual_mta, .domain = {}, .tenant = {}});
 }
 
 std::string render_settings(const std::string& queue, const std::vector<shaping::ExplainedKey>& keys) {

@@ -56,7 +56,7 @@ private:
 };
 
 // The JSON text that the handler answered with.
-Result<std::string> call_control(const std::string& path, const std::string& command,
-                                 const ControlArguments& arguments, Duration timeout = std::chrono::seconds(30));
+Result<std::string> call_control(const std::string& path, const std::string& command, const ControlArguments& arguments,
+                                 Duration timeout = std::chrono::seconds(30));
 
 }  // namespace postfleet::runtime

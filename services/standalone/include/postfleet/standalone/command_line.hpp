@@ -9,9 +9,16 @@ class App;
 
 namespace postfleet::standalone {
 
-// Adds commands of other libraries (the test tools).
-using RegisterMore = std::function<void(CLI::App& app, int& exit_code)>;
+// Adds commands that live elsewhere; they set the exit code when they have run.
+using RegisterCommands = std::function<void(CLI::App& app, int& exit_code)>;
 
-int run_command_line(int argc, char** argv, const RegisterMore& register_more);
+struct MoreCommands {
+    RegisterCommands first, last;  // where they stand in --help
+};
+
+int run_command_line(int argc, char** argv, const MoreCommands& more);
+
+// `postfleet standalone` (in the library that has the server).
+void register_standalone_command(CLI::App& app, int& exit_code);
 
 }  // namespace postfleet::standalone

@@ -13,7 +13,7 @@
 namespace postfleet::standalone {
 
 struct Style {
-    unsigned width = 0;   // 0: unlimited
+    unsigned width = 0;  // 0: unlimited
     bool colour = false;
 };
 
@@ -26,7 +26,7 @@ public:
     struct Column {
         std::string title;
         Align align = Align::Left;
-        int keep = 10;        // which columns go last when there is no room
+        int keep = 10;  // which columns go last when there is no room
         bool shrinks = false;
     };
     struct Cell {
@@ -53,6 +53,8 @@ std::string cut(std::string_view text, std::size_t width);
 std::string show_count(std::uint64_t count);
 // "83.3", "1,204"
 std::string show_rate(double per_second);
+// "73.4 GiB", "12 MiB", "512 octets"
+std::string show_size(std::uint64_t octets);
 // At most two units: "3h12m", "2d4h", "45s", "0s"
 std::string show_age(double seconds);
 

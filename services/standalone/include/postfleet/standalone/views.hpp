@@ -23,7 +23,7 @@ Result<std::string> view_affected(const std::string& json, const std::string& ve
 // What a reload has changed.
 Result<std::string> view_reload(const std::string& json);
 // A frame of `postfleet top`: status above, queues below, `height` lines at most.
-Result<std::string> view_top(const std::string& status, const std::string& queues, const Style& style,
-                             unsigned height, WallTime now);
+Result<std::string> view_top(const std::string& status, const std::string& queues, const Style& style, unsigned height,
+                             WallTime now);
 
 }  // namespace postfleet::standalone

@@ -66,7 +66,7 @@ private:
     WallTime made_at_{};
     std::optional<WallTime> rotation_failed_at_;
     bool folder_changed_ = false;
-    bool set_aside_ = false;  // a sync failed: nothing more goes into this file
+    bool set_aside_ = false;   // a sync failed: nothing more goes into this file
     std::string last_target_;  // of the last rotation, with the suffix it took
     int last_suffix_ = 0;
     std::string buffer_;

@@ -36,13 +36,13 @@ struct SinkSetup {
 
 struct FeedbackOptions {
     report::Source source;
-    std::size_t batch_events = 1'000;                               // read, rendered and written at a time
-    std::size_t flush_events = 20'000;                              // flush at the latest after so many …
-    Duration flush_interval = std::chrono::milliseconds(200);       // … or so long
-    Duration gather_interval = std::chrono::milliseconds(100);      // between reads that find little
-    Duration first_backoff = std::chrono::milliseconds(100);        // doubles up to last_backoff
+    std::size_t batch_events = 1'000;                           // read, rendered and written at a time
+    std::size_t flush_events = 20'000;                          // flush at the latest after so many …
+    Duration flush_interval = std::chrono::milliseconds(200);   // … or so long
+    Duration gather_interval = std::chrono::milliseconds(100);  // between reads that find little
+    Duration first_backoff = std::chrono::milliseconds(100);    // doubles up to last_backoff
     Duration last_backoff = std::chrono::seconds(30);
-    Duration stop_grace = std::chrono::seconds(3);                  // for the last write and flush
+    Duration stop_grace = std::chrono::seconds(3);  // for the last write and flush
 };
 
 struct SinkStatus {

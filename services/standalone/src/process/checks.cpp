@@ -1,0 +1,114 @@
+#include "checks.hpp"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <set>
+#include <string>
+
+namespace postfleet::standalone {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string place(const config::Config& config, const std::string& key, const Origin& otherwise = {}) {
+    const auto found = config.origins.find(key);
+    const Origin& origin = found != config.origins.end() ? found->second : otherwise;
+    return origin.file.empty() ? key : origin.to_string() + ": " + key;
+}
+
+// 0, or why not.
+int try_to_bind(const IpAddress& address) {
+    const int socket = ::socket(address.v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (socket < 0) return errno;
+    int failed = 0;
+    if (address.v6) {
+        ::sockaddr_in6 name{};
+        name.sin6_family = AF_INET6;
+        std::memcpy(&name.sin6_addr, address.octets.data(), 16);
+        failed = ::bind(socket, reinterpret_cast<const ::sockaddr*>(&name), sizeof name);
+    } else {
+        ::sockaddr_in name{};
+        name.sin_family = AF_INET;
+        std::memcpy(&name.sin_addr, address.octets.data(), 4);
+        failed = ::bind(socket, reinterpret_cast<const ::sockaddr*>(&name), sizeof name);
+    }
+    const int error = failed != 0 ? errno : 0;
+    ::close(socket);
+    return error;
+}
+
+// What may be there before the first start: our own files, what mkfs makes, hidden files.
+bool may_be_ours(const config::Config& config, const std::string& name) {
+    if (name == "lost+found" || name.starts_with('.')) return true;
+    std::set<std::string> ours{fs::path(config.control_socket).filename(), fs::path(config.log.path).filename()};
+    for (const config::FileReport& report : config.file_reports) ours.insert(fs::path(report.path).filename());
+    for (const std::string& own : ours) {
+        if (!own.empty() && name.starts_with(own)) return true;  // with what rotation adds
+    }
+    return false;
+}
+
+}  // namespace
+
+Error describe_problems(const std::string& config_path, const std::vector<config::Problem>& problems) {
+    if (problems.size() == 1) {
+        const config::Problem& only = problems.front();
+        const bool has_place = only.origin.line > 0;
+        return {ErrorKind::InvalidArgument, has_place ? config_path + ": " + only.to_string() : only.to_string()};
+    }
+    std::string text = "the configuration in " + config_path + " has " + std::to_string(problems.size()) + " problems:";
+    for (const config::Problem& problem : problems) text += "\n  " + problem.to_string();
+    return {ErrorKind::InvalidArgument, text};
+}
+
+std::string spool_directory(const config::Config& config) { return (fs::path(config.data_dir) / "spool").string(); }
+
+Status prepare_data_directory(const config::Config& config) {
+    const std::string where = place(config, "data_dir");
+    const fs::path directory = config.data_dir;
+    std::error_code failed;
+    if (fs::exists(directory, failed) && !fs::is_directory(directory, failed)) {
+        return Error{ErrorKind::InvalidArgument, where + ": " + config.data_dir + " is not a directory"};
+    }
+    fs::create_directories(directory, failed);
+    if (failed) {
+        return Error{ErrorKind::PermissionDenied, where + ": cannot make the directory " + config.data_dir + ": " +
+                                                      failed.message() + "; make it, or name another one"};
+    }
+    if (::access(config.data_dir.c_str(), R_OK | W_OK | X_OK) != 0) {
+        return Error{ErrorKind::PermissionDenied,
+                     where + ": cannot write into " + config.data_dir + ": " + std::strerror(errno) +
+                         "; give it to the user that Postfleet runs as (chown), or name another one"};
+    }
+    if (fs::exists(spool_directory(config), failed)) return {};
+    for (const fs::directory_entry& entry : fs::directory_iterator(directory, failed)) {
+        const std::string name = entry.path().filename();
+        if (may_be_ours(config, name)) continue;
+        return Error{ErrorKind::InvalidArgument, where + ": " + config.data_dir + " holds other files ('" + name +
+                                                     "') and no spool of Postfleet; name an empty or a new directory"};
+    }
+    return {};
+}
+
+Status check_source_addresses(const config::Config& config) {
+    std::string problems;
+    for (const auto& [name, vmta] : config.virtual_mtas) {
+        for (const IpAddress& source : vmta.sources) {
+            const int error = try_to_bind(source);
+            if (error == 0) continue;
+            if (!problems.empty()) problems += "\n";
+            problems += place(config, "virtual_mtas." + name + ".source", vmta.origin) + ": cannot bind " +
+                        source.to_string() + ": " + std::strerror(error) +
+                        "; add the address to an interface of this machine, or take it out";
+        }
+    }
+    if (problems.empty()) return {};
+    return Error{ErrorKind::InvalidArgument, problems};
+}
+
+}  // namespace postfleet::standalone

@@ -1,0 +1,239 @@
+#include "server.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+
+#include "checks.hpp"
+#include "postfleet/config_files/load.hpp"
+#include "postfleet/routing/snapshot.hpp"
+#include "postfleet/runtime/build_info.hpp"
+#include "postfleet/runtime/process.hpp"
+
+namespace postfleet::standalone {
+namespace {
+
+constexpr auto kStallLimit = std::chrono::seconds(10);
+// After a drain's own deadline, for its completion to arrive.
+constexpr auto kCompletionGrace = std::chrono::seconds(2);
+// Of the grace period, so that the sender has most of it for its transactions.
+constexpr int kIngestShare = 3;
+
+std::size_t shards_of(const config::Config& config) {
+    return config.shards != 0 ? config.shards : std::max(1u, std::thread::hardware_concurrency());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::start(const std::string& config_path) {
+    // As others will see it in `status`, wherever they are.
+    std::error_code failed;
+    const std::filesystem::path absolute = std::filesystem::absolute(config_path, failed);
+    std::unique_ptr<Server> server(new Server(failed ? config_path : absolute.lexically_normal().string()));
+    if (Status started = server->start_all(); !started) return started.error();
+    return server;
+}
+
+Server::~Server() { stop_all(); }
+
+Status Server::start_all() {
+    // Signals are blocked before the first thread starts, so that only the main thread sees them.
+    auto main_loop = runtime::MainLoop::create();
+    if (!main_loop) return main_loop.error();
+    main_loop_ = std::move(*main_loop);
+    for (const auto step : {&Server::load_configuration, &Server::open_log, &Server::open_spool, &Server::start_admin,
+                            &Server::start_sender, &Server::start_edges}) {
+        if (Status done = (this->*step)(); !done) return done;
+    }
+    starting_ = false;
+    log_.line(LogLevel::Info, "started")
+        .field("version", runtime::build_info().version)
+        .field("shards", loops_->size())
+        .field("config", config_path_)
+        .field("config_version", configuration()->version);
+    runtime::notify_service_manager("READY=1");
+    return {};
+}
+
+Status Server::load_configuration() {
+    const config::LoadResult loaded = config_files::load_path(config_path_);
+    if (!loaded.config) return describe_problems(config_path_, loaded.problems);
+    config_ = loaded.config;
+    config_loaded_at_ = wall_clock_now();
+    watch_ = std::make_unique<runtime::ConfigWatch>(config_path_);
+    if (Status prepared = prepare_data_directory(*config_); !prepared) return prepared;
+    return check_source_addresses(*config_);
+}
+
+Status Server::open_log() {
+    const config::LogSettings& settings = config_->log;
+    auto sink = SpdlogSink::open({.path = settings.path, .rotate_size = settings.rotate_size, .keep = settings.keep});
+    if (!sink) return Error{sink.error().kind, "log.path: " + sink.error().text};
+    log_sink_ = std::move(*sink);
+    log_ = Log(*log_sink_, settings.level);
+    const std::uint64_t descriptors = runtime::raise_descriptor_limit();
+    if (descriptors < 4'096) {
+        log_.line(LogLevel::Warning, "few_file_descriptors")
+            .field("limit", descriptors)
+            .field("advice", "raise LimitNOFILE (systemd) or ulimit -n");
+    }
+    return {};
+}
+
+Status Server::start_admin() {
+    auto loops = net::LoopGroup::create(static_cast<unsigned>(shards_of(*config_)));
+    if (!loops) return loops.error();
+    loops_ = std::move(*loops);
+    std::vector<Executor*> shards(loops_->loops().begin(), loops_->loops().end());
+    watchdog_ = std::make_unique<runtime::Watchdog>(std::move(shards), kStallLimit, metrics_);
+    register_metrics();
+    add_readiness_checks();
+    if (!config_->http) return {};
+    http_ = std::make_unique<http::Server>(http::ServerOptions{.address = config_->http->address});
+    add_admin_routes();
+    if (Status started = http_->start(); !started) {
+        return Error{started.error().kind, config_->http->origin.to_string() + ": http.address: " +
+                                               started.error().text + "; choose another address or port"};
+    }
+    return {};
+}
+
+Status Server::open_spool() {
+    const config::Spool& settings = config_->spool;
+    spool::RocksSpoolOptions options;
+    options.directory = spool_directory(*config_);
+    options.min_free = settings.min_free;
+    options.max_in_flight = settings.max_in_flight;
+    options.log = log_;
+    auto opened = spool::RocksSpool::open(std::move(options));
+    if (!opened) return opened.error();
+    spool_ = std::move(*opened);
+    spool_->register_metrics(metrics_);
+    return {};
+}
+
+Status Server::start_sender() {
+    const config::Dns& settings = config_->dns;
+    auto resolver = dns::UnboundResolver::create({.servers = settings.servers,
+                                                  .timeout = settings.timeout,
+                                                  .max_outstanding = settings.max_outstanding,
+                                                  .trust_anchor_file = settings.trust_anchor_file},
+                                                 metrics_);
+    if (!resolver) return Error{resolver.error().kind, "dns: " + resolver.error().text};
+    resolver_ = std::move(*resolver);
+    std::vector<sender::ShardPorts> shards;
+    for (net::EpollLoop* loop : loops_->loops()) shards.push_back({loop, loop});
+    sender_ = std::make_unique<sender::Sender>(
+        sender::SenderDependencies{
+            .shards = std::move(shards), .spool = *spool_, .resolver = *resolver_, .metrics = metrics_, .log = log_},
+        sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_)});
+    if (Status started = sender_->start(); !started) return started;
+    loops_->start();
+    return {};
+}
+
+Status Server::start_edges() {
+    feedback::FeedbackOptions options;
+    options.source.uri = "/senders/" + config_->hostname;
+    feedback_ = std::make_unique<feedback::Feedback>(*spool_, std::move(options), metrics_, log_);
+    std::vector<feedback::SinkSetup> sinks = sink_setups(*config_);
+    for (const feedback::SinkSetup& sink : sinks) {
+        // A path that can never be written is told now; what fails later is retried.
+        if (const auto opened = sink.open(); !opened) {
+            return Error{opened.error().kind, "reports: " + sink.name + ": " + opened.error().text};
+        }
+    }
+    feedback_->start(std::move(sinks));
+
+    ingest_ = std::make_unique<ingest::SmtpListenerService>(ingest::IngestDependencies{
+        .loops = loops_->loops(), .handover = sender_->handover(), .metrics = metrics_, .log = log_});
+    if (Status started = ingest_->start({config_, routing::Snapshot::compile(*config_)}); !started) return started;
+
+    commands_ = std::make_unique<ControlCommands>(
+        ControlPorts{.executor = (*loops_)[0],
+                     .sender = sender_->control(),
+                     .render_status = [this](const SenderStatus& sender) { return render_status_now(sender); },
+                     .configuration = [this] { return configuration(); },
+                     .reload = [this] { return reload(); }});
+    control_ = std::make_unique<runtime::ControlServer>(
+        config_->control_socket, [this](const runtime::ControlRequest& request) { return commands_->run(request); });
+    return control_->start();
+}
+
+int Server::run() {
+    main_loop_->run({.on_reload = [this] { reload_by_itself("SIGHUP"); }, .on_tick = [this] { on_tick(); }});
+    log_.line(LogLevel::Info, "stopping")
+        .field("because", main_loop_->stop_reason())
+        .field("grace", format_duration(configuration()->shutdown_grace));
+    runtime::notify_service_manager("STOPPING=1");
+    draining_ = true;
+    const Drained drained = drain();
+    if (drained == Drained::Hurried) {
+        // Crash-safe by design: what was not recorded is found again at the next start.
+        log_.line(LogLevel::Warning, "stopped_at_once").field("because", "a second signal");
+        log_sink_->flush();
+        std::_Exit(1);
+    }
+    stop_all();
+    log_.line(LogLevel::Info, "stopped").field("drained", drained == Drained::Quiet ? "yes" : "no, the grace was over");
+    log_sink_->flush();
+    return 0;
+}
+
+Server::Drained Server::drain() {
+    const SteadyTime start = steady_clock_now();
+    const Duration grace = configuration()->shutdown_grace;
+    const SteadyTime doors_closed = start + grace / kIngestShare;
+    const Drained ingest = await_drain(doors_closed, [&](Completion<Status> done) {
+        const std::lock_guard lock(operations_);
+        ingest_->drain(doors_closed, std::move(done));
+    });
+    if (ingest == Drained::Hurried) return ingest;
+    return await_drain(start + grace, [&](Completion<Status> done) { sender_->drain(start + grace, std::move(done)); });
+}
+
+Server::Drained Server::await_drain(SteadyTime deadline, const std::function<void(Completion<Status>)>& begin) {
+    struct Outcome {
+        bool done = false;  // the main thread's
+        bool quiet = false;
+    };
+    // Shared because the completion may come after we have given up.
+    auto outcome = std::make_shared<Outcome>();
+    begin({&(*loops_)[0], [this, outcome](Status status) {
+               const bool quiet = status.has_value();
+               main_loop_->post([outcome, quiet] { *outcome = {true, quiet}; });
+           }});
+    switch (main_loop_->await(deadline + kCompletionGrace, [&] { return outcome->done; })) {
+        case runtime::MainLoop::Awaited::Finished: return outcome->quiet ? Drained::Quiet : Drained::TimedOut;
+        case runtime::MainLoop::Awaited::TimedOut: return Drained::TimedOut;
+        case runtime::MainLoop::Awaited::Hurried: return Drained::Hurried;
+    }
+    return Drained::TimedOut;
+}
+
+// Also after a start that failed half-way: whatever is there is stopped, callers before those they call.
+void Server::stop_all() {
+    if (control_) control_->stop();
+    if (http_) http_->stop();
+    if (loops_) {
+        loops_->stop();
+        loops_->join();
+    }
+    ingest_.reset();
+    if (feedback_) feedback_->stop();
+    feedback_.reset();
+    sender_.reset();
+    resolver_.reset();
+    if (spool_) spool_->stop();
+    spool_.reset();
+}
+
+Server::ConfigPointer Server::configuration() const {
+    const std::lock_guard lock(config_mutex_);
+    return config_;
+}
+
+}  // namespace postfleet::standalone

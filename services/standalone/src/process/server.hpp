@@ -1,0 +1,109 @@
+// Server: the standalone process: every service in one, over in-process adapters (DESIGN section 2).
+//
+//   configuration ─▶ log · loops · http · spool · resolver · sender · feedback · ingest · control
+//
+// Started in this order, so that whoever is called is there before whoever calls; stopped the other way round:
+// listeners close, transactions end, outcomes are recorded, reports are flushed, then the threads end.
+//
+// Threads: run() on the main thread. Reloads and status come from control threads, one at a time.
+// Errors: start() says what is wrong in lines for people; it leaves nothing behind.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "postfleet/base/log.hpp"
+#include "postfleet/base/metrics.hpp"
+#include "postfleet/dns/unbound_resolver.hpp"
+#include "postfleet/feedback/feedback.hpp"
+#include "postfleet/http/server.hpp"
+#include "postfleet/ingest/smtp_listener_service.hpp"
+#include "postfleet/log/spdlog_sink.hpp"
+#include "postfleet/net/loop_group.hpp"
+#include "postfleet/prometheus/exporter.hpp"
+#include "postfleet/runtime/config_watch.hpp"
+#include "postfleet/runtime/control.hpp"
+#include "postfleet/runtime/health.hpp"
+#include "postfleet/runtime/main_loop.hpp"
+#include "postfleet/runtime/watchdog.hpp"
+#include "postfleet/sender/sender.hpp"
+#include "postfleet/spool/rocks_spool.hpp"
+#include "postfleet/standalone/control_commands.hpp"
+
+namespace postfleet::standalone {
+
+class Server final {
+public:
+    static Result<std::unique_ptr<Server>> start(const std::string& config_path);
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    // What listens where, for the terminal.
+    std::string banner() const;
+    // Until a signal; drains, and returns the exit code.
+    int run();
+
+private:
+    using ConfigPointer = std::shared_ptr<const config::Config>;  // shared with every part that runs by it
+
+    explicit Server(std::string config_path) : config_path_(std::move(config_path)) {}
+
+    Status start_all();
+    Status load_configuration();
+    Status open_log();
+    Status start_admin();
+    Status open_spool();
+    Status start_sender();
+    Status start_edges();
+    void register_metrics();
+    void add_readiness_checks();
+    void add_admin_routes();
+
+    void on_tick();
+    void reload_by_itself(const char* why);
+    Result<std::string> reload();
+    Status apply(const ConfigPointer& next);
+    std::string render_status_now(const SenderStatus& sender);
+    std::vector<feedback::SinkSetup> sink_setups(const config::Config& config) const;
+
+    enum class Drained { Quiet, TimedOut, Hurried };
+    Drained drain();
+    Drained await_drain(SteadyTime deadline, const std::function<void(Completion<Status>)>& begin);
+    void stop_all();
+
+    ConfigPointer configuration() const;
+
+    const std::string config_path_;
+    const WallTime started_at_ = wall_clock_now();
+    std::atomic<bool> starting_{true}, draining_{false};
+
+    mutable std::mutex config_mutex_;  // the two below
+    ConfigPointer config_;
+    WallTime config_loaded_at_{};
+    // Reload, status, the drain of what is not thread-safe itself, and watch_.
+    std::mutex operations_;
+
+    // In the order of their start; destroyed the other way round.
+    std::unique_ptr<runtime::MainLoop> main_loop_;
+    std::unique_ptr<SpdlogSink> log_sink_;
+    Log log_;
+    Metrics metrics_;
+    PrometheusExporter exporter_{metrics_};
+    std::unique_ptr<runtime::ConfigWatch> watch_;
+    std::unique_ptr<net::LoopGroup> loops_;
+    std::unique_ptr<runtime::Watchdog> watchdog_;
+    runtime::Health health_;
+    std::unique_ptr<http::Server> http_;
+    std::unique_ptr<spool::RocksSpool> spool_;
+    std::unique_ptr<dns::UnboundResolver> resolver_;
+    std::unique_ptr<sender::Sender> sender_;
+    std::unique_ptr<feedback::Feedback> feedback_;
+    std::unique_ptr<ingest::SmtpListenerService> ingest_;
+    std::unique_ptr<ControlCommands> commands_;
+    std::unique_ptr<runtime::ControlServer> control_;
+};
+
+}  // namespace postfleet::standalone

@@ -1,0 +1,98 @@
+#include "checks.hpp"
+#include "postfleet/base/json.hpp"
+#include "postfleet/base/text.hpp"
+#include "postfleet/config/diff.hpp"
+#include "postfleet/config_files/load.hpp"
+#include "postfleet/file/rotated_file.hpp"
+#include "postfleet/routing/snapshot.hpp"
+#include "postfleet/runtime/process.hpp"
+#include "server.hpp"
+
+namespace postfleet::standalone {
+
+void Server::on_tick() {
+    const SteadyTime now = steady_clock_now();
+    watchdog_->check(now);
+    const std::vector<std::string> stalled = watchdog_->stalled(now);
+    for (const std::string& who : stalled) log_.line(LogLevel::Error, "stalled").field("who", who);
+    if (stalled.empty()) runtime::notify_service_manager("WATCHDOG=1");
+    bool changed = false;
+    // While a reload is under way there is nothing to look for, and the main thread must not wait for it.
+    if (const std::unique_lock lock(operations_, std::try_to_lock); lock && !draining_) changed = watch_->is_changed();
+    if (changed) reload_by_itself("changed files");
+}
+
+void Server::reload_by_itself(const char* why) {
+    log_.line(LogLevel::Info, "reload_requested").field("because", why);
+    // reload() has logged what was wrong, and nobody waits for the answer.
+    [[maybe_unused]] const Result<std::string> reloaded = reload();
+}
+
+Result<std::string> Server::reload() {
+    const std::lock_guard lock(operations_);
+    if (draining_) return Error{ErrorKind::Unavailable, "the server is stopping"};
+    watch_->accept();
+    const config::LoadResult loaded = config_files::load_path(config_path_);
+    if (!loaded.config) {
+        for (const config::Problem& problem : loaded.problems) {
+            log_.line(LogLevel::Error, "configuration_problem").field("problem", problem.to_string());
+        }
+        return Error{ErrorKind::InvalidArgument,
+                     "the old configuration stays: " + describe_problems(config_path_, loaded.problems).text};
+    }
+    const ConfigPointer before = configuration();
+    if (Status applied = apply(loaded.config); !applied) {
+        log_.line(LogLevel::Error, "configuration_refused").field("problem", applied.error().text);
+        return Error{applied.error().kind, "the old configuration stays: " + applied.error().text};
+    }
+    std::string answer;
+    JsonWriter json(answer);
+    json.begin_object().member("version", loaded.config->version).key("changes").begin_array();
+    for (const config::Change& change : config::diff(*before, *loaded.config)) {
+        json.begin_object().member("path", change.path).member("before", change.before).member("after", change.after);
+        json.member("needs_restart", change.needs_restart).member("text", change.to_string()).end_object();
+        log_.line(LogLevel::Info, "configuration_changed")
+            .field("change", change.to_string())
+            .field("needs_restart", change.needs_restart ? "yes" : "no");
+    }
+    json.end_array().end_object();
+    return answer;
+}
+
+// Everything that can fail comes first; what cannot fail follows.
+Status Server::apply(const ConfigPointer& next) {
+    if (Status bound = check_source_addresses(*next); !bound) return bound;
+    const std::shared_ptr<const routing::Snapshot> routing = routing::Snapshot::compile(*next);
+    if (Status listening = ingest_->reload({next, routing}); !listening) return listening;
+    sender_->reload({next, routing});
+    feedback_->reconfigure(sink_setups(*next));
+    const std::lock_guard lock(config_mutex_);
+    config_ = next;
+    config_loaded_at_ = wall_clock_now();
+    return {};
+}
+
+std::vector<feedback::SinkSetup> Server::sink_setups(const config::Config& config) const {
+    std::vector<feedback::SinkSetup> sinks;
+    for (const config::FileReport& report : config.file_reports) {
+        feedback::SinkSetup sink;
+        sink.name = report.name;
+        sink.types = report.types;
+        sink.fingerprint = report.path + '\n' + std::to_string(report.rotate_size) + '\n' +
+                           format_duration(report.rotate_after) + '\n' + std::to_string(report.keep);
+        for (const EventType type : report.types) sink.fingerprint += std::string("\n") + to_string(type);
+        sink.open = [options = RotatedFileOptions{.path = report.path,
+                                                  .rotate_size = report.rotate_size,
+                                                  .rotate_after = report.rotate_after,
+                                                  .keep = report.keep},
+                     log = log_]() -> Result<std::unique_ptr<ReportSink>> {
+            auto file = RotatedFile::open(options, log);
+            if (!file) return file.error();
+            return std::unique_ptr<ReportSink>(std::move(*file));
+        };
+        sinks.push_back(std::move(sink));
+    }
+    return sinks;
+}
+
+}  // namespace postfleet::standalone
