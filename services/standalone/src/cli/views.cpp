@@ -70,10 +70,10 @@ Table queue_table(const boost::json::array& queues, WallTime now, std::size_t mo
     return table;
 }
 
-std::string condition_line(const JsonView& process, const Style& style) {
-    if (process.flag("ready")) return paint("ready", Tone::Good, style);
+std::string condition_line(const JsonView& status, const Style& style) {
+    if (status.flag("ready")) return paint("ready", Tone::Good, style);
     std::string reasons;
-    for (const boost::json::value& reason : process.array("not_ready")) {
+    for (const boost::json::value& reason : status.array("not_ready")) {
         reasons += reasons.empty() ? "" : "; ";
         if (reason.is_string()) reasons += printable(std::string(reason.as_string()));
     }
@@ -84,29 +84,30 @@ void write_line(std::string& out, const char* label, const std::string& text) {
     out += fmt::format("{:<15}{}\n", label, text);
 }
 
-std::string head_line(const JsonView& process, const Style& style) {
+std::string head_line(const JsonView& status, const Style& style) {
+    const JsonView process = status.object("process");
     return paint("Postfleet " + printable(process.text("version")), Tone::Strong, style) + " on " +
            printable(process.text("hostname")) + ", up " + show_age(process.number("uptime_seconds")) + ", " +
-           condition_line(process, style) + "\n";
+           condition_line(status, style) + "\n";
 }
 
-std::string queued_text(const JsonView& status) {
-    std::string text = plural(status.count("queued_recipients"), "recipient") + " in " +
-                       plural(status.count("queues"), "queue") + ": " + show_count(status.count("ready")) + " ready, " +
-                       show_count(status.count("waiting")) + " waiting, " + show_count(status.count("in_flight")) +
+std::string queued_text(const JsonView& sender) {
+    std::string text = plural(sender.count("queued_recipients"), "recipient") + " in " +
+                       plural(sender.count("queues"), "queue") + ": " + show_count(sender.count("ready")) + " ready, " +
+                       show_count(sender.count("waiting")) + " waiting, " + show_count(sender.count("in_flight")) +
                        " in flight";
-    if (status.count("held") > 0) text += ", " + show_count(status.count("held")) + " held";
-    if (status.has("oldest_queued_seconds")) {
-        text += "; oldest " + show_age(status.number("oldest_queued_seconds"));
+    if (sender.count("held") > 0) text += ", " + show_count(sender.count("held")) + " held";
+    if (sender.has("oldest_queued_seconds")) {
+        text += "; oldest " + show_age(sender.number("oldest_queued_seconds"));
     }
     return text;
 }
 
-std::string outcome_text(const JsonView& status) {
-    std::string text = show_count(status.count("delivered")) + " (" + show_rate(status.number("delivered_per_second")) +
-                       "/s now), deferred " + show_count(status.count("deferred"));
-    text += ", bounced " + show_count(status.count("bounced")) + ", expired " + show_count(status.count("expired"));
-    if (status.count("cancelled") > 0) text += ", cancelled " + show_count(status.count("cancelled"));
+std::string outcome_text(const JsonView& sender) {
+    std::string text = show_count(sender.count("delivered")) + " (" + show_rate(sender.number("delivered_per_second")) +
+                       "/s now), deferred " + show_count(sender.count("deferred"));
+    text += ", bounced " + show_count(sender.count("bounced")) + ", expired " + show_count(sender.count("expired"));
+    if (sender.count("cancelled") > 0) text += ", cancelled " + show_count(sender.count("cancelled"));
     return text;
 }
 
@@ -150,18 +151,18 @@ Result<std::string> view_status(const std::string& json, const Style& style) {
     const Result<boost::json::value> document = parse_answer(json);
     if (!document) return document.error();
     const JsonView status(*document);
-    const JsonView process = status.object("process");
-    std::string out = head_line(process, style);
+    const JsonView process = status.object("process"), sender = status.object("sender");
+    std::string out = head_line(status, style);
     write_line(out, "configuration",
                printable(process.text("config_path")) + ", version " + printable(process.text("config_version"), 12) +
                    ", loaded " + printable(process.text("config_loaded_at"), 19) + "Z");
     write_line(out, "spool", spool_text(status.object("spool"), style));
-    write_line(out, "queued", queued_text(status));
+    write_line(out, "queued", queued_text(sender));
     write_line(out, "accepted",
-               plural(status.count("accepted_messages"), "message") + " (" +
-                   show_rate(status.number("accepted_per_second")) + "/s now)");
-    write_line(out, "delivered", outcome_text(status));
-    write_line(out, "connections", show_count(status.count("connections")) + " out");
+               plural(sender.count("accepted_messages"), "message") + " (" +
+                   show_rate(sender.number("accepted_per_second")) + "/s now)");
+    write_line(out, "delivered", outcome_text(sender));
+    write_line(out, "connections", show_count(sender.count("connections")) + " out");
     write_listeners(out, status);
     write_reports(out, status, style);
     return out;
@@ -305,13 +306,14 @@ Result<std::string> view_top(const std::string& status_json, const std::string& 
     const Result<boost::json::value> queues_document = parse_answer(queues_json);
     if (!queues_document) return queues_document.error();
     const JsonView status(*status_document);
-    std::string out = head_line(status.object("process"), style);
+    const JsonView sender = status.object("sender");
+    std::string out = head_line(status, style);
     write_line(out, "spool", spool_text(status.object("spool"), style));
     write_line(out, "in",
-               show_rate(status.number("accepted_per_second")) + "/s, " +
-                   plural(status.count("accepted_messages"), "message") + " so far");
-    write_line(out, "out", outcome_text(status));
-    write_line(out, "queued", queued_text(status));
+               show_rate(sender.number("accepted_per_second")) + "/s, " +
+                   plural(sender.count("accepted_messages"), "message") + " so far");
+    write_line(out, "out", outcome_text(sender));
+    write_line(out, "queued", queued_text(sender));
     out += '\n';
     const auto& queues = JsonView(*queues_document).array("queues");
     const auto used = static_cast<unsigned>(std::count(out.begin(), out.end(), '\n')) + 2;  // titles, last line

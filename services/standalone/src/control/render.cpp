@@ -22,12 +22,11 @@ void write_process(JsonWriter& json, const ProcessStatus& process, WallTime now)
     json.member("uptime_seconds", seconds_between(process.started_at, now));
     json.member("config_path", process.config_path).member("config_version", process.config_version);
     json.member("config_loaded_at", format_rfc3339(process.config_loaded_at));
-    json.member("ready", process.ready).key("not_ready").begin_array();
-    for (const std::string& reason : process.not_ready) json.value(reason);
-    json.end_array().end_object();
+    json.end_object();
 }
 
 void write_sender(JsonWriter& json, const SenderStatus& sender, WallTime now) {
+    json.key("sender").begin_object();
     json.member("queued_recipients", sender.queued_recipients).member("ready", sender.ready);
     json.member("waiting", sender.waiting).member("in_flight", sender.in_flight).member("held", sender.held);
     json.member("queues", sender.queues).member("connections", sender.connections);
@@ -40,6 +39,7 @@ void write_sender(JsonWriter& json, const SenderStatus& sender, WallTime now) {
         json.member("oldest_queued_at", format_rfc3339(*sender.oldest_queued));
         json.member("oldest_queued_seconds", seconds_between(*sender.oldest_queued, now));
     }
+    json.end_object();
 }
 
 void write_spool(JsonWriter& json, const SenderStatus& sender, const Spool::Statistics& spool) {
@@ -67,6 +67,9 @@ std::string render_status(const StatusParts& status, WallTime now) {
     std::string text;
     JsonWriter json(text);
     json.begin_object();
+    json.member("ready", status.process.ready).key("not_ready").begin_array();
+    for (const std::string& reason : status.process.not_ready) json.value(reason);
+    json.end_array();
     write_process(json, status.process, now);
     write_sender(json, status.sender, now);
     write_spool(json, status.sender, status.spool);
