@@ -12,6 +12,7 @@ find_package(RocksDB REQUIRED)                     # adapters/spool
 find_package(spdlog REQUIRED)                      # adapters/log
 find_package(prometheus-cpp REQUIRED)              # adapters/prometheus
 find_package(Boost 1.74 REQUIRED COMPONENTS json)  # adapters/http (Beast), app layer (JSON reading)
+find_package(OpenSSL 3.0 REQUIRED)                  # adapters/tls, adapters/crypto
 find_package(CLI11 REQUIRED)                       # services/standalone
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)    # base (Pattern)
 pkg_check_modules(IDN2 REQUIRED IMPORTED_TARGET libidn2)        # mail (domain names)
