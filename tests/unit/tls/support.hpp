@@ -156,7 +156,7 @@ public:
         std::size_t writes = 0;
         std::size_t capacity = SIZE_MAX;  // what is taken at once; the rest counts as unsent
         std::size_t unsent = 0;
-        bool is_paused = false, is_closed = false, has_sent_fin = false, is_destroyed = false;
+        bool is_paused = false, is_closed = false, is_aborted = false, has_sent_fin = false, is_destroyed = false;
         SteadyTime deadline = SteadyTime::max();
     };
     explicit MemoryStream(std::shared_ptr<Record> record) : record_(std::move(record)) {}
@@ -180,6 +180,7 @@ public:
     void set_deadline(SteadyTime when) override { record_->deadline = when; }
     void shutdown_write() override { record_->has_sent_fin = true; }
     void close() override { record_->is_closed = true; }
+    void abort() override { record_->is_closed = record_->is_aborted = true; }
     Endpoint local() const override { return net::loopback(25); }
     Endpoint remote() const override { return net::loopback(40'000); }
 

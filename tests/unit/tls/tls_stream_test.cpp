@@ -463,6 +463,15 @@ TEST_CASE("close says close_notify when all is out, and leaves it out when somet
     }
 }
 
+TEST_CASE("abort resets the stream below without a word of TLS") {
+    MemoryPair pair;
+    pair.connect();
+    pair.client.stream->abort();
+    CHECK(pair.client_wire->is_aborted);
+    CHECK(pair.client_wire->written.empty());
+    CHECK_FALSE(pair.client.closed);
+}
+
 TEST_CASE("the handler may destroy the stream from every callback, at either end") {
     using Hook = std::function<void(TlsPeer&)> TlsPeer::*;
     const Hook hook = GENERATE(&TlsPeer::when_connected, &TlsPeer::when_data, &TlsPeer::when_writable,

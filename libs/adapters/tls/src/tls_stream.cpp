@@ -206,6 +206,12 @@ void TlsStream::close() {
     release();
 }
 
+void TlsStream::abort() {
+    if (state_ == State::Closed) return;
+    plain_->abort();
+    release();
+}
+
 void TlsStream::release() {
     state_ = State::Closed;
     if (later_) workspace_.executor().cancel(std::exchange(later_, TimerId{}));

@@ -80,6 +80,7 @@ public:
     void set_deadline(SteadyTime when) override;
     void shutdown_write() override;
     void close() override;
+    void abort() override;  // without close_notify
     Endpoint local() const override { return plain_->local(); }
     Endpoint remote() const override { return plain_->remote(); }
 
