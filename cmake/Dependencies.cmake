@@ -14,6 +14,7 @@ find_package(prometheus-cpp REQUIRED)              # adapters/prometheus
 find_package(Boost 1.74 REQUIRED COMPONENTS json)  # adapters/http (Beast), app layer (JSON reading)
 find_package(OpenSSL 3.0 REQUIRED)                  # adapters/tls, adapters/crypto
 find_package(CLI11 REQUIRED)                       # services/standalone
+pkg_check_modules(ARGON2 REQUIRED IMPORTED_TARGET libargon2)    # adapters/password
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)    # base (Pattern)
 pkg_check_modules(IDN2 REQUIRED IMPORTED_TARGET libidn2)        # mail (domain names)
 

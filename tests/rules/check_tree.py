@@ -93,7 +93,8 @@ THIRD_PARTY = {
     "idn2.h": ["libs/mail/src/address.cpp"],
     "boost/": ["libs/adapters/http/src", "libs/runtime/src", "services", "tests"],
     "CLI/": ["services/standalone"],
-    "openssl/": ["libs/adapters", "libs/dkim/src"],
+    "openssl/": ["libs/adapters/crypto/src", "libs/adapters/tls/src", "libs/dkim/src", "tests/unit/tls"],
+    "argon2.h": ["libs/adapters/password/src"],
     "benchmark/": ["tests/bench"],
     "catch2/": ["tests"],
 }
