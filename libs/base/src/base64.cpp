@@ -14,7 +14,8 @@ constexpr std::uint8_t kForeign = 0xff;
 constexpr std::array<std::uint8_t, 256> make_values() {
     std::array<std::uint8_t, 256> values{};
     values.fill(kForeign);
-    for (std::size_t i = 0; i < kAlphabet.size(); ++i) values[static_cast<unsigned char>(kAlphabet[i])] = static_cast<std::uint8_t>(i);
+    for (std::size_t i = 0; i < kAlphabet.size(); ++i)
+        values[static_cast<unsigned char>(kAlphabet[i])] = static_cast<std::uint8_t>(i);
     return values;
 }
 constexpr std::array<std::uint8_t, 256> kValues = make_values();
@@ -29,7 +30,8 @@ std::string base64_encode(std::string_view octets, Base64Form form) {
     std::string text;
     text.reserve((octets.size() + 2) / 3 * 4);
     for (std::size_t at = 0; at < octets.size(); at += 3) {
-        const std::uint32_t group = octet_at(octets, at) << 16 | octet_at(octets, at + 1) << 8 | octet_at(octets, at + 2);
+        const std::uint32_t group =
+            octet_at(octets, at) << 16 | octet_at(octets, at + 1) << 8 | octet_at(octets, at + 2);
         const std::size_t digits = octets.size() - at >= 3 ? 4 : octets.size() - at + 1;
         for (std::size_t i = 0; i < digits; ++i) text += kAlphabet[(group >> (18 - 6 * i)) & 63];
         if (form == Base64Form::Padded) text.append(4 - digits, '=');

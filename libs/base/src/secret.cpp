@@ -29,7 +29,8 @@ bool constant_time_equals(std::string_view a, std::string_view b) {
     // volatile, or a compiler may stop at the first difference.
     volatile unsigned char different = 0;
     for (std::size_t i = 0; i < a.size(); ++i) {
-        different = static_cast<unsigned char>(different | (static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i])));
+        different = static_cast<unsigned char>(different |
+                                               (static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i])));
     }
     return different == 0;
 }

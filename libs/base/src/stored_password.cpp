@@ -29,7 +29,8 @@ Error bad(std::string_view form, std::string_view problem) {
 std::optional<std::uint32_t> number(std::string_view text) {
     std::uint32_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || (text.size() > 1 && text[0] == '0')) return std::nullopt;
+    if (error != std::errc() || end != text.data() + text.size() || (text.size() > 1 && text[0] == '0'))
+        return std::nullopt;
     return value;
 }
 
@@ -67,9 +68,11 @@ Result<Argon2idHash> Argon2idHash::parse(std::string_view text) {
     }
     if (!is_between(*passes, 1, kMaxPasses)) return bad(kForm, fmt::format("t is not between 1 and {}", kMaxPasses));
     auto salt = base64_decode(parts[2], Base64Form::Unpadded);
-    if (!salt || !is_between(salt->size(), kMinSaltOctets, kMaxSaltOctets)) return bad(kForm, "the salt is not 8 to 64 octets in base64");
+    if (!salt || !is_between(salt->size(), kMinSaltOctets, kMaxSaltOctets))
+        return bad(kForm, "the salt is not 8 to 64 octets in base64");
     auto hash = base64_decode(parts[3], Base64Form::Unpadded);
-    if (!hash || !is_between(hash->size(), kMinHashOctets, kMaxHashOctets)) return bad(kForm, "the hash is not 16 to 64 octets in base64");
+    if (!hash || !is_between(hash->size(), kMinHashOctets, kMaxHashOctets))
+        return bad(kForm, "the hash is not 16 to 64 octets in base64");
     return Argon2idHash{*memory, *passes, *lanes, std::move(*salt), std::move(*hash)};
 }
 
@@ -102,7 +105,8 @@ Result<ScramKeys> ScramKeys::parse(std::string_view text) {
         return bad(kForm, fmt::format("the iterations are not between {} and {}", kMinIterations, kMaxIterations));
     }
     auto salt = base64_decode(cost[1]);
-    if (!salt || !is_between(salt->size(), kMinSaltOctets, kMaxSaltOctets)) return bad(kForm, "the salt is not 8 to 64 octets in base64");
+    if (!salt || !is_between(salt->size(), kMinSaltOctets, kMaxSaltOctets))
+        return bad(kForm, "the salt is not 8 to 64 octets in base64");
     const auto stored = digest_of(keys[0]);
     const auto server = digest_of(keys[1]);
     if (!stored || !server) return bad(kForm, "a key is not 32 octets in base64");

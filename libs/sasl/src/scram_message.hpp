@@ -14,14 +14,14 @@ struct ClientFirst {
     std::string authorization_name;  // empty: none
     std::string user;
     std::string_view nonce;
-    std::string_view bare;           // without the GS2 header
+    std::string_view bare;  // without the GS2 header
 };
 std::optional<ClientFirst> parse_client_first(std::string_view message);
 
 struct ClientFinal {
-    std::string_view binding;        // c=, still base64
+    std::string_view binding;  // c=, still base64
     std::string_view nonce;
-    std::string_view proof;          // p=, still base64
+    std::string_view proof;  // p=, still base64
     std::string_view without_proof;
 };
 std::optional<ClientFinal> parse_client_final(std::string_view message);

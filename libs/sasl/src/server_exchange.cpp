@@ -100,7 +100,8 @@ ServerStep ServerExchange::take_plain(std::string_view message) {
     if (second == std::string_view::npos) return fail(Failure::Malformed);
     const std::string_view authorization = message.substr(0, first);
     const std::string_view user = message.substr(first + 1, second - first - 1);
-    if (!is_user_name(user) || (!authorization.empty() && !is_user_name(authorization))) return fail(Failure::Malformed);
+    if (!is_user_name(user) || (!authorization.empty() && !is_user_name(authorization)))
+        return fail(Failure::Malformed);
     user_ = user;
     may_succeed_ = authorization.empty() || authorization == user;
     return take_password(message.substr(second + 1));

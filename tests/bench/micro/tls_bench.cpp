@@ -59,7 +59,9 @@ struct ServerSide final : net::AcceptHandler {
         std::unique_ptr<Stream> stream;
         explicit Connection(ServerSide& s) : server(s) {}
         void on_connected() override { stream->write("220 ready\r\n"); }
-        void on_data(std::string_view octets) override { server.octets.fetch_add(octets.size(), std::memory_order_relaxed); }
+        void on_data(std::string_view octets) override {
+            server.octets.fetch_add(octets.size(), std::memory_order_relaxed);
+        }
         void on_closed(const CloseReason&) override {
             stream->close();
             server.closed.fetch_add(1, std::memory_order_relaxed);
@@ -183,7 +185,10 @@ void measure_handshakes(const Files& files, const HandshakeCase& what) {
     const double wall = std::chrono::duration<double>(steady_clock_now() - start).count();
     const auto count = static_cast<double>(done - before);
     fmt::print("  {:<34} {:>8.0f} handshakes/s   {:>6.0f} us of server CPU each{}\n", what.name, count / wall,
-               (server.cpu_seconds() - cpu) / count * 1e6, what.resume ? fmt::format("   ({:.1f} % resumed)", 100.0 * static_cast<double>(resumed) / static_cast<double>(done)) : "");
+               (server.cpu_seconds() - cpu) / count * 1e6,
+               what.resume ? fmt::format("   ({:.1f} % resumed)",
+                                         100.0 * static_cast<double>(resumed) / static_cast<double>(done))
+                           : "");
 }
 
 void measure_octets(const Files& files, const char* name, const char* ciphers) {
@@ -263,11 +268,12 @@ int run() {
     measure_memory(files, "TLS 1.3", Protocol::Tls13);
     measure_memory(files, "TLS 1.2", Protocol::Tls12);
     fmt::print("Handshakes, one server thread, certificates verified by the client:\n");
-    for (const HandshakeCase& one : {HandshakeCase{"TLS 1.3, ECDSA P-256, full", KeyType::Ec, Protocol::Tls13, false},
-                                     HandshakeCase{"TLS 1.3, ECDSA P-256, resumed", KeyType::Ec, Protocol::Tls13, true},
-                                     HandshakeCase{"TLS 1.3, RSA 2048, full", KeyType::Rsa, Protocol::Tls13, false},
-                                     HandshakeCase{"TLS 1.2, ECDSA P-256, full", KeyType::Ec, Protocol::Tls12, false},
-                                     HandshakeCase{"TLS 1.2, ECDSA P-256, resumed", KeyType::Ec, Protocol::Tls12, true}}) {
+    for (const HandshakeCase& one :
+         {HandshakeCase{"TLS 1.3, ECDSA P-256, full", KeyType::Ec, Protocol::Tls13, false},
+          HandshakeCase{"TLS 1.3, ECDSA P-256, resumed", KeyType::Ec, Protocol::Tls13, true},
+          HandshakeCase{"TLS 1.3, RSA 2048, full", KeyType::Rsa, Protocol::Tls13, false},
+          HandshakeCase{"TLS 1.2, ECDSA P-256, full", KeyType::Ec, Protocol::Tls12, false},
+          HandshakeCase{"TLS 1.2, ECDSA P-256, resumed", KeyType::Ec, Protocol::Tls12, true}}) {
         measure_handshakes(files, one);
     }
     fmt::print("One connection, 64 KiB pieces:\n");

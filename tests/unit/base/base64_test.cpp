@@ -29,8 +29,9 @@ TEST_CASE("base64 brings every octet back") {
 }
 
 TEST_CASE("what is not exactly base64 is refused", "[rfc4648]") {
-    for (const std::string text : {"Z", "Zg", "Zg=", "Zg===", "=", "==", "====", "Zm9v=", "Zm9vY===", "Zg==Zg==", "Z=g=",
-                                   "Zh==", "Zm9=", "Zm 9", "Zm9v\r\n", "Zm9v\n", " Zm9v", "Zm9v ", "Zm-_", "Zm\xc3\xa9"}) {
+    for (const std::string text :
+         {"Z",    "Zg",   "Zg=",  "Zg===", "=",        "==",     "====",  "Zm9v=", "Zm9vY===", "Zg==Zg==",
+          "Z=g=", "Zh==", "Zm9=", "Zm 9",  "Zm9v\r\n", "Zm9v\n", " Zm9v", "Zm9v ", "Zm-_",     "Zm\xc3\xa9"}) {
         INFO(text);
         CHECK_FALSE(base64_decode(text));
     }

@@ -5,7 +5,8 @@
 namespace postfleet {
 namespace {
 
-const std::string kArgon = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$PbKfmHCcBGVm4VZFb3Z1D3L7Cqk4qn7EAq9eQnQhmhk";
+const std::string kArgon =
+    "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$PbKfmHCcBGVm4VZFb3Z1D3L7Cqk4qn7EAq9eQnQhmhk";
 const std::string kScram =
     "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="
     ":wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";

@@ -147,7 +147,8 @@ TEST_CASE("many threads ask at once and each gets one answer") {
     for (int thread = 0; thread < 4; ++thread) {
         askers.emplace_back([&, thread] {
             for (int i = 0; i < 100; ++i) {
-                pool.verify(i % 3 == 0 ? nullptr : stored, Secret((i + thread) % 2 == 0 ? "right" : "wrong"), fixture.note());
+                pool.verify(i % 3 == 0 ? nullptr : stored, Secret((i + thread) % 2 == 0 ? "right" : "wrong"),
+                            fixture.note());
             }
         });
     }

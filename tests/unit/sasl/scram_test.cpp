@@ -5,8 +5,7 @@ namespace {
 
 using Kind = ServerStep::Kind;
 
-const ScramKeys kKeys =
-    ScramKeys::derive(kDigests, "pencil", *base64_decode("W22ZaJ0SNY7soEsUEjb6gQ=="), 4096);
+const ScramKeys kKeys = ScramKeys::derive(kDigests, "pencil", *base64_decode("W22ZaJ0SNY7soEsUEjb6gQ=="), 4096);
 
 // The whole dialogue; what it ended in.
 ServerStep talk(ScramClient& client, const ScramKeys* keys, Mechanism mechanism = Mechanism::ScramSha256,
@@ -28,16 +27,17 @@ TEST_CASE("SCRAM-SHA-256: the example of RFC 7677 §3, octet by octet", "[rfc767
     CHECK(exchange.user() == "user");
     CHECK(decoded(exchange.resume(&kKeys)) ==
           "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
-    CHECK(decoded(exchange.receive(base64_encode(
-              "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="))) ==
+    CHECK(decoded(exchange.receive(base64_encode("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p="
+                                                 "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="))) ==
           "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
     CHECK(exchange.receive("").kind == Kind::Succeeded);
     CHECK(exchange.user() == "user");
 }
 
 TEST_CASE("the keys that are stored are those of RFC 5803's form and come back") {
-    CHECK(kKeys.to_string() == "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="
-                               ":wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=");
+    CHECK(kKeys.to_string() ==
+          "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="
+          ":wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=");
     CHECK(*ScramKeys::parse(kKeys.to_string()) == kKeys);
 }
 
@@ -77,10 +77,12 @@ TEST_CASE("names may hold commas and equals signs, coded, and nothing else coded
 
 TEST_CASE("a client's first message that is not one is malformed", "[rfc5802]") {
     const std::string message = GENERATE(
-        as<std::string>(), "", "n", "n,", "n,,", "n,,n=user", "n,,n=user,", "n,,n=,r=abc", "n,,r=abc,n=user", "x,,n=user,r=abc",
-        "p=,,n=user,r=abc", "p=tls unique,,n=user,r=abc", "n,user,n=user,r=abc", "n,a=,n=user,r=abc", "n,,n=us=er,r=abc",
-        "n,,n=us=2cer,r=abc", "n,,n=user,r=", "n,,n=user,r=a b", "n,,n=user,r=abc,", "n,,n=user,r=abc,x", "n,,n=user,r=abc,x=",
-        "n,,m=ext,n=user,r=abc", "n,,n=user,r=abc,m=ext", "n,,n=\xff,r=abc", "n,,n=us\x01" "er,r=abc");
+        as<std::string>(), "", "n", "n,", "n,,", "n,,n=user", "n,,n=user,", "n,,n=,r=abc", "n,,r=abc,n=user",
+        "x,,n=user,r=abc", "p=,,n=user,r=abc", "p=tls unique,,n=user,r=abc", "n,user,n=user,r=abc", "n,a=,n=user,r=abc",
+        "n,,n=us=er,r=abc", "n,,n=us=2cer,r=abc", "n,,n=user,r=", "n,,n=user,r=a b", "n,,n=user,r=abc,",
+        "n,,n=user,r=abc,x", "n,,n=user,r=abc,x=", "n,,m=ext,n=user,r=abc", "n,,n=user,r=abc,m=ext", "n,,n=\xff,r=abc",
+        "n,,n=us\x01"
+        "er,r=abc");
     INFO(message);
     ServerExchange exchange(Mechanism::ScramSha256, kRules, kNonce);
     const ServerStep step = exchange.begin(message.empty() ? "=" : base64_encode(message));
@@ -135,8 +137,7 @@ TEST_CASE("a lie that is signed is rejected all the same: nonce, binding, author
         REQUIRE(exchange.begin(client.first()).kind == Kind::FindKeys);
         const std::string server_first = decoded(exchange.resume(&kKeys));
         const std::string message = "c=biws,r=rOprNGfwEbeRWgbNEkqO";
-        const ServerStep step =
-            exchange.receive(base64_encode(message + ",p=" + client.proof(server_first, message)));
+        const ServerStep step = exchange.receive(base64_encode(message + ",p=" + client.proof(server_first, message)));
         CHECK(step.failure == Failure::Rejected);
     }
     SECTION("binding") {
@@ -184,7 +185,8 @@ TEST_CASE("SCRAM-SHA-256-PLUS binds to the TLS connection", "[rfc5802][rfc9266][
 TEST_CASE("a binding that this connection does not have is rejected, even if the client has none either") {
     ScramClient client;
     client.gs2_header = "p=tls-exporter,,";
-    CHECK(talk(client, &kKeys, Mechanism::ScramSha256Plus, {"", std::string(32, 's'), true}).failure == Failure::Rejected);
+    CHECK(talk(client, &kKeys, Mechanism::ScramSha256Plus, {"", std::string(32, 's'), true}).failure ==
+          Failure::Rejected);
 }
 
 TEST_CASE("a client that could bind, and was told that we cannot, is refused where we can", "[rfc5802]") {

@@ -78,10 +78,11 @@ TEST_CASE("who wants to be somebody else is rejected like a wrong password, afte
 }
 
 TEST_CASE("what is not base64, or not a message, is malformed: 501", "[rfc4954]") {
-    const std::string response = GENERATE(
-        "dGlt\n", "dGl", "dGlt=", "dGlu=dGlu", " dGlt", "AHRpbQB0YQ", "\xff\xfe", "====", "AHRpbQB4*", b64("tim"), b64("\0tim"s),
-        b64("\0\0password"s), b64("\0tim\0"s), b64("\0tim\0pass\0word"s), b64("\0\xfftim\0p"s), b64("\0t\nim\0p"s),
-        b64("\xc3\0tim\0p"s), b64("\0" + std::string(256, 'u') + "\0p"s), b64("\0tim\0" + std::string(1025, 'p')), "=");
+    const std::string response =
+        GENERATE("dGlt\n", "dGl", "dGlt=", "dGlu=dGlu", " dGlt", "AHRpbQB0YQ", "\xff\xfe", "====", "AHRpbQB4*",
+                 b64("tim"), b64("\0tim"s), b64("\0\0password"s), b64("\0tim\0"s), b64("\0tim\0pass\0word"s),
+                 b64("\0\xfftim\0p"s), b64("\0t\nim\0p"s), b64("\xc3\0tim\0p"s),
+                 b64("\0" + std::string(256, 'u') + "\0p"s), b64("\0tim\0" + std::string(1025, 'p')), "=");
     ServerExchange exchange(Mechanism::Plain, kRules, {});
     const ServerStep step = exchange.begin(response);
     REQUIRE(step.kind == Kind::Failed);
@@ -103,8 +104,8 @@ TEST_CASE("a star cancels, a long line is too long, at every question", "[rfc495
         const ServerStep step = exchange.receive(star ? "*" : std::string(kMaxLineOctets + 4, 'A'));
         REQUIRE(step.kind == Kind::Failed);
         CHECK(step.failure == (star ? Failure::Cancelled : Failure::TooLong));
-        CHECK(reply_of(step.failure).to_string() == (star ? "501 5.7.0 authentication cancelled"
-                                                          : "500 5.5.6 authentication exchange line is too long"));
+        CHECK(reply_of(step.failure).to_string() ==
+              (star ? "501 5.7.0 authentication cancelled" : "500 5.5.6 authentication exchange line is too long"));
     }
 }
 

@@ -42,8 +42,9 @@ struct ScramClient {
         return base64_encode(message + ",p=" + proof(server_first, message));
     }
     std::string proof(const std::string& server_first, const std::string& without_proof) {
-        const auto salted = kDigests.pbkdf2_hmac_sha256(password, *base64_decode(value_of(server_first, "s")),
-                                                        static_cast<std::uint32_t>(std::stoul(value_of(server_first, "i"))));
+        const auto salted =
+            kDigests.pbkdf2_hmac_sha256(password, *base64_decode(value_of(server_first, "s")),
+                                        static_cast<std::uint32_t>(std::stoul(value_of(server_first, "i"))));
         auto client_key = kDigests.hmac_sha256(octets_of(salted), "Client Key");
         const auto stored_key = kDigests.sha256(octets_of(client_key));
         const std::string text = bare + "," + server_first + "," + without_proof;

@@ -26,8 +26,8 @@ TEST_CASE("the first failures are free, then the delay doubles up to its bound")
         CHECK(table.wait("k", now + delays.back()) == Duration::zero());
         now += delays.back();
     }
-    CHECK(delays == std::vector<Duration>{seconds(0), seconds(0), seconds(0), seconds(1), seconds(2), seconds(4), seconds(8),
-                                          seconds(16), seconds(32), seconds(60), seconds(60), seconds(60)});
+    CHECK(delays == std::vector<Duration>{seconds(0), seconds(0), seconds(0), seconds(1), seconds(2), seconds(4),
+                                          seconds(8), seconds(16), seconds(32), seconds(60), seconds(60), seconds(60)});
     CHECK(table.failures("k", now) == 12);
 }
 
@@ -40,7 +40,8 @@ TEST_CASE("keys do not know each other") {
 }
 
 TEST_CASE("success and quiet time wipe the slate, but no delay is forgotten before it is over") {
-    BackoffTable table({.free_failures = 0, .first_delay = hours(2), .longest_delay = hours(2), .forget_after = hours(1)});
+    BackoffTable table(
+        {.free_failures = 0, .first_delay = hours(2), .longest_delay = hours(2), .forget_after = hours(1)});
     table.fail("k", kStart);
     CHECK(table.wait("k", kStart + hours(1)) == hours(1));
     CHECK(table.wait("k", kStart + hours(2)) == Duration::zero());
@@ -128,7 +129,8 @@ private:
         return found == log_.rend() ? nullptr : &*found;
     }
     int count(int key) const {
-        return static_cast<int>(std::count_if(log_.begin(), log_.end(), [&](const Failure& f) { return f.key == key; }));
+        return static_cast<int>(
+            std::count_if(log_.begin(), log_.end(), [&](const Failure& f) { return f.key == key; }));
     }
     std::size_t keys() const {
         std::size_t number = 0;
@@ -142,7 +144,8 @@ private:
         return -1;
     }
     void forget(int key) {
-        log_.erase(std::remove_if(log_.begin(), log_.end(), [&](const Failure& f) { return f.key == key; }), log_.end());
+        log_.erase(std::remove_if(log_.begin(), log_.end(), [&](const Failure& f) { return f.key == key; }),
+                   log_.end());
     }
     Duration delay(int failures) const {
         const int beyond = failures - static_cast<int>(rules_.free_failures);
@@ -174,7 +177,10 @@ TEST_CASE("the table agrees with the model over random histories", "[property]")
         const int key = pick(40);
         const std::string name = "key " + std::to_string(key);
         switch (pick(6)) {
-            case 0: table.succeed(name); model.succeed(key); break;
+            case 0:
+                table.succeed(name);
+                model.succeed(key);
+                break;
             case 1:
             case 2:
             case 3: REQUIRE(table.fail(name, now) == model.fail(key, now)); break;

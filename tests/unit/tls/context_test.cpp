@@ -38,7 +38,8 @@ TEST_CASE("a certificate or key that cannot be used is named, with what is wrong
     CHECK(error_of(settings) == "certificate: no file is named");
     CHECK(with_certificate("") == "certificate " + bad_pem + ": is empty");
     CHECK_THAT(with_certificate("hello"), Contains("is not a PEM file: there is no line that starts with -----BEGIN"));
-    CHECK_THAT(with_certificate(files.server.certificate_der()), Contains("is DER, not PEM; convert it with: openssl x509"));
+    CHECK_THAT(with_certificate(files.server.certificate_der()),
+               Contains("is DER, not PEM; convert it with: openssl x509"));
     CHECK_THAT(with_certificate(files.server.key_pem()), Contains("are the two files swapped?"));
     std::string damaged = files.server.certificate_pem();
     damaged[100] = damaged[100] == 'A' ? 'B' : 'A';
@@ -100,7 +101,8 @@ TEST_CASE("what is odd but works is a warning") {
     CHECK_THAT(warning_with(TestCertificate::make(spec)), Contains(": is valid only from 20"));
     CHECK_THAT(warning_with(TestCertificate::make(), files.authority.certificate_pem()),
                Contains("certificate 2 in it did not issue certificate 1"));
-    std::filesystem::permissions(files.key_file, std::filesystem::perms::others_read, std::filesystem::perm_options::add);
+    std::filesystem::permissions(files.key_file, std::filesystem::perms::others_read,
+                                 std::filesystem::perm_options::add);
     const auto warnings = make_server(files.server_settings())->report().warnings;
     REQUIRE(warnings.size() == 1);
     CHECK_THAT(warnings.front(), Contains("every user of this machine can read it"));
@@ -160,15 +162,31 @@ TEST_CASE("who must be verified is refused for a bad certificate, who need not b
         {"right, written otherwise", {}, true, "MX.Example.TEST.", FailureKind::None, ""},
         {"address", {.alternative_names = "IP:127.0.0.1"}, true, "127.0.0.1", FailureKind::None, ""},
         {"wildcard", {.alternative_names = "DNS:*.example.test"}, true, "mx.example.test", FailureKind::None, ""},
-        {"partial wildcard", {.common_name = "x", .alternative_names = "DNS:m*.example.test"}, true, "mx.example.test",
-         FailureKind::CertificateHostMismatch, "hostname mismatch"},
+        {"partial wildcard",
+         {.common_name = "x", .alternative_names = "DNS:m*.example.test"},
+         true,
+         "mx.example.test",
+         FailureKind::CertificateHostMismatch,
+         "hostname mismatch"},
         {"other name", {}, true, "mx.example.org", FailureKind::CertificateHostMismatch, "hostname mismatch"},
-        {"other address", {.alternative_names = "IP:127.0.0.1"}, true, "127.0.0.2",
-         FailureKind::CertificateHostMismatch, "IP address mismatch"},
-        {"expired", {.valid_from_hours = -48, .valid_until_hours = -24}, true, "mx.example.test",
-         FailureKind::CertificateExpired, "certificate has expired"},
-        {"not yet", {.valid_from_hours = 24, .valid_until_hours = 48}, true, "mx.example.test",
-         FailureKind::CertificateExpired, "certificate is not yet valid"},
+        {"other address",
+         {.alternative_names = "IP:127.0.0.1"},
+         true,
+         "127.0.0.2",
+         FailureKind::CertificateHostMismatch,
+         "IP address mismatch"},
+        {"expired",
+         {.valid_from_hours = -48, .valid_until_hours = -24},
+         true,
+         "mx.example.test",
+         FailureKind::CertificateExpired,
+         "certificate has expired"},
+        {"not yet",
+         {.valid_from_hours = 24, .valid_until_hours = 48},
+         true,
+         "mx.example.test",
+         FailureKind::CertificateExpired,
+         "certificate is not yet valid"},
         {"self-signed", {}, false, "mx.example.test", FailureKind::CertificateNotTrusted, "self-signed certificate"},
     };
     for (const Case& one : cases) {
@@ -187,15 +205,17 @@ TEST_CASE("who must be verified is refused for a bad certificate, who need not b
         CHECK(pair.client.is_connected == (one.expected == FailureKind::None));
         if (one.expected != FailureKind::None) {
             REQUIRE(pair.client.closed);
-            CHECK(pair.client.closed->text == std::string("TLS handshake: the peer's certificate is refused: ") + one.why);
+            CHECK(pair.client.closed->text ==
+                  std::string("TLS handshake: the peer's certificate is refused: ") + one.why);
             REQUIRE(pair.server.closed);
             CHECK(pair.server.failure == (pair.server.is_connected ? FailureKind::Refused : FailureKind::Refused));
         }
 
-        auto server_wire = std::make_shared<MemoryStream::Record>(), client_wire = std::make_shared<MemoryStream::Record>();
+        auto server_wire = std::make_shared<MemoryStream::Record>(),
+             client_wire = std::make_shared<MemoryStream::Record>();
         lax_server.accept(std::make_unique<MemoryStream>(server_wire), *pair.server_context, pair.workspace);
-        lax_client.connect(std::make_unique<MemoryStream>(client_wire), *pair.client_context,
-                           {.server_name = one.name}, pair.workspace);
+        lax_client.connect(std::make_unique<MemoryStream>(client_wire), *pair.client_context, {.server_name = one.name},
+                           pair.workspace);
         while (MemoryPair::carry(*client_wire, *server_wire) | MemoryPair::carry(*server_wire, *client_wire)) {
         }
         REQUIRE(lax_client.is_connected);

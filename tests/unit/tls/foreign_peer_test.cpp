@@ -56,7 +56,8 @@ public:
     // What it printed so far.
     const std::string& output() {
         char part[4096];
-        for (ssize_t got; (got = ::read(output_, part, sizeof part)) > 0;) text_.append(part, static_cast<std::size_t>(got));
+        for (ssize_t got; (got = ::read(output_, part, sizeof part)) > 0;)
+            text_.append(part, static_cast<std::size_t>(got));
         return text_;
     }
     bool has_printed(std::string_view text) { return output().find(text) != std::string::npos; }
@@ -73,9 +74,16 @@ private:
 };
 
 std::vector<std::string> client_arguments(const TlsServer& server, std::vector<std::string> more) {
-    std::vector<std::string> arguments{"s_client", "-connect", server.address().to_string(), "-CAfile",
-                                       server.files.authority_file, "-verify_return_error", "-verify_hostname",
-                                       "mx.example.test", "-servername", "mx.example.test"};
+    std::vector<std::string> arguments{"s_client",
+                                       "-connect",
+                                       server.address().to_string(),
+                                       "-CAfile",
+                                       server.files.authority_file,
+                                       "-verify_return_error",
+                                       "-verify_hostname",
+                                       "mx.example.test",
+                                       "-servername",
+                                       "mx.example.test"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
 }
@@ -168,8 +176,8 @@ struct ForeignServer {
     Endpoint address;
 
     explicit ForeignServer(std::vector<std::string> more) {
-        std::vector<std::string> arguments{"s_server", "-accept", "127.0.0.1:0", "-cert", files.certificate_file,
-                                           "-key", files.key_file, "-rev"};
+        std::vector<std::string> arguments{"s_server", "-accept",      "127.0.0.1:0", "-cert", files.certificate_file,
+                                           "-key",     files.key_file, "-rev"};
         arguments.insert(arguments.end(), more.begin(), more.end());
         process = std::make_unique<OpensslProcess>(std::move(arguments));
         run_until(*loop, [&] { return process->has_printed("ACCEPT 127.0.0.1:") && process->has_printed("\n"); });
@@ -193,7 +201,8 @@ TEST_CASE("we speak TLS 1.2 and 1.3 with openssl s_server, verify it, and resume
         for (const bool again : {false, true}) {
             TlsPeer client;
             server.connect(client, *context,
-                           {.server_name = "mx.example.test", .authentication = Authentication::Verified,
+                           {.server_name = "mx.example.test",
+                            .authentication = Authentication::Verified,
                             .session_key = "foreign"});
             REQUIRE(client.is_connected);
             CHECK(client.facts->is_verified);

@@ -36,8 +36,7 @@ TEST_CASE("SSL 3, TLS 1.0 and TLS 1.1 are refused, and 1.2 and 1.3 are not") {
         CHECK((SSL_is_init_finished(raw.ssl) == 1) == good);
         if (good) continue;
         CHECK(server.peer.failure == FailureKind::NothingInCommon);
-        CHECK(server.peer.closed->text ==
-              "TLS handshake: no protocol version in common: ours are TLS 1.2 and 1.3");
+        CHECK(server.peer.closed->text == "TLS handshake: no protocol version in common: ours are TLS 1.2 and 1.3");
     }
     ERR_clear_error();
 }

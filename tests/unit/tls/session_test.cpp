@@ -196,10 +196,12 @@ TEST_CASE("thousands of handshakes on two shards resume across them while the ce
         shard->loop.post([&, at = shard.get()] { visit_again(*at, kVisitsPerShard); });
     }
     int reloads = 0;
-    REQUIRE(support::eventually([&] {
-        if (const auto report = server_context->reload()) ++reloads;
-        return done.load() == 2 * kVisitsPerShard;
-    }, std::chrono::seconds(100)));
+    REQUIRE(support::eventually(
+        [&] {
+            if (const auto report = server_context->reload()) ++reloads;
+            return done.load() == 2 * kVisitsPerShard;
+        },
+        std::chrono::seconds(100)));
     CHECK(failed.load() == 0);
     CHECK(resumed.load() >= 2 * kVisitsPerShard - 20);
     CHECK(reloads > 10);

@@ -341,8 +341,7 @@ TEST_CASE("a handshake that breaks off at any octet is TlsFailed, and whose faul
         wire->handler->on_closed({CloseReason::Kind::Reset, "Connection reset by peer"});
         REQUIRE(server.closed);
         REQUIRE(server.closed->kind == CloseReason::Kind::TlsFailed);
-        REQUIRE(server.closed->text ==
-                "TLS handshake: the connection ended in the middle: Connection reset by peer");
+        REQUIRE(server.closed->text == "TLS handshake: the connection ended in the middle: Connection reset by peer");
         REQUIRE(server.failure == FailureKind::PeerClosed);
     }
 }
@@ -474,8 +473,8 @@ TEST_CASE("abort resets the stream below without a word of TLS") {
 
 TEST_CASE("the handler may destroy the stream from every callback, at either end") {
     using Hook = std::function<void(TlsPeer&)> TlsPeer::*;
-    const Hook hook = GENERATE(&TlsPeer::when_connected, &TlsPeer::when_data, &TlsPeer::when_writable,
-                               &TlsPeer::when_closed);
+    const Hook hook =
+        GENERATE(&TlsPeer::when_connected, &TlsPeer::when_data, &TlsPeer::when_writable, &TlsPeer::when_closed);
     const bool on_server = GENERATE(true, false);
     const bool by_close = GENERATE(true, false);
     TlsServer server;
@@ -491,7 +490,8 @@ TEST_CASE("the handler may destroy the stream from every callback, at either end
     TlsPeer client;
     server.when_accepted = [&](TlsPeer& peer) {
         if (on_server) peer.*hook = destroy;
-        if (hook != &TlsPeer::when_connected) peer.when_connected = [](TlsPeer& p) { p.stream->write(std::string(8 << 20, 's')); };
+        if (hook != &TlsPeer::when_connected)
+            peer.when_connected = [](TlsPeer& p) { p.stream->write(std::string(8 << 20, 's')); };
     };
     if (!on_server) client.*hook = destroy;
     if (hook != &TlsPeer::when_connected) {

@@ -29,8 +29,8 @@ Sha256Digest OpensslDigests::hmac_sha256(std::string_view key, std::string_view 
     Sha256Digest digest;
     // A null key would mean "the one from before" to OpenSSL.
     const char* key_octets = key.empty() ? "" : key.data();
-    require(HMAC(sha256_.get(), key_octets, static_cast<int>(key.size()), to_octets(octets), octets.size(), digest.data(),
-                 nullptr) != nullptr);
+    require(HMAC(sha256_.get(), key_octets, static_cast<int>(key.size()), to_octets(octets), octets.size(),
+                 digest.data(), nullptr) != nullptr);
     return digest;
 }
 

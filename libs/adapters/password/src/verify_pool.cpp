@@ -117,7 +117,8 @@ VerifyPool::~VerifyPool() {
 void VerifyPool::verify(std::shared_ptr<const StoredPassword> stored, Secret password,
                         Completion<PasswordVerdict> done) {
     require(done.on != nullptr);
-    if (stored != nullptr && parts_->memory.knows(parts_->memory.name_of(*stored, password.view()), steady_clock_now())) {
+    if (stored != nullptr &&
+        parts_->memory.knows(parts_->memory.name_of(*stored, password.view()), steady_clock_now())) {
         parts_->remembered.fetch_add(1, std::memory_order_relaxed);
         return answer(std::move(done), PasswordVerdict::Match);
     }

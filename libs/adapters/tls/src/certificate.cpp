@@ -16,7 +16,8 @@ namespace {
 
 std::string name_text(const X509_NAME* name) {
     const BioPointer text(BIO_new(BIO_s_mem()));
-    if (text == nullptr || X509_NAME_print_ex(text.get(), name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) < 0) return {};
+    if (text == nullptr || X509_NAME_print_ex(text.get(), name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) < 0)
+        return {};
     const char* octets = nullptr;
     const long size = BIO_get_mem_data(text.get(), &octets);
     return printable({octets, static_cast<std::size_t>(size)}, 1024);

@@ -54,12 +54,13 @@ ClientContext::~ClientContext() = default;
 
 Result<std::unique_ptr<ClientContext>> ClientContext::load(const ClientSettings& settings) {
     Result<ContextPointer> made = make_context(
-        TLS_client_method(), {settings.lowest_protocol, settings.highest_protocol, settings.tls12_ciphers,
-                                                   settings.tls13_ciphers});
+        TLS_client_method(),
+        {settings.lowest_protocol, settings.highest_protocol, settings.tls12_ciphers, settings.tls13_ciphers});
     if (!made) return made.error();
     SSL_CTX* context = made->get();
     if (!settings.certificate_file.empty()) {
-        Result<LoadedIdentity> identity = load_identity(context, {settings.certificate_file, settings.private_key_file});
+        Result<LoadedIdentity> identity =
+            load_identity(context, {settings.certificate_file, settings.private_key_file});
         if (!identity) return identity.error();
     }
     if (!settings.ca_file.empty()) {

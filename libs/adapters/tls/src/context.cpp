@@ -32,9 +32,10 @@ void check_chain(const Identity& identity, const CertificateChain& certificates,
     for (const CertificatePointer& above : certificates.chain) {
         ++number;
         if (X509_check_issued(above.get(), below) != X509_V_OK) {
-            warnings.push_back(fmt::format("certificate {}: certificate {} in it did not issue certificate {}; many "
-                                           "clients will not trust the chain", identity.certificate_file, number,
-                                           number - 1));
+            warnings.push_back(
+                fmt::format("certificate {}: certificate {} in it did not issue certificate {}; many "
+                            "clients will not trust the chain",
+                            identity.certificate_file, number, number - 1));
         }
         below = above.get();
     }
@@ -43,8 +44,8 @@ void check_chain(const Identity& identity, const CertificateChain& certificates,
 void check_dates(const Identity& identity, const CertificateFacts& facts, std::vector<std::string>& warnings) {
     const WallTime now = wall_clock_now();
     if (facts.not_after < now) {
-        warnings.push_back(fmt::format("certificate {}: expired at {}", identity.certificate_file,
-                                       format_rfc3339(facts.not_after)));
+        warnings.push_back(
+            fmt::format("certificate {}: expired at {}", identity.certificate_file, format_rfc3339(facts.not_after)));
     } else if (facts.not_before > now) {
         warnings.push_back(fmt::format("certificate {}: is valid only from {} on", identity.certificate_file,
                                        format_rfc3339(facts.not_before)));
@@ -55,8 +56,8 @@ Status use_identity(SSL_CTX* context, const Identity& identity, const Certificat
                     const PrivateKey& key) {
     ERR_clear_error();
     if (SSL_CTX_use_certificate(context, certificates.certificate.get()) != 1) {
-        return Error{ErrorKind::InvalidArgument,
-                     fmt::format("certificate {}: cannot be used: {}", identity.certificate_file, take_openssl_error())};
+        return Error{ErrorKind::InvalidArgument, fmt::format("certificate {}: cannot be used: {}",
+                                                             identity.certificate_file, take_openssl_error())};
     }
     for (const CertificatePointer& link : certificates.chain) {
         if (SSL_CTX_add1_chain_cert(context, link.get()) != 1) {
@@ -70,8 +71,8 @@ Status use_identity(SSL_CTX* context, const Identity& identity, const Certificat
                                                              identity.private_key_file, identity.certificate_file)};
     }
     if (SSL_CTX_use_PrivateKey(context, key.key.get()) != 1) {
-        return Error{ErrorKind::InvalidArgument,
-                     fmt::format("private key {}: cannot be used: {}", identity.private_key_file, take_openssl_error())};
+        return Error{ErrorKind::InvalidArgument, fmt::format("private key {}: cannot be used: {}",
+                                                             identity.private_key_file, take_openssl_error())};
     }
     return {};
 }
@@ -111,8 +112,10 @@ Result<LoadedIdentity> load_identity(SSL_CTX* context, const Identity& identity)
     check_dates(identity, loaded.certificate, loaded.warnings);
     check_chain(identity, *certificates, loaded.warnings);
     if (key->everyone_may_read) {
-        loaded.warnings.push_back(fmt::format("private key {}: every user of this machine can read it; mend it with: "
-                                              "chmod o-r", identity.private_key_file));
+        loaded.warnings.push_back(
+            fmt::format("private key {}: every user of this machine can read it; mend it with: "
+                        "chmod o-r",
+                        identity.private_key_file));
     }
     return loaded;
 }

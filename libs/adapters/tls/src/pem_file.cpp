@@ -47,7 +47,8 @@ Error open_error(const std::string& what, const std::string& path) {
     if (error == EACCES) {
         return file_error(what, path,
                           fmt::format("permission denied; this process runs as user {}, group {}, who must be able to "
-                                      "read it and to enter its folders", ::geteuid(), ::getegid()),
+                                      "read it and to enter its folders",
+                                      ::geteuid(), ::getegid()),
                           ErrorKind::PermissionDenied);
     }
     return file_error(what, path, std::strerror(error), error == ENOENT ? ErrorKind::NotFound : ErrorKind::Unavailable);
@@ -58,10 +59,11 @@ Result<FileContent> read_file(const std::string& what, const std::string& path) 
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO must not hold us
     if (fd < 0) return open_error(what, path);
     const CloseFile closer{fd};
-    struct stat status{};
+    struct stat status {};
     if (::fstat(fd, &status) != 0) return open_error(what, path);
     if (!S_ISREG(status.st_mode)) return file_error(what, path, "is no file");
-    if (static_cast<std::size_t>(status.st_size) > kMaxFileOctets) return file_error(what, path, "is larger than 4 MiB");
+    if (static_cast<std::size_t>(status.st_size) > kMaxFileOctets)
+        return file_error(what, path, "is larger than 4 MiB");
     FileContent content;
     content.mode = status.st_mode;
     content.octets.resize(static_cast<std::size_t>(status.st_size));
@@ -121,7 +123,8 @@ Result<CertificateChain> read_certificates(const std::string& what, const std::s
             const unsigned long error = ERR_peek_last_error();
             // The end of the file.
             if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE && number > 1) break;
-            return file_error(what, path, fmt::format("certificate {} in it is damaged: {}", number, take_openssl_error()));
+            return file_error(what, path,
+                              fmt::format("certificate {} in it is damaged: {}", number, take_openssl_error()));
         }
         if (found.certificate == nullptr) {
             found.certificate = std::move(next);
@@ -145,8 +148,9 @@ Result<PrivateKey> read_private_key(const std::string& what, const std::string& 
     found.everyone_may_read = (content->mode & S_IROTH) != 0;
     if (wants_passphrase) {
         ERR_clear_error();
-        return file_error(what, path, "is encrypted, and nobody is here to type the passphrase; decrypt it with: "
-                                      "openssl pkey -in FILE -out NEW, and protect the file by its mode");
+        return file_error(what, path,
+                          "is encrypted, and nobody is here to type the passphrase; decrypt it with: "
+                          "openssl pkey -in FILE -out NEW, and protect the file by its mode");
     }
     if (found.key == nullptr) return file_error(what, path, fmt::format("is damaged: {}", take_openssl_error()));
     return found;

@@ -37,9 +37,9 @@ bool use_key(const TicketKey& key, unsigned char* iv, EVP_CIPHER_CTX* cipher, EV
     // OpenSSL takes the parameters as non-const and does not change them.
     char digest[] = "SHA256";
     auto* mac_key = const_cast<std::uint8_t*>(key.mac_key.data());
-    const OSSL_PARAM parameters[] = {
-        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, mac_key, key.mac_key.size()),
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+    const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, mac_key, key.mac_key.size()),
+                                     OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                                     OSSL_PARAM_construct_end()};
     return EVP_MAC_CTX_set_params(mac, parameters) == 1 &&
            EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.cipher_key.data(), iv, sealing) == 1;
 }
@@ -125,8 +125,8 @@ Status use_client_certificates(SSL_CTX* context, const ServerSettings& settings)
 Result<std::shared_ptr<const ServerContext::Loaded>> ServerContext::load_files(
     const ServerSettings& settings, const std::shared_ptr<TicketKeys>& tickets) {
     Result<ContextPointer> made = make_context(
-        TLS_server_method(), {settings.lowest_protocol, settings.highest_protocol, settings.tls12_ciphers,
-                                                   settings.tls13_ciphers});
+        TLS_server_method(),
+        {settings.lowest_protocol, settings.highest_protocol, settings.tls12_ciphers, settings.tls13_ciphers});
     if (!made) return made.error();
     SSL_CTX* context = made->get();
     Result<LoadedIdentity> identity = load_identity(context, {settings.certificate_file, settings.private_key_file});

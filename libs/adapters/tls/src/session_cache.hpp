@@ -30,7 +30,7 @@ private:
 
     const std::size_t capacity_;
     mutable std::mutex mutex_;
-    std::list<Entry> entries_;  // most recently used first
+    std::list<Entry> entries_;                                                 // most recently used first
     std::unordered_map<std::string_view, std::list<Entry>::iterator> by_key_;  // views of Entry::key
 };
 

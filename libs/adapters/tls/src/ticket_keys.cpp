@@ -29,8 +29,9 @@ std::optional<TicketKey> TicketKeys::to_seal(SteadyTime now) {
 std::optional<TicketKeys::Found> TicketKeys::to_open(std::span<const std::uint8_t, 16> name, SteadyTime now) {
     const std::lock_guard lock(mutex_);
     forget_old(now);
-    const auto found = std::find_if(keys_.begin(), keys_.end(),
-                                    [&](const TicketKey& key) { return std::equal(name.begin(), name.end(), key.name.begin()); });
+    const auto found = std::find_if(keys_.begin(), keys_.end(), [&](const TicketKey& key) {
+        return std::equal(name.begin(), name.end(), key.name.begin());
+    });
     if (found == keys_.end()) return std::nullopt;
     return Found{*found, found == keys_.begin() && now - found->made < rotate_after_};
 }

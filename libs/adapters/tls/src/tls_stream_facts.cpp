@@ -90,7 +90,8 @@ std::string TlsStream::server_end_point_binding() const {
         return {};
     }
     // RFC 5929 §4.1: the hash of the certificate's signature, but SHA-256 for those that are weak.
-    const EVP_MD* digest = digest_nid == NID_md5 || digest_nid == NID_sha1 ? EVP_sha256() : EVP_get_digestbynid(digest_nid);
+    const EVP_MD* digest =
+        digest_nid == NID_md5 || digest_nid == NID_sha1 ? EVP_sha256() : EVP_get_digestbynid(digest_nid);
     std::array<unsigned char, EVP_MAX_MD_SIZE> hash;
     unsigned size = 0;
     if (digest == nullptr || X509_digest(certificate, digest, hash.data(), &size) != 1) return {};

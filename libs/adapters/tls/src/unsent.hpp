@@ -16,7 +16,8 @@ namespace postfleet::tls {
 
 class PieceReader final {
 public:
-    explicit PieceReader(std::span<const WritePiece> pieces, std::size_t offset = 0) : pieces_(pieces), offset_(offset) {
+    explicit PieceReader(std::span<const WritePiece> pieces, std::size_t offset = 0)
+        : pieces_(pieces), offset_(offset) {
         skip_empty();
     }
 

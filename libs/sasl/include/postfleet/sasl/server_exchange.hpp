@@ -87,7 +87,17 @@ public:
     Secret take_password() { return std::move(password_); }
 
 private:
-    enum class State : std::uint8_t { Begin, Response, UserName, Password, ClientFirst, ClientFinal, Acknowledgement, Asking, Over };
+    enum class State : std::uint8_t {
+        Begin,
+        Response,
+        UserName,
+        Password,
+        ClientFirst,
+        ClientFinal,
+        Acknowledgement,
+        Asking,
+        Over
+    };
 
     ServerStep decode(std::string_view text);
     ServerStep take(std::string_view message);
@@ -109,7 +119,7 @@ private:
     Secret password_;
     bool may_succeed_ = true;  // false: goes through all steps and is rejected
 
-    std::string nonce_;        // ours, then the client's and ours
+    std::string nonce_;  // ours, then the client's and ours
     ScramKeys keys_;
     std::string bound_;        // what the client must repeat in c=: GS2 header and channel binding
     std::string signed_text_;  // AuthMessage as far as it is known (RFC 5802 §3)

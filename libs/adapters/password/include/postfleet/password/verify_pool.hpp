@@ -23,11 +23,11 @@
 namespace postfleet::password {
 
 struct VerifyPoolSettings {
-    unsigned threads = 2;             // each holds one hash's memory while it works
-    std::size_t max_waiting = 100;    // at two threads and 25 ms, who is last waits 1.3 s
+    unsigned threads = 2;           // each holds one hash's memory while it works
+    std::size_t max_waiting = 100;  // at two threads and 25 ms, who is last waits 1.3 s
     std::size_t max_remembered = 10'000;
     Duration remember_for = std::chrono::minutes(5);
-    HashCost decoy_cost;              // of users that do not exist: that of most who do
+    HashCost decoy_cost;  // of users that do not exist: that of most who do
 };
 
 class VerifyPool final : public PasswordVerifier {
@@ -44,7 +44,7 @@ public:
         std::uint64_t hashed = 0;      // checks made
         std::uint64_t remembered = 0;  // answered without one
         std::uint64_t busy = 0;
-        std::size_t waiting = 0;       // now
+        std::size_t waiting = 0;  // now
     };
     Statistics statistics() const;
 

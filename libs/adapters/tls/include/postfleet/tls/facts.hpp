@@ -15,7 +15,7 @@ namespace postfleet::tls {
 enum class Protocol : std::uint8_t { Tls12, Tls13 };
 
 struct CertificateFacts {
-    std::string subject;                       // RFC 2253: "CN=mx.example.net,O=Example"
+    std::string subject;  // RFC 2253: "CN=mx.example.net,O=Example"
     std::string issuer;
     std::string common_name;                   // the last one, as certificates are read
     std::vector<std::string> dns_names;        // subjectAltName, lower case
@@ -29,10 +29,10 @@ struct Facts {
     std::string protocol_name;  // "TLSv1.3"
     std::string cipher;         // "TLS_AES_128_GCM_SHA256"
     int cipher_bits = 0;
-    bool is_resumed = false;    // then no certificate crossed the wire: the rest is what the first handshake found
-    std::string server_name;    // SNI, as the client asked for it; empty: none
+    bool is_resumed = false;  // then no certificate crossed the wire: the rest is what the first handshake found
+    std::string server_name;  // SNI, as the client asked for it; empty: none
     std::optional<CertificateFacts> peer_certificate;
-    bool is_verified = false;   // chain and, for a server's certificate, name or address
+    bool is_verified = false;  // chain and, for a server's certificate, name or address
     std::string why_not_verified;
 };
 
@@ -42,11 +42,11 @@ enum class FailureKind : std::uint8_t {
     CertificateExpired,
     CertificateHostMismatch,
     CertificateNotTrusted,
-    CertificateInvalid,   // any other reason to refuse the peer's certificate
-    NothingInCommon,      // protocol version, cipher or group
-    Refused,              // the peer sent an alert
-    NotTls,               // what came is no TLS record
-    PeerClosed,           // the connection ended in the middle
+    CertificateInvalid,  // any other reason to refuse the peer's certificate
+    NothingInCommon,     // protocol version, cipher or group
+    Refused,             // the peer sent an alert
+    NotTls,              // what came is no TLS record
+    PeerClosed,          // the connection ended in the middle
     TimedOut,
     Other,
 };

@@ -45,7 +45,7 @@ struct ServerSettings {
     std::string tls12_ciphers = kDefaultServerTls12Ciphers;  // OpenSSL's notation
     std::string tls13_ciphers = kDefaultTls13Ciphers;
     ClientCertificates client_certificates = ClientCertificates::Ignore;
-    std::string client_ca_file;    // PEM bundle; empty: no client certificate can be verified
+    std::string client_ca_file;  // PEM bundle; empty: no client certificate can be verified
     Duration session_lifetime = std::chrono::hours(6);
     Duration ticket_key_rotation = std::chrono::hours(1);
 };
@@ -81,7 +81,7 @@ private:
     const std::shared_ptr<TicketKeys> tickets_;  // shared with every OpenSSL context made here
     mutable std::mutex mutex_;
     ServerSettings settings_;
-    std::shared_ptr<const Loaded> loaded_;       // shared with whoever makes a connection during a reload
+    std::shared_ptr<const Loaded> loaded_;  // shared with whoever makes a connection during a reload
 };
 
 }  // namespace postfleet::tls

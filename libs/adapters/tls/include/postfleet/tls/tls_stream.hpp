@@ -126,18 +126,18 @@ private:
     Workspace& workspace_;
     StreamHandler* handler_;
     SslPointer ssl_;
-    std::string_view input_;        // ciphertext that OpenSSL has not taken yet; only inside a callback
-    std::string held_;              // ciphertext behind a pause
+    std::string_view input_;  // ciphertext that OpenSSL has not taken yet; only inside a callback
+    std::string held_;        // ciphertext behind a pause
     std::unique_ptr<Unsent> unsent_;
     std::unique_ptr<std::string> failed_;  // TLS is broken, to be reported in the next turn at the latest
     SteadyTime handshake_deadline_;
     SteadyTime deadline_ = SteadyTime::max();
     TimerId later_;
-    bool* destroyed_ = nullptr;     // set while a callback runs that may destroy us
+    bool* destroyed_ = nullptr;  // set while a callback runs that may destroy us
     State state_ = State::Handshaking;
     FailureKind failure_ = FailureKind::None;
     bool paused_ = false;
-    bool answer_waits_ = false;     // an answer of TLS itself did not go out: reading stops until it has
+    bool answer_waits_ = false;  // an answer of TLS itself did not go out: reading stops until it has
     bool owes_writable_ = false;
     bool wants_close_notify_ = false;
 };
