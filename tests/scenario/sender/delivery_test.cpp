@@ -10,7 +10,7 @@ TEST_CASE("a message that was handed over is delivered, told, and gone from the 
     SenderWorld world;
     world.route("x.test", "192.0.2.1:2526");
     world.start();
-    REQUIRE(world.accept({}).has_value());
+    world.accept({});
     const FakeHost& host = world.host("192.0.2.1:2526");
     REQUIRE(host.deliveries.size() == 1);
     CHECK(host.deliveries[0].from == "sender@from.test");

@@ -295,7 +295,7 @@ bool Queue::perform(Action&& action, Shard& shard) {
         case Action::Kind::Untried:
             engine_.finish_untried(std::move(action.work), std::move(action.untried), shard);
             return true;
-        case Action::Kind::AskAgain: engine_.sites.look_again(action.domain, *shard.executor); return true;
+        case Action::Kind::AskAgain: engine_.sites.ask_again(action.domain, *shard.executor); return true;
     }
     return false;
 }

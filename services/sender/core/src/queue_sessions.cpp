@@ -145,11 +145,13 @@ void Queue::on_open_failed(std::uint32_t number, OpenFailure failure, Shard& sha
         Route& route = routes_[number];
         require(route.connecting > 0);
         --route.connecting;
-        ++route.failures;
-        route.retry_at = shard.executor->now() + backoff_after(route.failures, settings_->retry_after);
+        // Several may have been under way when the first one failed: one failure, told once.
+        const SteadyTime now = shard.executor->now();
+        const bool is_news = route.failures == 0 || now >= route.retry_at;
+        if (is_news) route.retry_at = now + backoff_after(++route.failures, settings_->retry_after);
         last_failure_ = failure.reply.to_string();
         // While other sessions deliver, the mail is theirs; this only says: no more connections for now.
-        if (route.open == 0 && may_deliver_locked() && tasks_.has_ready(number)) {
+        if (is_news && route.open == 0 && may_deliver_locked() && tasks_.has_ready(number)) {
             action.work = take_locked(number, shard.executor->wall_now(), action.expired);
             if (action.work) action.kind = Action::Kind::Untried;
             action.untried.failure = std::move(failure);

@@ -39,13 +39,20 @@ SiteTable::Place SiteTable::look_again(std::uint32_t domain, Executor& on) {
     Place place;
     {
         const std::lock_guard lock(mutex_);
-        const Entry& entry = entries_[domain];
-        const bool failed = entry.destination && entry.destination->kind == Destination::Kind::Failed;
-        if (!entry.asking && (failed || needs_asking_locked(entry, on.now()))) question = ask_locked(domain, on);
+        if (needs_asking_locked(entries_[domain], on.now())) question = ask_locked(domain, on);
         place = place_locked(domain, on.now());
     }
     if (question) put(std::move(*question), on);
     return place;
+}
+
+void SiteTable::ask_again(std::uint32_t domain, Executor& on) {
+    std::optional<Question> question;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!entries_[domain].asking) question = ask_locked(domain, on);
+    }
+    if (question) put(std::move(*question), on);
 }
 
 void SiteTable::leave(std::uint32_t domain) {

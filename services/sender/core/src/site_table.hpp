@@ -56,6 +56,8 @@ public:
     Place enter(std::string_view domain, Executor& on);
     // The same for a task that is counted already.
     Place look_again(std::uint32_t domain, Executor& on);
+    // Asks now, however fresh the answer is (it failed, and its rest is over).
+    void ask_again(std::uint32_t domain, Executor& on);
     void leave(std::uint32_t domain);
     std::string name_of(std::uint32_t domain) const;
 

@@ -160,6 +160,7 @@ void Peer::end_of_data() {
         host_.deliveries.push_back(delivery_);
     }
     delivery_ = {};
+    has_mail_ = false;
     say(text);
 }
 
@@ -178,12 +179,15 @@ void Peer::on_line(std::string_view view) {
     } else if (line.starts_with("MAIL FROM:<")) {
         delivery_ = {};
         delivery_.from = line.substr(11, line.find('>') - 11);
+    } else if (line.starts_with("RCPT TO:<") && !has_mail_) {
+        usual = "503 5.5.1 MAIL first\r\n";
     } else if (line == "DATA") {
         usual = delivery_.to.empty() ? "554 5.5.1 no valid recipients\r\n" : "354 go ahead\r\n";
     } else if (line == "QUIT") {
         usual = "221 2.0.0 bye\r\n";
     }
     const std::string reply = scripted.value_or(usual);
+    if (line.starts_with("MAIL FROM:<")) has_mail_ = reply.empty() || reply.starts_with('2');
     if (line.starts_with("RCPT TO:<") && reply.starts_with('2')) {
         delivery_.to.push_back(line.substr(9, line.find('>') - 9));
     }

@@ -219,7 +219,7 @@ void SenderWorld::hand_over(const Mail& mail, unsigned shard) {
                                               }});
 }
 
-Status SenderWorld::accept(const Mail& mail) {
+Status SenderWorld::try_accept(const Mail& mail) {
     hand_over(mail);
     settle();
     return last_status.value();
@@ -235,6 +235,28 @@ std::vector<Event> SenderWorld::events(EventType type) const {
 
 std::vector<QueueStatus> SenderWorld::queues() {
     return ask<std::vector<QueueStatus>>([&](auto done) { sender->control().list_queues(std::move(done)); });
+}
+
+std::uint64_t SenderWorld::pause(MailSelector which) {
+    return ask<Result<std::uint64_t>>([&](auto done) {
+               sender->control().pause(std::move(which), "op", "maintenance", std::move(done));
+           }).value();
+}
+
+std::uint64_t SenderWorld::resume(MailSelector which) {
+    return ask<Result<std::uint64_t>>([&](auto done) { sender->control().resume(std::move(which), std::move(done)); })
+        .value();
+}
+
+std::uint64_t SenderWorld::retry(MailSelector which) {
+    return ask<Result<std::uint64_t>>([&](auto done) { sender->control().retry(std::move(which), std::move(done)); })
+        .value();
+}
+
+std::uint64_t SenderWorld::remove(MailSelector which) {
+    return ask<Result<std::uint64_t>>([&](auto done) {
+               sender->control().remove(std::move(which), "op", "test", std::move(done));
+           }).value();
 }
 
 QueueStatus SenderWorld::queue(const std::string& name) {

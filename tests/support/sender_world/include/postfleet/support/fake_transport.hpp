@@ -59,8 +59,8 @@ private:
     FakeStream* stream_ = nullptr;
     std::string input_;
     bool in_data_ = false;
+    bool has_mail_ = false;
     Delivery delivery_;
-    unsigned done_ = 0;
 };
 
 class FakeHost {

@@ -74,8 +74,9 @@ public:
     void settle();
     void advance(Duration duration);
 
-    // Hands a message over and settles; the status that ingest would have got.
-    Status accept(const Mail& mail);
+    // Hands a message over and settles. try_accept: the status that ingest would have got; accept: it must be ok.
+    Status try_accept(const Mail& mail);
+    void accept(const Mail& mail) { require(try_accept(mail).has_value()); }
     // The same without settling.
     void hand_over(const Mail& mail, unsigned shard = 0);
     std::optional<Status> last_status;
@@ -92,6 +93,11 @@ public:
         for (int i = 0; i < 1000 && !answer; ++i) settle_or_advance();
         return std::move(answer).value();
     }
+    // How many an order touched; it must be ok.
+    std::uint64_t pause(MailSelector which);
+    std::uint64_t resume(MailSelector which);
+    std::uint64_t retry(MailSelector which);
+    std::uint64_t remove(MailSelector which);
     std::uint64_t ids_made = 0;
 
     std::vector<std::unique_ptr<ManualExecutor>> executors;

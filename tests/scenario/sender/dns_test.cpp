@@ -1,0 +1,170 @@
+// Where mail goes: DNS pending, failing, changing; sites.
+
+#include <catch2/catch.hpp>
+
+#include "postfleet/support/sender_world.hpp"
+
+using namespace postfleet;
+using namespace postfleet::support;
+using namespace std::chrono_literals;
+
+TEST_CASE("while DNS is asked, mail holds under the domain's name; then it moves to its site") {
+    SenderWorld world;
+    world.resolver.set_mx("x.test", {"10 b.mx 192.0.2.1", "10 a.mx 192.0.2.2"});
+    world.resolver.is_silent = true;
+    world.start();
+    for (int i = 0; i < 3; ++i) world.accept({});
+    CHECK(world.resolver.asked.size() == 1);
+    CHECK(world.queue("x.test/v1").ready == 3);
+    CHECK(world.queue("x.test/v1").hold_reason == "dns pending");
+    world.resolver.answer_all();
+    world.settle();
+    CHECK(world.count(EventType::Delivered) == 3);
+    CHECK(world.queue("a.mx/v1").delivered == 3);
+    CHECK(world.events(EventType::Delivered)[0].queue == "a.mx/v1");
+}
+
+TEST_CASE("the answer is kept for its time to live") {
+    SenderWorld world;
+    world.resolver.set_mx("x.test", {"10 a.mx 192.0.2.1"}, 10min);
+    world.start();
+    world.accept({});
+    world.advance(9min);
+    world.accept({});
+    CHECK(world.resolver.asked.size() == 1);
+    world.advance(2min);
+    world.accept({});
+    CHECK(world.resolver.asked.size() == 2);
+    CHECK(world.count(EventType::Delivered) == 3);
+}
+
+TEST_CASE("a domain that does not exist bounces, and so does one that takes no mail", "[C5321-1][rfc7505]") {
+    SenderWorld world;
+    world.resolver.fail("null.test", MxAnswer::Kind::NullMx, "");
+    world.start();
+    for (int i = 0; i < 20; ++i) world.hand_over({.to = {"a@nowhere.test"}});
+    world.settle();
+    world.accept({.to = {"b@null.test"}});
+    const auto bounced = world.events(EventType::Bounced);
+    REQUIRE(bounced.size() == 21);
+    CHECK(bounced[0].delivery->phase == SmtpPhase::Resolve);
+    CHECK(bounced[0].delivery->reply.enhanced == EnhancedStatus{5, 1, 2});
+    CHECK(bounced[0].bounce == BounceFacts{"hard", "bad-domain", false});
+    CHECK(bounced[20].delivery->reply.enhanced == EnhancedStatus{5, 1, 10});
+    CHECK(world.spool.tasks().empty());
+    CHECK(world.spool.messages() == 0);
+}
+
+TEST_CASE("DNS that fails defers, is asked again at growing intervals, and never bounces", "[F50]") {
+    SenderWorld world;
+    world.resolver.fail("x.test", MxAnswer::Kind::Temporary, "SERVFAIL");
+    world.start();
+    for (int i = 0; i < 10; ++i) world.accept({});
+    world.advance(1s);
+    const auto deferred = world.events(EventType::Deferred);
+    REQUIRE(deferred.size() >= 1);
+    CHECK(deferred[0].delivery->phase == SmtpPhase::Resolve);
+    CHECK(deferred[0].delivery->reply.enhanced == EnhancedStatus{4, 4, 3});
+    CHECK(world.queue("x.test/v1").hold_reason == "dns failed: SERVFAIL");
+    world.advance(10min);
+    CHECK(world.count(EventType::Bounced) == 0);
+    CHECK(world.resolver.asked.size() < 80);
+    world.resolver.set_mx("x.test", {"10 a.mx 192.0.2.1"});
+    world.advance(1min);
+    CHECK(world.count(EventType::Delivered) == 10);
+}
+
+TEST_CASE("an answer that was good is used while DNS is down", "[F50]") {
+    SenderWorld world;
+    world.resolver.set_mx("x.test", {"10 a.mx 192.0.2.1"}, 1min);
+    world.start();
+    world.accept({});
+    world.resolver.fail("x.test", MxAnswer::Kind::Temporary, "timeout");
+    world.advance(30min);
+    world.accept({});
+    CHECK(world.count(EventType::Delivered) == 2);
+    CHECK(world.count(EventType::Deferred) == 0);
+}
+
+TEST_CASE("when the MX set changes, waiting mail is re-keyed", "[F53]") {
+    SenderWorld world;
+    world.resolver.set_mx("x.test", {"10 old.mx 192.0.2.1"}, 1min);
+    world.host("192.0.2.1:25").on_command = [](Peer&, const std::string& command) -> std::optional<std::string> {
+        if (command.starts_with("RCPT")) return "451 later\r\n";
+        return {};
+    };
+    world.shaping().retry_after = std::vector<Duration>{5min};
+    world.start();
+    for (int i = 0; i < 5; ++i) world.accept({});
+    CHECK(world.queue("old.mx/v1").waiting == 5);
+    world.resolver.set_mx("x.test", {"10 new.mx 192.0.2.2"}, 1min);
+    world.advance(6min);
+    CHECK(world.host("192.0.2.2:25").deliveries.size() == 5);
+    CHECK(world.host("192.0.2.1:25").recipients_seen.size() == 5);
+    const auto delivered = world.events(EventType::Delivered);
+    REQUIRE(delivered.size() == 5);
+    CHECK(delivered[0].queue == "new.mx/v1");
+    CHECK(delivered[0].attempt == 2);
+}
+
+TEST_CASE("domains of one site share its queue; a session serves only those whose MX set it was opened for") {
+    SenderWorld world;
+    config::Provider provider;
+    provider.name = "big";
+    provider.mx = {"*.big.mx"};
+    world.config.providers["big"] = provider;
+    world.resolver.set_mx("one.test", {"10 in1.big.mx 192.0.2.1"});
+    world.resolver.set_mx("two.test", {"10 in2.big.mx 192.0.2.2"});
+    world.resolver.set_mx("three.test", {"10 in1.big.mx 192.0.2.1"});
+    world.shaping().max_connections = 1;
+    world.start();
+    for (int i = 0; i < 3; ++i) {
+        for (const char* domain : {"one", "two", "three"}) {
+            world.hand_over({.to = {std::string("a@") + domain + ".test"}});
+        }
+    }
+    world.advance(30s);
+    CHECK(world.count(EventType::Delivered) == 9);
+    for (const Event& event : world.events(EventType::Delivered)) {
+        CHECK(event.queue == "big/v1");
+        CHECK(event.delivery->mx_host == (event.recipient == "a@two.test" ? "in2.big.mx" : "in1.big.mx"));
+    }
+    CHECK(world.host("192.0.2.1:25").most_open == 1);
+    CHECK(world.host("192.0.2.2:25").most_open == 1);
+}
+
+TEST_CASE("a route with a name is looked up, and one that does not resolve holds the mail") {
+    SenderWorld world;
+    world.config.routes["x.test"] = {{"relay.test", 2525}};
+    world.start();
+    world.accept({});
+    world.accept({});
+    CHECK(world.count(EventType::Bounced) == 0);
+    CHECK(world.count(EventType::Deferred) == 1);
+    CHECK(world.queue("x.test/v1").hold_reason == "dns failed: relay.test: NXDOMAIN");
+    world.resolver.set_mx("relay.test", {"0 relay.test 192.0.2.7"});
+    world.advance(1min);
+    CHECK(world.host("192.0.2.7:2525").deliveries.size() == 2);
+}
+
+TEST_CASE("a route that a reload mends is used at once by what waits") {
+    SenderWorld world;
+    world.route("x.test", "192.0.2.1:25");
+    world.host("192.0.2.1:25").is_black_hole = true;
+    world.start();
+    for (int i = 0; i < 3; ++i) world.accept({});
+    world.advance(2min);
+    world.config.routes.clear();
+    world.route("x.test", "192.0.2.2:25");
+    world.reload();
+    world.advance(2min);
+    CHECK(world.host("192.0.2.2:25").deliveries.size() == 3);
+}
+
+TEST_CASE("an address literal is delivered to that address") {
+    SenderWorld world;
+    world.start();
+    world.accept({.to = {"a@[192.0.2.9]"}});
+    CHECK(world.host("192.0.2.9:25").deliveries.size() == 1);
+    CHECK(world.resolver.asked.empty());
+}
