@@ -121,7 +121,7 @@ TEST_CASE("every phase, ending and kind of reply has a verdict") {
                 if (verdict.disposition == Disposition::Delivered) {
                     CHECK(end.phase == SmtpPhase::EndOfData);
                     CHECK(end.ending == Ending::Replied);
-                    CHECK(code == 250);
+                    CHECK(code / 100 == 2);
                 }
             }
         }
