@@ -1,0 +1,95 @@
+"""Limits, measured where they count: at the receiving side."""
+
+import threading
+import unittest
+
+from harness import EndToEnd
+
+
+def most_in_window(times, window):
+    """The largest number of moments in any window of that length."""
+    times = sorted(times)
+    most = start = 0
+    for end, at in enumerate(times):
+        while at - times[start] > window:
+            start += 1
+        most = max(most, end - start + 1)
+    return most
+
+
+class Limits(EndToEnd):
+    def load(self, stack, count, domain="dest.test", threads=4):
+        def send(number):
+            with stack.smtp() as client:
+                for i in range(number, count, threads):
+                    client.sendmail("a@src.test", [f"u{i}@{domain}"], "Subject: l\r\n\r\nx\r\n")
+        workers = [threading.Thread(target=send, args=(n,)) for n in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+    def test_connections_of_a_queue_never_exceed_their_limit(self):
+        sink = self.sink()
+        stack = self.stack(f'routes: {{"*": ["127.0.0.1:{sink.port}"]}}\n'
+                           "shaping:\n  - {max_connections: 3, max_messages_per_connection: 5}\n").start()
+        self.load(stack, 300)
+        sink.wait(300)
+        self.assertLessEqual(sink.most_connections_at_once(), 3)
+        self.assertLessEqual(max(c.transactions for c in sink.connections), 5)
+
+    def test_connections_of_a_virtual_mta_are_limited_over_all_its_queues(self):
+        sink = self.sink()
+        stack = self.stack(f'routes: {{"*": ["127.0.0.1:{sink.port}"], "a.test": ["127.0.0.1:{sink.port}"], '
+                           f'"b.test": ["127.0.0.1:{sink.port}"]}}\n'
+                           "virtual_mtas:\n  v: {source: 127.0.0.9, max_connections: 2}\n"
+                           "shaping:\n  - {max_connections: 5, idle_timeout: 100ms}\n").start()
+        self.load(stack, 60, "a.test")
+        self.load(stack, 60, "b.test")
+        self.load(stack, 60, "c.test")
+        sink.wait(180)
+        self.assertLessEqual(sink.most_connections_at_once(), 2)
+
+    def test_the_message_rate_is_exact_and_evenly_paced(self):
+        sink = self.sink()
+        stack = self.stack(f'routes: {{"*": ["127.0.0.1:{sink.port}"]}}\n'
+                           "shaping:\n  - {max_message_rate: 50/s, max_connections: 4}\n").start()
+        self.load(stack, 150)
+        sink.wait(150)
+        times = [at for at, _, _ in sink.attempts]
+        for window in (0.1, 0.5, 1.0, 2.0):
+            self.assertLessEqual(most_in_window(times, window), 50 * window + 1, f"in a window of {window} s")
+        self.assertGreater(150 / (max(times) - min(times)), 50 * 0.95)
+
+    def test_a_rate_below_one_in_a_second_holds_too(self):
+        sink = self.sink()
+        stack = self.stack(f'routes: {{"*": ["127.0.0.1:{sink.port}"]}}\n'
+                           "shaping:\n  - {max_message_rate: 100/m}\n").start()
+        self.load(stack, 6)
+        sink.wait(6)
+        times = sorted(at for at, _, _ in sink.attempts)
+        self.assertGreaterEqual(min(b - a for a, b in zip(times, times[1:])), 0.6 - 0.005)
+
+    def test_the_connect_rate_is_exact(self):
+        sink = self.sink()
+        stack = self.stack(f'routes: {{"*": ["127.0.0.1:{sink.port}"]}}\n'
+                           "shaping:\n  - {max_connect_rate: 10/s, max_messages_per_connection: 1, max_connections: 5}\n").start()
+        self.load(stack, 25)
+        sink.wait(25)
+        times = [c.opened for c in sink.connections]
+        for window in (0.5, 1.0):
+            self.assertLessEqual(most_in_window(times, window), 10 * window + 1)
+
+    def test_a_rate_of_a_virtual_mta_counts_over_all_its_queues(self):
+        sink = self.sink()
+        stack = self.stack(f'routes: {{"a.test": ["127.0.0.1:{sink.port}"], "b.test": ["127.0.0.1:{sink.port}"]}}\n'
+                           "virtual_mtas:\n  v: {source: 127.0.0.9, max_message_rate: 40/s}\n").start()
+        self.load(stack, 40, "a.test")
+        self.load(stack, 40, "b.test")
+        sink.wait(80)
+        times = [at for at, _, _ in sink.attempts]
+        self.assertLessEqual(most_in_window(times, 1.0), 41)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
