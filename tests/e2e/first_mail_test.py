@@ -88,7 +88,7 @@ default_virtual_mta: one
         self.assertEqual(event["data"]["job"], "j1")
         with self.assertRaises(smtplib.SMTPDataError) as refused:
             stack.send("x@dest.test", headers=[("X-Virtual-MTA", "nobody")])
-        self.assertEqual(refused.exception.smtp_code, 550)
+        self.assertEqual(refused.exception.smtp_code, 554)
         self.assertIn(b"nobody", refused.exception.smtp_error)
         for i in range(80):
             stack.send(f"pool{i}@dest.test", headers=[("X-Virtual-MTA", "both")])
@@ -139,7 +139,7 @@ default_virtual_mta: one
         stack.send("never@dest.test")
         [expired] = stack.wait_events(1, "expired")
         self.assertEqual(expired["data"]["recipient"], "never@dest.test")
-        wait_for(lambda: stack.json("status")["queued_recipients"] == 0, "the queue to be empty")
+        wait_for(lambda: stack.queued() == 0, "the queue to be empty")
 
     def test_a_large_message_arrives_whole(self):
         sink = self.sink()
@@ -152,8 +152,7 @@ default_virtual_mta: one
     def test_relaying_is_for_the_networks_that_may(self):
         sink = self.sink()
         stack = self.stack(ROUTES.format(port=sink.port))
-        text = open(stack.config + "/postfleet.yaml").read().replace("127.0.0.0/8", "10.0.0.0/8")
-        open(stack.config + "/postfleet.yaml", "w").write(text)
+        stack.edit_config("127.0.0.0/8", "10.0.0.0/8")
         stack.start()
         with self.assertRaises(smtplib.SMTPRecipientsRefused) as refused:
             stack.send("to@dest.test")

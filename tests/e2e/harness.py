@@ -116,6 +116,14 @@ class Stack:
         with open(os.path.join(self.config, name), "w") as f:
             f.write(yaml)
 
+    def edit_config(self, old, new):
+        path = os.path.join(self.config, "postfleet.yaml")
+        with open(path) as f:
+            text = f.read()
+        assert old in text, f"{old!r} is not in the configuration"
+        with open(path, "w") as f:
+            f.write(text.replace(old, new))
+
     def start(self, wait=True):
         self.starts += 1
         self.process = Process([POSTFLEET, "standalone", "--config", self.config],
@@ -148,6 +156,10 @@ class Stack:
 
     def json(self, *arguments):
         return json.loads(self.command(*arguments, "--json").stdout)
+
+    def queued(self):
+        """Recipients in the spool."""
+        return self.json("status")["sender"]["queued_recipients"]
 
     def events(self, *types):
         """Every event so far, in order; the types without their "email."."""

@@ -53,7 +53,7 @@ class Kill(EndToEnd):
         for thread in threads:
             thread.join()
         wait_for(lambda: accepted <= {d.recipient for d in sink.deliveries}, "everything accepted to arrive")
-        wait_for(lambda: stack.json("status")["queued_recipients"] == 0, "the spool to be empty")
+        wait_for(lambda: stack.queued() == 0, "the spool to be empty")
         arrived = collections.Counter(d.recipient for d in sink.deliveries)
         lost = accepted - set(arrived)
         unexpected = set(arrived) - offered

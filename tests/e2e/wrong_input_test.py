@@ -43,8 +43,7 @@ class WrongInput(EndToEnd):
 
     def test_an_unwritable_data_directory(self):
         stack = self.stack()
-        text = open(stack.config + "/postfleet.yaml").read().replace(stack.data, "/proc/postfleet")
-        open(stack.config + "/postfleet.yaml", "w").write(text)
+        stack.edit_config(stack.data, "/proc/postfleet")
         self.refused_start(stack, "/proc/postfleet")
 
     def test_a_foreign_data_directory(self):
@@ -56,13 +55,13 @@ class WrongInput(EndToEnd):
         with open(stack.data + "/spool/somebody-elses-file", "w") as f:
             f.write("keep me")
         self.refused_start(stack, stack.data)
-        self.assertEqual(open(stack.data + "/somebody-elses-file").read(), "keep me")
+        with open(stack.data + "/somebody-elses-file") as f:
+            self.assertEqual(f.read(), "keep me")
 
     def test_a_second_instance_on_one_spool(self):
         stack = self.stack().start()
         other = self.stack()
-        text = open(other.config + "/postfleet.yaml").read().replace(other.data, stack.data)
-        open(other.config + "/postfleet.yaml", "w").write(text)
+        other.edit_config(other.data, stack.data)
         error = self.refused_start(other, stack.data)
         self.assertIn("use", error)
         self.assertTrue(stack.process.is_running())
