@@ -46,9 +46,11 @@ class Operator(EndToEnd):
     def test_delete_cancels_with_an_event(self):
         sink, stack = self.paused_stack()
         stack.command("pause", "*/*")
-        stack.send(["a@dest.test", "b@dest.test"])
+        stack.send("a@dest.test")
+        stack.send("b@dest.test")
         wait_for(lambda: stack.queued() == 2, "two queued recipients")
-        stack.command("delete", "--recipient", "a@dest.test")
+        [unwanted] = [t["message_id"] for t in stack.json("list")["tasks"] if t["recipients"][0]["address"] == "a@dest.test"]
+        stack.command("delete", "--message", unwanted)
         [cancelled] = stack.wait_events(1, "cancelled")
         self.assertEqual(cancelled["data"]["recipient"], "a@dest.test")
         stack.command("resume", "*/*")
