@@ -159,7 +159,8 @@ class Stack:
 
     def queued(self):
         """Recipients in the spool."""
-        return self.json("status")["sender"]["queued_recipients"]
+        status = self.json("status")
+        return status.get("sender", status)["queued_recipients"]
 
     def events(self, *types):
         """Every event so far, in order; the types without their "email."."""
