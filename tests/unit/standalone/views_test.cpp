@@ -60,7 +60,7 @@ TEST_CASE("top is status above queues, cut to the height") {
 }
 
 TEST_CASE("orders and reloads say what they did") {
-    CHECK(*view_affected(R"({"queues":1})", "Paused") == "Paused 1 queue.\n");
+    CHECK(*view_affected(R"({"queues":1})", "Paused") == "Paused 1 queue; what matches later waits too.\n");
     CHECK(*view_affected(R"({"recipients":1204})", "Deleted") == "Deleted 1,204 recipients.\n");
     CHECK(*view_reload(R"({"version":"x","changes":[]})") == "Reloaded; nothing has changed.\n");
     CHECK(*view_reload(R"({"changes":[{"text":"a: 1 → 2, takes effect at the next start","needs_restart":true}]})") ==

@@ -42,7 +42,7 @@ Table queue_table(const boost::json::array& queues, WallTime now, std::size_t mo
     Table table({{"QUEUE", Align::Left, 100, true},
                  {"READY", Align::Right, 90},
                  {"WAITING", Align::Right, 80},
-                 {"FLYING", Align::Right, 40},
+                 {"IN FLIGHT", Align::Right, 40},
                  {"CONN", Align::Right, 70},
                  {"RATE/S", Align::Right, 75},
                  {"DELIVERED", Align::Right, 50},
@@ -282,7 +282,11 @@ Result<std::string> view_affected(const std::string& json, const std::string& ve
     const Result<boost::json::value> document = parse_answer(json);
     if (!document) return document.error();
     const JsonView answer(*document);
-    if (answer.has("queues")) return verb + " " + plural(answer.count("queues"), "queue") + ".\n";
+    if (answer.has("queues")) {
+        // A pause is a rule, so it can be right although it touches nothing yet.
+        const char* more = verb == "Paused" ? "; what matches later waits too" : "";
+        return verb + " " + plural(answer.count("queues"), "queue") + more + ".\n";
+    }
     return verb + " " + plural(answer.count("recipients"), "recipient") + ".\n";
 }
 

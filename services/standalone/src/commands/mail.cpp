@@ -23,19 +23,22 @@ runtime::ControlArguments given(const Selection& selection) {
     return all;
 }
 
-void add_selection(CLI::App& command, Selection& selection) {
+// What a command can tell apart: whole queues, single mails by their index, or by their stored recipients too.
+enum class Reach { Queues, Mail, Recipients };
+
+void add_selection(CLI::App& command, Selection& selection, Reach reach) {
     const auto add = [&](const char* option, const char* name, const char* help, const char* type) {
         command.add_option(option, selection.arguments[name], help)->type_name(type)->group("Which mail");
     };
     add("QUEUE", "queue", "SITE/VMTA as `show queues` names it; each side may be *", "");
     add("--vmta", "virtual_mta", "Mail of this virtual MTA", "NAME");
     add("--site", "site", "Mail to this site", "NAME");
+    if (reach == Reach::Queues) return;
     add("--domain", "domain", "Mail to recipients at this domain", "NAME");
     add("--tenant", "tenant", "Mail of this tenant", "NAME");
     add("--job", "job", "Mail of this job", "NAME");
-    add("--recipient", "recipient", "Mail to this address", "ADDRESS");
-    add("--reverse-path", "reverse_path", "Mail from this reverse-path", "ADDRESS");
     add("--message", "message", "One message", "ID");
+    if (reach == Reach::Recipients) add("--recipient", "recipient", "Mail to this address", "ADDRESS");
 }
 
 void order(Context& context, const Selection& selection, const std::string& command, const std::string& verb) {
@@ -62,14 +65,17 @@ struct Order {
     const char* about;
     const char* verb;
     const char* all;
+    Reach reach;
     bool takes_reason;
 };
 
 constexpr Order kOrders[] = {
-    {"pause", "Stop delivery of queues until `resume`; survives a restart", "Paused", "Every queue", true},
-    {"resume", "Let paused queues deliver again", "Resumed", "Every queue", false},
-    {"retry", "Make waiting mail due now", "Made due:", "All mail", false},
-    {"delete", "Remove mail without a bounce; each recipient gets a cancelled event", "Deleted", "All mail", true},
+    {"pause", "Stop delivery of queues, future ones too, until `resume`; survives a restart", "Paused",
+     "Every queue, also those to come", Reach::Queues, true},
+    {"resume", "Let paused queues deliver again", "Resumed", "Every queue", Reach::Queues, false},
+    {"retry", "Make waiting mail due now", "Made due:", "All mail", Reach::Mail, false},
+    {"delete", "Remove mail without a bounce; each recipient gets a cancelled event", "Deleted", "All mail",
+     Reach::Mail, true},
 };
 
 }  // namespace
@@ -78,7 +84,7 @@ void register_mail_commands(CLI::App& app, Context& context) {
     // shared_ptr because CLI11 keeps the callbacks as long as the App.
     auto listed = std::make_shared<Selection>();
     CLI::App* look = app.add_subcommand("list", "The mail in the queues, recipient by recipient");
-    add_selection(*look, *listed);
+    add_selection(*look, *listed, Reach::Recipients);
     look->add_option("--limit", listed->limit, "At most N tasks (100)")->type_name("N");
     add_connection_options(*look, context);
     look->group("Look")->callback([&context, listed] { list(context, *listed); });
@@ -86,7 +92,7 @@ void register_mail_commands(CLI::App& app, Context& context) {
     for (const Order& each : kOrders) {
         auto selection = std::make_shared<Selection>();
         CLI::App* command = app.add_subcommand(each.name, each.about);
-        add_selection(*command, *selection);
+        add_selection(*command, *selection, each.reach);
         command->add_flag("--all", selection->everything, each.all)->group("Which mail");
         if (each.takes_reason) {
             command->add_option("--reason", selection->why, "Why; shown with the queue and in events")

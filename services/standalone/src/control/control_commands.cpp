@@ -22,9 +22,8 @@ using Names = std::span<const std::string_view>;
 constexpr std::array<std::string_view, 0> kNone{};
 constexpr std::array<std::string_view, 4> kQueueArguments{"match", "sort", "limit", "only"};
 constexpr std::array<std::string_view, 1> kSettingsArguments{"queue"};
-constexpr std::array<std::string_view, 12> kSelectorArguments{"queue",   "virtual_mta", "site",      "domain",
-                                                              "tenant",  "job",         "recipient", "reverse_path",
-                                                              "message", "everything",  "limit",     "why"};
+constexpr std::array<std::string_view, 12> kSelectorArguments{
+    "queue", "virtual_mta", "site", "domain", "tenant", "job", "recipient", "message", "everything", "limit", "why"};
 
 Error invalid(std::string text) { return Error{ErrorKind::InvalidArgument, std::move(text)}; }
 
@@ -139,7 +138,6 @@ Result<MailSelector> selector_of(const ControlRequest& request) {
     which.tenant = request.argument("tenant");
     which.job = request.argument("job");
     which.recipient = request.argument("recipient");
-    which.reverse_path = request.argument("reverse_path");
     which.everything = request.argument("everything") == "yes";
     if (!which.queue.empty() && which.queue.find('/') == std::string::npos) {
         return invalid("a queue is SITE/VMTA, as `postfleet show queues` names it, and each side may be *; '" +
@@ -152,7 +150,7 @@ Result<MailSelector> selector_of(const ControlRequest& request) {
     }
     const bool any = which.everything || which.message || !which.queue.empty() || !which.virtual_mta.empty() ||
                      !which.site.empty() || !which.domain.empty() || !which.tenant.empty() || !which.job.empty() ||
-                     !which.recipient.empty() || !which.reverse_path.empty();
+                     !which.recipient.empty();
     if (!any) return invalid("say which mail: a queue, a selection such as --job or --recipient, or --all");
     return which;
 }
