@@ -18,6 +18,8 @@ pkg_check_modules(ARGON2 REQUIRED IMPORTED_TARGET libargon2)    # adapters/passw
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)    # base (Pattern)
 pkg_check_modules(IDN2 REQUIRED IMPORTED_TARGET libidn2)        # mail (domain names)
 
+pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)    # services/standalone (the executable)
+
 if(POSTFLEET_TESTS)
     find_package(Catch2 2.13 REQUIRED)
     find_package(benchmark REQUIRED)               # tests/bench
