@@ -15,7 +15,7 @@ namespace postfleet::sender {
 class Control final : public SenderControl {
 public:
     static constexpr std::size_t kMostListed = 100'000;
-    static constexpr std::size_t kRemoveAtOnce = 5'000;
+    static constexpr std::size_t kRemoveAtOnce = 500;
 
     explicit Control(Engine& engine) : engine_(engine) {}
 

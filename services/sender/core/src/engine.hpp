@@ -48,8 +48,9 @@ struct ScheduleRequest {
 
 class Engine final {
 public:
-    // Outcomes that are not durable yet: beyond this no transaction begins.
-    static constexpr std::size_t kMaxUnrecorded = 20'000;
+    // Outcomes that are not durable yet: beyond this no transaction begins. What a crash can make twice, too: a disk
+    // that stalls must not let thousands of deliveries run ahead of their records (P3).
+    static constexpr std::size_t kMaxUnrecorded = 2'000;
 
     Engine(SenderDependencies dependencies, SenderConfiguration configuration);
     ~Engine();
