@@ -19,11 +19,11 @@ namespace {
 using runtime::ControlRequest;
 using Names = std::span<const std::string_view>;
 
-constexpr std::array<std::string_view, 0> kNone{};
-constexpr std::array<std::string_view, 4> kQueueArguments{"match", "sort", "limit", "only"};
-constexpr std::array<std::string_view, 1> kSettingsArguments{"queue"};
-constexpr std::array<std::string_view, 12> kSelectorArguments{
-    "queue", "virtual_mta", "site", "domain", "tenant", "job", "recipient", "message", "everything", "limit", "why"};
+constexpr std::span<const std::string_view> kNone;
+constexpr auto kQueueArguments = std::to_array<std::string_view>({"match", "sort", "limit", "only"});
+constexpr auto kSettingsArguments = std::to_array<std::string_view>({"queue"});
+constexpr auto kSelectorArguments = std::to_array<std::string_view>(
+    {"queue", "virtual_mta", "site", "domain", "tenant", "job", "recipient", "message", "everything", "limit", "why"});
 
 Error invalid(std::string text) { return Error{ErrorKind::InvalidArgument, std::move(text)}; }
 

@@ -45,7 +45,7 @@ Status Server::start_all() {
     if (!main_loop) return main_loop.error();
     main_loop_ = std::move(*main_loop);
     for (const auto step : {&Server::load_configuration, &Server::open_log, &Server::open_spool, &Server::start_admin,
-                            &Server::start_sender, &Server::start_edges}) {
+                            &Server::make_sender, &Server::open_doors, &Server::start_work}) {
         if (Status done = (this->*step)(); !done) return done;
     }
     starting_ = false;
@@ -115,7 +115,7 @@ Status Server::open_spool() {
     return {};
 }
 
-Status Server::start_sender() {
+Status Server::make_sender() {
     const config::Dns& settings = config_->dns;
     auto resolver = dns::UnboundResolver::create({.servers = settings.servers,
                                                   .timeout = settings.timeout,
@@ -130,24 +130,21 @@ Status Server::start_sender() {
         sender::SenderDependencies{
             .shards = std::move(shards), .spool = *spool_, .resolver = *resolver_, .metrics = metrics_, .log = log_},
         sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_)});
-    if (Status started = sender_->start(); !started) return started;
-    loops_->start();
     return {};
 }
 
-Status Server::start_edges() {
-    feedback::FeedbackOptions options;
-    options.source.uri = "/senders/" + config_->hostname;
-    feedback_ = std::make_unique<feedback::Feedback>(*spool_, std::move(options), metrics_, log_);
-    std::vector<feedback::SinkSetup> sinks = sink_setups(*config_);
-    for (const feedback::SinkSetup& sink : sinks) {
+// Whatever can be refused comes before the first delivery: a start that fails interrupts no transaction. The
+// loops do not run yet, so connections wait.
+Status Server::open_doors() {
+    for (const feedback::SinkSetup& sink : sink_setups(*config_)) {
         // A path that can never be written is told now; what fails later is retried.
         if (const auto opened = sink.open(); !opened) {
             return Error{opened.error().kind, "reports: " + sink.name + ": " + opened.error().text};
         }
     }
-    feedback_->start(std::move(sinks));
-
+    feedback::FeedbackOptions options;
+    options.source.uri = "/senders/" + config_->hostname;
+    feedback_ = std::make_unique<feedback::Feedback>(*spool_, std::move(options), metrics_, log_);
     ingest_ = std::make_unique<ingest::SmtpListenerService>(ingest::IngestDependencies{
         .loops = loops_->loops(), .handover = sender_->handover(), .metrics = metrics_, .log = log_});
     if (Status started = ingest_->start({config_, routing::Snapshot::compile(*config_)}); !started) return started;
@@ -161,6 +158,14 @@ Status Server::start_edges() {
     control_ = std::make_unique<runtime::ControlServer>(
         config_->control_socket, [this](const runtime::ControlRequest& request) { return commands_->run(request); });
     return control_->start();
+}
+
+Status Server::start_work() {
+    if (Status started = sender_->start(); !started) return started;
+    loops_->start();
+    const std::lock_guard lock(operations_);
+    feedback_->start(sink_setups(*config_));
+    return {};
 }
 
 int Server::run() {

@@ -1,6 +1,6 @@
 // Server: the standalone process: every service in one, over in-process adapters (DESIGN section 2).
 //
-//   configuration ─▶ log · loops · http · spool · resolver · sender · feedback · ingest · control
+//   configuration ─▶ log · spool · loops · http · resolver · sender · listeners · control ─▶ delivery, reports
 //
 // Started in this order, so that whoever is called is there before whoever calls; stopped the other way round:
 // listeners close, transactions end, outcomes are recorded, reports are flushed, then the threads end.
@@ -56,8 +56,9 @@ private:
     Status open_log();
     Status start_admin();
     Status open_spool();
-    Status start_sender();
-    Status start_edges();
+    Status make_sender();
+    Status open_doors();
+    Status start_work();
     void register_metrics();
     void add_readiness_checks();
     void add_admin_routes();

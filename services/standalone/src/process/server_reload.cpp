@@ -30,6 +30,7 @@ void Server::reload_by_itself(const char* why) {
 
 Result<std::string> Server::reload() {
     const std::lock_guard lock(operations_);
+    if (starting_) return Error{ErrorKind::Unavailable, "the server is still starting; try again in a moment"};
     if (draining_) return Error{ErrorKind::Unavailable, "the server is stopping"};
     watch_->accept();
     const config::LoadResult loaded = config_files::load_path(config_path_);
