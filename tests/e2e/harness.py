@@ -253,7 +253,8 @@ class Sink:
 
     process = None
 
-    def __init__(self, rcpt=None, data=None, pipelining=True, greeting="220 sink.test ESMTP", address="127.0.0.1"):
+    def __init__(self, rcpt=None, data=None, pipelining=True, greeting="220 sink.test ESMTP", address="127.0.0.1",
+                 port=0):
         import asyncio
         import threading
         self.rcpt, self.data, self.pipelining, self.greeting = rcpt, data, pipelining, greeting
@@ -262,10 +263,11 @@ class Sink:
         self._asyncio = asyncio
         self.loop = asyncio.new_event_loop()
         started = threading.Event()
+        listening = socket.create_server((address, port), backlog=1000)
+        self.port = listening.getsockname()[1]
 
         async def serve():
-            self.server = await asyncio.start_server(self._session, address, 0, limit=64 << 20, backlog=1000)
-            self.port = self.server.sockets[0].getsockname()[1]
+            self.server = await asyncio.start_server(self._session, sock=listening, limit=64 << 20)
             started.set()
 
         def loop_forever():
@@ -364,5 +366,6 @@ class Sink:
         return most
 
     def close(self):
+        self.loop.call_soon_threadsafe(self.server.close)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
