@@ -114,3 +114,21 @@ TEST_CASE("a path that cannot be written is an error that names it") {
     REQUIRE_FALSE(sink);
     CHECK(sink.error().text.find("/proc/nowhere/mta.log") != std::string::npos);
 }
+
+TEST_CASE("a file that was moved away is made anew, and lines go there") {
+    Folder folder;
+    auto sink = *SpdlogSink::open({.path = folder / "mta.log"});
+    sink->write(LogLevel::Info, "before");
+    sink->flush();
+    fs::rename(folder / "mta.log", folder / "mta.log.moved");
+    const SteadyTime give_up = steady_clock_now() + std::chrono::seconds(10);
+    while (!fs::exists(folder / "mta.log") && steady_clock_now() < give_up) {
+        sink->write(LogLevel::Info, "after");
+        sink->flush();
+    }
+    sink->write(LogLevel::Info, "last");
+    sink->flush();
+    CHECK(lines_of(folder / "mta.log.moved").front() == "before");
+    REQUIRE_FALSE(lines_of(folder / "mta.log").empty());
+    CHECK(lines_of(folder / "mta.log").back() == "last");
+}
