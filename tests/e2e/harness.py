@@ -159,8 +159,7 @@ class Stack:
 
     def queued(self):
         """Recipients in the spool."""
-        status = self.json("status")
-        return status.get("sender", status)["queued_recipients"]
+        return self.json("status")["sender"]["queued_recipients"]
 
     def events(self, *types):
         """Every event so far, in order; the types without their "email."."""
