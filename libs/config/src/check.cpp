@@ -22,6 +22,7 @@ public:
         for (const auto& [name, pool] : config_.pools) check_pool(pool);
         for (const auto& [name, listener] : config_.listeners) {
             check_tenant(listener.tenant, "listeners." + name + ".tenant");
+            check_tls(listener);
         }
         check_bindings();
         check_default();
@@ -68,6 +69,22 @@ private:
         };
         for (const auto& [name, listener] : config_.listeners) take(listener.address, "listeners." + name + ".address");
         if (config_.http) take(config_.http->address, "http.address");
+    }
+
+    void check_tls(const Listener& listener) {
+        const auto path = "listeners." + listener.name;
+        if (listener.tls != ListenerTls::None) {
+            if (listener.certificate.empty() && !reader_.has_problem(path + ".certificate")) {
+                report(path + ".tls", "needs a certificate: give `certificate` and `private_key`");
+            }
+            return;
+        }
+        const auto has_no_effect = [&](const std::string& value, const std::string& key) {
+            if (!value.empty()) report(path + key, "has no effect without TLS; set `tls: starttls` or `tls: implicit`");
+        };
+        has_no_effect(listener.certificate, ".certificate");
+        has_no_effect(listener.private_key, ".private_key");
+        has_no_effect(listener.client_ca, ".client_ca");
     }
 
     void check_pool(const Pool& pool) {

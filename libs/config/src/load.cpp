@@ -74,6 +74,11 @@ void fill_defaults(Config& config, const Environment& environment) {
             config.default_virtual_mta = config.virtual_mtas.begin()->first;
         }
     }
+    for (auto& [name, listener] : config.listeners) {
+        if (!listener.private_key.empty() || listener.tls == ListenerTls::None) continue;
+        listener.private_key = listener.certificate;
+        derive_reference(config, "listeners." + name + ".certificate", "listeners." + name + ".private_key");
+    }
     for (auto& report : config.file_reports) {
         if (report.types.empty()) report.types = all_event_types();
     }

@@ -45,6 +45,20 @@ const Section& listener_section() {
             value_key<L>("headers", &L::headers,
                          ChoiceCodec<HeaderTrust>{{"ignore", "honour"}, {HeaderTrust::Ignore, HeaderTrust::Honour}},
                          "Whether X-Virtual-MTA, X-Job and X-EnvID are obeyed and taken out of the message."),
+            value_key<L>("tls", &L::tls,
+                         ChoiceCodec<ListenerTls>{{"none", "starttls", "implicit"},
+                                                  {ListenerTls::None, ListenerTls::Starttls, ListenerTls::Implicit}},
+                         "TLS 1.2 and 1.3: none, offered by STARTTLS (port 587 or 25), or from the first octet on "
+                         "(port 465)."),
+            value_key<L>("certificate", &L::certificate, PathCodec{},
+                         "PEM file: the certificate, then its chain. Read again at every reload."),
+            value_key<L>("private_key", &L::private_key, PathCodec{},
+                         "PEM file with the key of the certificate, not encrypted.",
+                         {.default_text = "(in the certificate's file)"}),
+            value_key<L>("client_ca", &L::client_ca, PathCodec{},
+                         "PEM file with the CAs whose client certificates are verified. With it, clients are asked "
+                         "for a certificate; they need not have one.",
+                         {.default_text = "(clients are not asked)"}),
             value_key<L>("tenant", &L::tenant, name_codec("name of a tenant"),
                          "The tenant of mail that comes in here without authentication."),
             value_key<L>("line_ends", &L::line_ends,
@@ -67,7 +81,7 @@ const Section& listener_section() {
             value_key<L>("data_timeout", &L::data_timeout, DurationCodec{},
                          "How long to wait for each part of a message."),
         },
-        {"tls", "auth", "certificate", "private_key", "proxy", "ciphers"}};
+        {"auth", "proxy", "ciphers"}};
     return section;
 }
 

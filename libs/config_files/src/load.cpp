@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "postfleet/config_files/listener_tls.hpp"
 #include "postfleet/mail/address.hpp"
 #include "postfleet/yaml/documents.hpp"
 
@@ -36,12 +37,21 @@ void check_readable(const std::string& file, const std::string& key, config::Loa
                                fmt::format("cannot read {}: {}", file, std::strerror(error))});
 }
 
+void check_listeners(config::LoadResult& result) {
+    for (const auto& [name, listener] : result.config->listeners) {
+        if (listener.tls == config::ListenerTls::None) continue;
+        const auto loaded = load_listener_tls(*result.config, listener);
+        if (const auto* problem = std::get_if<config::Problem>(&loaded)) result.problems.push_back(*problem);
+    }
+}
+
 config::LoadResult load(yaml::Documents&& read, const std::string& directory) {
     auto environment = environment_of_process(directory);
     environment.incomplete = !read.problems.empty();
     auto result = config::load_config(read.documents, environment);
     for (auto& problem : read.problems) result.problems.push_back({problem.origin, "", std::move(problem.text)});
     if (result.config) check_readable(result.config->dns.trust_anchor_file, "dns.trust_anchor_file", result);
+    if (result.config) check_listeners(result);
     if (!result.problems.empty()) result.config = nullptr;
     return result;
 }

@@ -69,6 +69,7 @@ const char* to_string(Verb verb) {
         case Verb::Vrfy: return "VRFY";
         case Verb::Help: return "HELP";
         case Verb::Expn: return "EXPN";
+        case Verb::Starttls: return "STARTTLS";
         case Verb::Etrn: return "ETRN";
         case Verb::Turn: return "TURN";
         case Verb::Foreign: return "foreign";
@@ -82,6 +83,7 @@ Command parse_command(std::string_view line) {
     const std::string_view word = line.substr(0, static_cast<std::size_t>(end - line.begin()));
     Command command{Verb::Unknown, trim_spaces(line.substr(word.size()))};
     if (word.size() == kVerbOctets) command.verb = four_letter_verb(word);
+    else if (ascii_iequals(word, "STARTTLS")) command.verb = Verb::Starttls;
     else if (is_foreign(word)) command.verb = Verb::Foreign;
     return command;
 }

@@ -28,6 +28,9 @@ inline constexpr std::string_view kLineTooLong = "500 5.5.2 Line too long\r\n";
 inline constexpr std::string_view kControlInLine = "500 5.5.2 Bare <CR> or NUL in a command\r\n";
 inline constexpr std::string_view kBareLineEnd = "521 5.5.2 Bare <LF> in a command; lines end in <CR><LF>; closing\r\n";
 inline constexpr std::string_view kForeign = "421 4.7.0 This is an SMTP server; closing\r\n";
+inline constexpr std::string_view kStartTls = "220 2.0.0 Ready to start TLS\r\n";
+inline constexpr std::string_view kTlsActive = "503 5.5.1 TLS is active already\r\n";
+inline constexpr std::string_view kInjection = "554 5.5.0 Data behind STARTTLS; closing\r\n";
 inline constexpr std::string_view kEarlyTalk = "554 5.5.0 Data before the 354 reply; closing\r\n";
 
 inline constexpr std::string_view kBadSequence = "503 5.5.1 Bad sequence of commands\r\n";

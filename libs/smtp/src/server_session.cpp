@@ -11,7 +11,7 @@ namespace postfleet::smtp {
 namespace {
 
 using State = ServerSession::State;
-using StateSet = std::uint8_t;
+using StateSet = std::uint16_t;
 
 constexpr StateSet bit(State state) { return static_cast<StateSet>(1u << static_cast<unsigned>(state)); }
 template <class... States>
@@ -48,6 +48,7 @@ const ServerSession::Rule ServerSession::kRules[] = {
     {Verb::Quit, kAnywhere, &ServerSession::quit, kBadSequence},
     {Verb::Vrfy, kGreeted, &ServerSession::vrfy, kBadSequence},
     {Verb::Help, kGreeted, &ServerSession::help, kBadSequence},
+    {Verb::Starttls, in(State::Ready), &ServerSession::starttls, kNestedMail},
     {Verb::Expn, kGreeted, &ServerSession::switched_off, kBadSequence},
     {Verb::Etrn, kGreeted, &ServerSession::switched_off, kBadSequence},
     {Verb::Turn, kGreeted, &ServerSession::switched_off, kBadSequence},
@@ -162,6 +163,7 @@ void ServerSession::run(std::string_view line, std::string& out) {
         case State::Rcpt:
         case State::Opening:
         case State::Body:
+        case State::Securing:
         case State::Closed: mistake(Refusal::Sequence, rule.elsewhere, out); return;
     }
 }
@@ -171,7 +173,9 @@ void ServerSession::ehlo(std::string_view argument, std::string& out) {
     say_hello(argument, true);
     out.append("250-").append(settings_->hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
     out.append(std::to_string(settings_->max_message_octets));
-    out.append("\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n");
+    out.append("\r\n250-8BITMIME\r\n");
+    if (settings_->offers_starttls && !secured_) out.append("250-STARTTLS\r\n");
+    out.append("250 ENHANCEDSTATUSCODES\r\n");
     if (draining_) drain(out);
 }
 
@@ -301,6 +305,27 @@ void ServerSession::quit(std::string_view argument, std::string& out) {
     close_with(kBye, out);
 }
 
+void ServerSession::starttls(std::string_view argument, std::string& out) {
+    if (secured_) return mistake(Refusal::Sequence, kTlsActive, out);
+    if (!settings_->offers_starttls) return switched_off(argument, out);
+    if (!argument.empty()) return mistake(Refusal::Syntax, kNoArgument, out);
+    // Whoever put this behind STARTTLS wants it taken for something that came over TLS.
+    if (unread_octets_ > 0) {
+        policy_.on_refusal(Refusal::EarlyTalk);
+        return close_with(kInjection, out);
+    }
+    hello_name_.clear();
+    extended_ = false;
+    state_ = State::Securing;
+    out.append(kStartTls);
+}
+
+void ServerSession::secured() {
+    require(!secured_ && (state_ == State::Securing || state_ == State::Opening));
+    secured_ = true;
+    if (state_ == State::Securing) state_ = State::Start;
+}
+
 void ServerSession::vrfy(std::string_view argument, std::string& out) {
     if (argument.empty()) return mistake(Refusal::Syntax, kNeedsArgument, out);
     out.append(kCannotVerify);
@@ -334,7 +359,8 @@ void ServerSession::resume(Decision decision, std::string& out) {
 
 void ServerSession::drain(std::string& out) {
     draining_ = true;
-    if (is_closed() || state_ == State::Opening || in_transaction_ || question_ != Question::None) return;
+    if (is_closed() || state_ == State::Opening || state_ == State::Securing) return;
+    if (in_transaction_ || question_ != Question::None) return;
     std::string reply = "421 4.3.2 ";
     reply.append(settings_->hostname).append(" is shutting down\r\n");
     close_with(reply, out);
@@ -350,6 +376,7 @@ void ServerSession::lose() {
 ServerSession::Waiting ServerSession::waiting_for() const {
     if (is_closed()) return Waiting::Nothing;
     if (question_ != Question::None) return Waiting::Decision;
+    if (state_ == State::Securing) return Waiting::Handshake;
     return state_ == State::Body ? Waiting::Content : Waiting::Command;
 }
 

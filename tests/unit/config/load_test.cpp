@@ -171,7 +171,7 @@ TEST_CASE("a near miss is suggested, and a key in the wrong place is told where 
 }
 
 TEST_CASE("keys of other versions are refused with a reason") {
-    CHECK(bad_listener("tls: starttls").find("is not supported by this version of Postfleet") != std::string::npos);
+    CHECK(bad_listener("ciphers: x").find("is not supported by this version of Postfleet") != std::string::npos);
     CHECK(bad(std::string(kMinimal) + "dkim: []\n").find("dkim: is not supported by this version") !=
           std::string::npos);
     CHECK(bad(std::string(kMinimal) + "reports: [{type: amqp, path: x}]\n").find("'amqp' must be one of: file") !=
@@ -283,4 +283,18 @@ TEST_CASE("the version changes with the values, and not with comments or places"
     CHECK(good(kMinimal)->version == good("# hello\n\n" + std::string(kMinimal))->version);
     CHECK(good(kMinimal)->version == good(std::string(kMinimal) + "shards: 0\n")->version);
     CHECK(good(kMinimal)->version != good(std::string(kMinimal) + "shards: 1\n")->version);
+}
+
+TEST_CASE("TLS needs a certificate, and a certificate needs TLS [X3207] [X8314]") {
+    CHECK(bad_listener("tls: starttls").find("listeners.relay.tls: needs a certificate") != std::string::npos);
+    CHECK(bad_listener("certificate: a.pem").find("a.yaml:4:18: listeners.relay.certificate: has no effect") !=
+          std::string::npos);
+    CHECK(bad_listener("tls: ssl").find("listeners.relay.tls") != std::string::npos);
+    const auto listener = [](const std::string& more) {
+        return good("listeners: {s: {address: \"127.0.0.1:465\", tls: implicit, certificate: tls.crt" + more + "}}\n")
+            ->listeners.at("s");
+    };
+    CHECK(listener("").certificate == "/etc/postfleet/tls.crt");
+    CHECK(listener("").private_key == "/etc/postfleet/tls.crt");
+    CHECK(listener(", private_key: tls.key").private_key == "/etc/postfleet/tls.key");
 }

@@ -22,6 +22,7 @@ void add(Dialogue& dialogue, Step::Kind kind, const std::string& octets, int lin
 
 void set(Dialogue& dialogue, const std::string& setting) {
     if (setting == "normalize") dialogue.settings.line_ends = LineEndPolicy::Normalize;
+    else if (setting == "starttls") dialogue.settings.offers_starttls = true;
     else if (setting == "no-limits") dialogue.settings.max_errors = 1000;
     else if (setting == "one-write") dialogue.one_write = true;
     else if (setting == "refuse-connection")
@@ -96,6 +97,7 @@ Dialogue Dialogue::read(const std::string& path) {
         else if (mark == "C:") add(dialogue, Step::Kind::Client, rest + "\r\n", number);
         else if (mark == "C|") add(dialogue, Step::Kind::Client, unescape(rest), number);
         else if (mark == "S:") add(dialogue, Step::Kind::Server, rest + "\r\n", number);
+        else if (mark == "T:") add(dialogue, Step::Kind::Secured, "", number);
         else if (mark == "X:") add(dialogue, Step::Kind::Closed, "", number);
         else if (mark == "M:") dialogue.messages.push_back(parse_message(rest));
         else if (mark == "R:") {

@@ -12,7 +12,7 @@ namespace postfleet::smtp {
 
 struct Dialogue {
     struct Step {
-        enum class Kind { Client, Server, Resume, Closed };
+        enum class Kind { Client, Server, Resume, Secured, Closed };
         Kind kind = Kind::Client;
         std::string octets;  // Client: one write; Server: exactly what is answered
         Reply answer;        // Resume; text "accept": without a reply of its own

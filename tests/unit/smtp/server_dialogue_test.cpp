@@ -44,6 +44,10 @@ void replay(const Dialogue& dialogue, const Cut& cut) {
                 else if (step.answer.is_positive()) session.resume(Decision::accept(step.answer), out);
                 else session.resume(Decision::refuse(step.answer), out);
                 break;
+            case Dialogue::Step::Kind::Secured:
+                REQUIRE(session.wants_tls());
+                session.secured();
+                break;
             case Dialogue::Step::Kind::Closed: REQUIRE(session.is_closed()); break;
         }
     }

@@ -24,6 +24,9 @@ IngestCounters::IngestCounters(Metrics& metrics)
                                  "Messages made durable although the client was told 451 or had gone: it may "
                                  "send them again.")),
       timeouts(metrics.counter("postfleet_ingest_timeouts_total", "Connections closed because a deadline passed.")),
+      tls_handshakes(metrics.counter("postfleet_ingest_tls_handshakes_total", "TLS handshakes that succeeded.")),
+      tls_failures(metrics.counter("postfleet_ingest_tls_failures_total",
+                                   "TLS handshakes that failed, and connections whose TLS broke later.")),
       lost(metrics.counter("postfleet_ingest_lost_transactions_total", "Connections that ended inside a transaction.")),
       handover_seconds(metrics.histogram("postfleet_ingest_handover_seconds",
                                          "From the end of the data to the durable hand-over.")) {

@@ -45,7 +45,11 @@ smtp::Decision Intake::refuse(Reason reason, int code, EnhancedStatus enhanced, 
     return smtp::Decision::refuse(code, enhanced, std::move(text));
 }
 
-smtp::Decision Intake::on_connection() {
+void Intake::secured(TlsFacts facts) { tls_ = std::make_unique<const TlsFacts>(std::move(facts)); }
+
+smtp::Decision Intake::on_connection() { return entered_ ? smtp::Decision::accept() : admit(); }
+
+smtp::Decision Intake::admit() {
     const auto& listener = rules_->listener;
     switch (listener_.limits.enter(client_, {listener.max_connections, listener.max_connections_per_client})) {
         case ConnectionLimits::Verdict::Entered: break;
@@ -171,7 +175,8 @@ void Intake::complete_message(const smtp::ContentEnd& end) {
     mime::append_received(message.prepended_header, {.hello_name = message.helo,
                                                      .client_literal = client_.to_literal(),
                                                      .by = rules_->session.hostname,
-                                                     .protocol = extended_ ? "ESMTP" : "SMTP",
+                                                     .protocol = protocol(),
+                                                     .tls = tls_ ? tls_->protocol + " " + tls_->cipher : "",
                                                      .id = message.id.to_string(),
                                                      .only_recipient = recipients_.only_recipient(),
                                                      .date = shard_.date()});
@@ -179,6 +184,12 @@ void Intake::complete_message(const smtp::ContentEnd& end) {
     if (needs_blank_line_) message.prepended_header.append("\r\n");
     accepted_recipients_ = recipients_.recipients();
     accepted_virtual_mta_ = recipients_.tasks().front().virtual_mta;
+}
+
+// RFC 3848.
+std::string_view Intake::protocol() const {
+    if (!extended_) return "SMTP";
+    return tls_ ? "ESMTPS" : "ESMTP";
 }
 
 void Intake::on_answer(const Status& status) {
@@ -269,6 +280,10 @@ void Intake::log_accepted(const Message& message) const {
     line.field("from", message.reverse_path).field("recipients", accepted_recipients_);
     line.field("size", message.size_octets).field("virtual_mta", accepted_virtual_mta_);
     line.field("tenant", message.tenant);
+    if (tls_) line.field("tls", tls_->protocol).field("cipher", tls_->cipher);
+    if (tls_ && !tls_->certificate_fingerprint.empty()) {
+        line.field("certificate", tls_->certificate_fingerprint).field("verified", tls_->is_certificate_verified);
+    }
     if (!message.pool.empty()) line.field("pool", message.pool);
     if (!message.job.empty()) line.field("job", message.job);
 }

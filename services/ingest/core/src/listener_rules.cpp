@@ -27,6 +27,7 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     rules->session.max_recipients = listener.max_recipients;
     rules->session.max_messages = listener.max_messages_per_connection;
     rules->session.max_errors = listener.max_errors;
+    rules->session.offers_starttls = listener.tls == config::ListenerTls::Starttls;
     return rules;
 }
 

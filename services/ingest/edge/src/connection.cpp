@@ -6,9 +6,23 @@ namespace postfleet::ingest {
 
 using smtp::ServerSession;
 
+namespace {
+
+TlsFacts facts_of(const tls::Facts& facts) {
+    TlsFacts known{.protocol = facts.protocol_name, .cipher = facts.cipher};
+    if (facts.peer_certificate) {
+        known.certificate_subject = facts.peer_certificate->subject;
+        known.certificate_fingerprint = facts.peer_certificate->fingerprint_sha256;
+        known.is_certificate_verified = facts.is_verified;
+    }
+    return known;
+}
+
+}  // namespace
+
 EdgeShard::EdgeShard(net::EpollLoop& loop, Handover& handover, IngestCounters& counters, const Log& log,
                      std::uint64_t seed)
-    : loop_(loop), intake_(loop, handover, counters, log, seed) {}
+    : loop_(loop), intake_(loop, handover, counters, log, seed), workspace_(loop) {}
 
 EdgeShard::~EdgeShard() { close_all(); }
 
@@ -45,6 +59,7 @@ void EdgeShard::close_all() {
 Connection::Connection(EdgeShard& shard, ShardListener& listener, std::unique_ptr<Stream> stream)
     : shard_(shard),
       listener_(listener),
+      tls_(listener.tls),
       stream_(std::move(stream)),
       intake_(shard.intake(), *listener.shared, listener.rules, stream_->remote().address, *this),
       session_(intake_.rules().session, intake_) {
@@ -53,11 +68,16 @@ Connection::Connection(EdgeShard& shard, ShardListener& listener, std::unique_pt
 
 Connection::~Connection() {
     session_.lose();
-    stream_->close();  // before the listener's limits are told
+    if (stream_ != nullptr) stream_->close();  // before the listener's limits are told
 }
 
 void Connection::open(std::list<Connection>::iterator self) {
     self_ = self;
+    if (intake_.rules().listener.tls == config::ListenerTls::Implicit) {
+        // There is nobody to say 421 to: the client waits for a handshake, not for SMTP.
+        if (intake_.admit().kind != smtp::Decision::Kind::Accept) return shard_.remove(self_);
+        return start_tls();
+    }
     session_.open(shard_.output());
     finish_turn();
 }
@@ -66,6 +86,27 @@ void Connection::drain() {
     if (ending_) return;
     session_.drain(shard_.output());
     if (session_.is_closed()) finish_turn();
+}
+
+void Connection::start_tls() {
+    stream_->resume_reading();
+    const SteadyTime patience = shard_.loop().now() + kHandshakePatience;
+    auto secured = tls::TlsStream::accept(
+        std::move(stream_), *tls_,
+        {.workspace = shard_.workspace(), .handler = *this, .handshake_deadline = patience});
+    if (!secured) {
+        shard_.intake().counters().tls_failures.add();
+        return shard_.remove(self_);
+    }
+    stream_ = std::move(*secured);
+}
+
+void Connection::on_connected() {
+    shard_.intake().counters().tls_handshakes.add();
+    intake_.secured(facts_of(static_cast<const tls::TlsStream&>(*stream_).facts()));
+    session_.secured();
+    if (session_.state() == ServerSession::State::Opening) session_.open(shard_.output());
+    finish_turn();
 }
 
 void Connection::on_data(std::string_view octets) {
@@ -83,6 +124,7 @@ void Connection::resume(smtp::Decision decision) {
 void Connection::refresh_rules() {
     if (&intake_.rules() == listener_.rules.get() || session_.is_in_transaction() || !session_.wants_input()) return;
     intake_.use(listener_.rules);
+    tls_ = listener_.tls;
     session_.use(intake_.rules().session);
 }
 
@@ -93,6 +135,7 @@ void Connection::finish_turn() {
         output.clear();
     }
     if (session_.is_closed()) return end();
+    if (session_.wants_tls()) return start_tls();
     const bool hold = session_.unread_octets() > 0 || stream_->unsent_octets() > kUnreadReplies;
     if (hold) stream_->pause_reading();
     else stream_->resume_reading();
@@ -122,7 +165,8 @@ void Connection::set_deadline() {
     const SteadyTime now = shard_.loop().now();
     const config::Listener& listener = intake_.rules().listener;
     switch (waiting) {
-        case ServerSession::Waiting::Nothing: return;
+        case ServerSession::Waiting::Nothing:
+        case ServerSession::Waiting::Handshake: return;  // has its own
         case ServerSession::Waiting::Decision: stream_->set_deadline(SteadyTime::max()); return;
         case ServerSession::Waiting::Command: {
             const bool next = std::exchange(commands_seen_, session_.commands()) != session_.commands();
@@ -143,6 +187,15 @@ void Connection::on_closed(const CloseReason& reason) {
         IngestCounters& counters = shard_.intake().counters();
         if (reason.kind == CloseReason::Kind::TimedOut) counters.timeouts.add();
         if (session_.is_in_transaction()) counters.lost.add();
+        if (reason.kind == CloseReason::Kind::TlsFailed) {
+            counters.tls_failures.add();
+            shard_.intake()
+                .log()
+                .line(LogLevel::Info, "tls-failed")
+                .field("listener", intake_.rules().listener.name)
+                .field("client", intake_.client().to_string())
+                .field("text", reason.text);
+        }
     }
     shard_.remove(self_);
 }

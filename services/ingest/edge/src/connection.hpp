@@ -5,7 +5,10 @@
 // and while the client does not read its replies, so neither costs memory. After the last reply the write
 // side is closed first and the rest of the input read away: a reset would take the reply with it.
 //
-// Deadlines: a command has command_timeout from the end of the last one, whatever trickles in between; the
+// TLS: from the first octet on, or after STARTTLS, when the plain stream is put under a TlsStream; there is no
+// way back. The connection counts against the listener's limits before the handshake.
+//
+// Deadlines: a handshake has kHandshakePatience; a command has command_timeout from the end of the last one, whatever trickles in between; the
 // data has data_timeout and a second for every kSlowestRate octets that came. A store that is slow has the
 // HandoverDesk's patience.
 //
@@ -20,6 +23,7 @@
 #include "postfleet/net/epoll_loop.hpp"
 #include "postfleet/ports/transport.hpp"
 #include "postfleet/smtp/server_session.hpp"
+#include "postfleet/tls/tls_stream.hpp"
 
 namespace postfleet::ingest {
 
@@ -29,6 +33,8 @@ class Connection;
 struct ShardListener {
     ListenerShared* shared = nullptr;
     std::shared_ptr<const ListenerRules> rules;
+    // shared_ptr because a reload replaces it while connections still mean to use it; null: no TLS.
+    std::shared_ptr<const tls::ServerContext> tls;
     bool is_closing = false;  // what is still on its way is told 421
 };
 
@@ -47,12 +53,14 @@ public:
 
     net::EpollLoop& loop() { return loop_; }
     IntakeShard& intake() { return intake_; }
+    tls::Workspace& workspace() { return workspace_; }
     // What one turn writes; shared, so that idle connections hold no buffer.
     std::string& output() { return output_; }
 
 private:
     net::EpollLoop& loop_;
     IntakeShard intake_;
+    tls::Workspace workspace_;
     std::string output_;
     std::list<Connection> connections_;
     Callback when_empty_;
@@ -70,6 +78,7 @@ public:
     void drain();
     const ShardListener& listener() const { return listener_; }
 
+    void on_connected() override;  // TLS is up
     void on_data(std::string_view octets) override;
     void on_writable() override;
     void on_closed(const CloseReason& reason) override;
@@ -79,15 +88,18 @@ private:
     // What a client may be sent without reading it.
     static constexpr std::size_t kUnreadReplies = 64 * 1024;
     static constexpr std::size_t kSlowestRate = 256;  // octets a second
+    static constexpr Duration kHandshakePatience = std::chrono::seconds(30);
     static constexpr Duration kLinger = std::chrono::seconds(5);
 
     void refresh_rules();
+    void start_tls();
     void finish_turn();
     void end();
     void set_deadline();
 
     EdgeShard& shard_;
     ShardListener& listener_;
+    std::shared_ptr<const tls::ServerContext> tls_;  // goes with the rules that intake_ holds
     std::unique_ptr<Stream> stream_;
     Intake intake_;
     smtp::ServerSession session_;

@@ -6,6 +6,7 @@
 
 #include "connection.hpp"
 #include "postfleet/base/require.hpp"
+#include "postfleet/config_files/listener_tls.hpp"
 #include "postfleet/net/tcp_listener.hpp"
 
 namespace postfleet::ingest {
@@ -25,16 +26,19 @@ public:
     }
 
     // Before the first connection the shards know nothing of this listener yet; later they must be asked.
-    void set_rules(const std::shared_ptr<const ListenerRules>& rules) {
+    void set_rules(const std::shared_ptr<const ListenerRules>& rules, std::shared_ptr<tls::ServerContext> loaded) {
         const bool first = !std::exchange(is_known_, true);
         address_ = rules->listener.address;
+        take_tls(rules->listener, std::move(loaded));
         for (std::size_t i = 0; i < by_shard_.size(); ++i) {
             if (first) {
                 by_shard_[i].rules = rules;
+                by_shard_[i].tls = tls_;
                 continue;
             }
-            shards_[i]->loop().post([to = &by_shard_[i], rules] {
+            shards_[i]->loop().post([to = &by_shard_[i], rules, tls = tls_] {
                 to->rules = rules;
+                to->tls = tls;
                 to->is_closing = false;
             });
         }
@@ -61,11 +65,19 @@ public:
     const ListenerShared& shared() const { return shared_; }
 
 private:
+    // The context that is there already goes on where it can, so that clients' tickets stay good.
+    void take_tls(const config::Listener& listener, std::shared_ptr<tls::ServerContext> loaded) {
+        const bool goes_on = tls_ != nullptr && loaded != nullptr &&
+                             tls_->reload(config_files::tls_settings_of(listener)).has_value();
+        if (!goes_on) tls_ = std::move(loaded);
+    }
+
     ListenerShared shared_;
     std::vector<std::unique_ptr<EdgeShard>>& shards_;
     std::vector<ShardListener> by_shard_;
     bool is_known_ = false;  // to the shards
     Endpoint address_;       // as configured
+    std::shared_ptr<tls::ServerContext> tls_;  // shared with the shards' connections; null: no TLS
     std::unique_ptr<net::TcpListener> socket_;
 };
 
@@ -94,7 +106,9 @@ struct SmtpListenerService::Parts {
         }
     }
 
+    using Contexts = std::map<std::string, std::shared_ptr<tls::ServerContext>>;
     Status apply(const IngestConfiguration& configuration);
+    Result<Contexts> load_contexts(const config::Config& config);
     void close_by_force();
 
     IngestDependencies dependencies;
@@ -104,9 +118,28 @@ struct SmtpListenerService::Parts {
     std::map<std::string, ListenerEntry> entries;
 };
 
+Result<SmtpListenerService::Parts::Contexts> SmtpListenerService::Parts::load_contexts(const config::Config& config) {
+    Contexts contexts;
+    for (const auto& [name, listener] : config.listeners) {
+        if (listener.tls == config::ListenerTls::None) continue;
+        auto loaded = config_files::load_listener_tls(config, listener);
+        if (const auto* problem = std::get_if<config::Problem>(&loaded)) {
+            return Error{ErrorKind::InvalidArgument, problem->to_string()};
+        }
+        auto& context = std::get<std::unique_ptr<tls::ServerContext>>(loaded);
+        for (const std::string& warning : context->report().warnings) {
+            dependencies.log.line(LogLevel::Warning, "certificate").field("listener", name).field("text", warning);
+        }
+        contexts.emplace(name, std::move(context));
+    }
+    return contexts;
+}
+
 // Everything that can fail comes first, so that a failure changes nothing.
 Status SmtpListenerService::Parts::apply(const IngestConfiguration& configuration) {
     const auto& wanted = configuration.config->listeners;
+    Result<Contexts> contexts = load_contexts(*configuration.config);
+    if (!contexts) return contexts.error();
     std::map<std::string, std::unique_ptr<net::TcpListener>> sockets;
     for (const auto& [name, listener] : wanted) {
         const auto entry = entries.find(name);
@@ -126,7 +159,8 @@ Status SmtpListenerService::Parts::apply(const IngestConfiguration& configuratio
     }
     for (const auto& [name, listener] : wanted) {
         ListenerEntry& entry = entries.try_emplace(name, name, dependencies.metrics, shards).first->second;
-        entry.set_rules(ListenerRules::make(*configuration.config, listener, configuration.routing));
+        entry.set_rules(ListenerRules::make(*configuration.config, listener, configuration.routing),
+                        std::move((*contexts)[name]));
         if (const auto socket = sockets.find(name); socket != sockets.end()) {
             entry.stop();
             entry.listen(std::move(socket->second), loops);

@@ -40,6 +40,7 @@ inline constexpr std::uint32_t kUnlimited = UINT32_MAX;
 
 enum class HeaderTrust { Ignore, Honour };  // X-Virtual-MTA, X-Job, X-EnvID
 enum class LineEnds { Strict, Normalize };  // bare CR or LF: refuse, or make CRLF
+enum class ListenerTls { None, Starttls, Implicit };  // RFC 3207, RFC 8314
 enum class Unknown { Refuse, Default };     // X-Virtual-MTA names something that does not exist
 
 // 127.0.0.0/8 and ::1.
@@ -51,7 +52,10 @@ struct Listener {
     std::vector<Network> relay_from = loopback_networks();  // who may send anywhere
     HeaderTrust headers = HeaderTrust::Ignore;
     LineEnds line_ends = LineEnds::Strict;
-    std::string tenant = "default";  // of mail that comes without authentication
+    ListenerTls tls = ListenerTls::None;
+    std::string certificate, private_key;  // PEM files; read again at every reload
+    std::string client_ca;                 // PEM file; empty: no client is asked for a certificate
+    std::string tenant = "default";        // of mail that comes without authentication
     std::uint64_t max_message_size = 50ull << 20;
     std::uint32_t max_recipients = 1000;  // per transaction
     std::uint32_t max_connections = 10'000;

@@ -18,6 +18,7 @@ struct ReceivedFacts {
     std::string_view client_literal;  // "[192.0.2.1]"
     std::string_view by;              // our host name
     std::string_view protocol;        // "SMTP", "ESMTP", "ESMTPS" …
+    std::string_view tls;             // "TLSv1.3 TLS_AES_128_GCM_SHA256", as a comment; empty: none
     std::string_view id;
     std::string_view only_recipient;  // empty when there are several
     std::string_view date;            // RFC 5322 §3.3

@@ -21,6 +21,7 @@ enum class Verb : std::uint8_t {
     Quit,
     Vrfy,
     Help,
+    Starttls,
     Expn,
     Etrn,
     Turn,     // known and switched off: 502, not 500

@@ -76,7 +76,7 @@ enum class Refusal : std::uint8_t {
     TooManyRecipients,
     TooManyMessages,
     TooManyErrors,
-    EarlyTalk,  // spoke before its turn
+    EarlyTalk,  // spoke before its turn: behind DATA or STARTTLS, without waiting for the reply
     ForeignProtocol,
 };
 inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::ForeignProtocol) + 1;

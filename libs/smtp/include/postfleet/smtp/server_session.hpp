@@ -1,11 +1,16 @@
 // ServerSession: the server side of one SMTP connection (RFC 5321 §3, §4; PIPELINING RFC 2920, SIZE
-// RFC 1870, 8BITMIME RFC 6152, ENHANCEDSTATUSCODES RFC 2034).
+// RFC 1870, 8BITMIME RFC 6152, ENHANCEDSTATUSCODES RFC 2034, STARTTLS RFC 3207).
 //
 // Sans-IO: never touches a socket, a clock or a file. The driver feeds octets in, writes out what was
 // appended to `out` (once per turn, so pipelined commands share one write), and asks wants_input().
 //
 //   Opening ─220▶ Start ─EHLO▶ Ready ─MAIL▶ Mail ─RCPT▶ Rcpt ─DATA▶ Body ─CRLF.CRLF▶ Ready
 //      └─554▶ Refused (QUIT only)   RSET, EHLO, HELO: back to Ready        any ─QUIT, 421▶ Closed
+//   Ready ─STARTTLS, 220▶ Securing ─secured()▶ Start: everything the client said before is forgotten
+//
+// In Securing the driver sends what is in `out` and puts TLS over the connection; the session takes nothing
+// until secured(). Octets behind STARTTLS in the clear are an injection and end the connection (RFC 3207 §5,
+// CVE-2011-0411).
 //
 // What may be said in which state is a table (server_session.cpp): one row per verb. A question that the
 // policy answers later holds the session where it is; input that is already here waits in the session, and
@@ -36,14 +41,15 @@ struct ServerSettings {
     std::uint32_t max_errors = 20;            // without a message accepted in between
     // 512 (RFC 5321 §4.5.3.1.4) and what the parameters of extensions add to MAIL and RCPT.
     std::uint32_t max_command_octets = 2048;
+    bool offers_starttls = false;  // as long as the connection is not secured
 };
 
 class ServerSession final {
 public:
-    enum class State : std::uint8_t { Opening, Start, Ready, Mail, Rcpt, Body, Refused, Closed };
+    enum class State : std::uint8_t { Opening, Start, Ready, Mail, Rcpt, Body, Refused, Securing, Closed };
 
     // What the driver waits for, to choose a deadline.
-    enum class Waiting : std::uint8_t { Decision, Command, Content, Nothing };
+    enum class Waiting : std::uint8_t { Decision, Command, Content, Handshake, Nothing };
 
     ServerSession(const ServerSettings& settings, ServerPolicy& policy) : settings_(&settings), policy_(policy) {}
     ServerSession(const ServerSession&) = delete;
@@ -60,10 +66,16 @@ public:
     // The connection is gone: an open transaction is abandoned.
     void lose();
     void use(const ServerSettings& settings) { settings_ = &settings; }
+    // TLS is up: after STARTTLS, or before open() where the connection began with it.
+    void secured();
 
     State state() const { return state_; }
     Waiting waiting_for() const;
-    bool wants_input() const { return question_ == Question::None && state_ != State::Closed; }
+    bool wants_input() const {
+        return question_ == Question::None && state_ != State::Closed && state_ != State::Securing;
+    }
+    bool wants_tls() const { return state_ == State::Securing; }
+    bool is_secured() const { return secured_; }
     bool is_closed() const { return state_ == State::Closed; }
     bool is_in_transaction() const { return in_transaction_; }
     bool said_quit() const { return said_quit_; }  // closed because the client asked
@@ -96,6 +108,7 @@ private:
     void rset(std::string_view argument, std::string& out);
     void noop(std::string_view argument, std::string& out);
     void quit(std::string_view argument, std::string& out);
+    void starttls(std::string_view argument, std::string& out);
     void vrfy(std::string_view argument, std::string& out);
     void help(std::string_view argument, std::string& out);
     void switched_off(std::string_view argument, std::string& out);
@@ -128,6 +141,7 @@ private:
     State state_ = State::Opening;
     Question question_ = Question::None;
     bool extended_ = false;
+    bool secured_ = false;
     bool in_transaction_ = false;
     bool draining_ = false;
     bool said_quit_ = false;

@@ -40,6 +40,8 @@ struct IngestCounters {
     // Made durable although the client was told 451 or was gone: it may send them again (promises P2, P3).
     Counter& unanswered;
     Counter& timeouts;
+    Counter& tls_handshakes;
+    Counter& tls_failures;  // handshakes that failed, and TLS that broke later
     Counter& lost;  // connections that ended inside a transaction
     Histogram& handover_seconds;
 };

@@ -24,6 +24,7 @@
 #include "postfleet/ingest/intake_shard.hpp"
 #include "postfleet/ingest/listener_rules.hpp"
 #include "postfleet/ingest/task_list.hpp"
+#include "postfleet/ingest/tls_facts.hpp"
 #include "postfleet/smtp/server_policy.hpp"
 
 namespace postfleet::ingest {
@@ -54,6 +55,13 @@ public:
     // Not inside a transaction.
     void use(std::shared_ptr<const ListenerRules> rules);
     const ListenerRules& rules() const { return *rules_; }
+    const IpAddress& client() const { return client_; }
+
+    // Whether the listener has room for this connection; then it counts. For a driver that has work to do before
+    // the session opens; on_connection() asks by itself. A refusal is counted and logged.
+    smtp::Decision admit();
+    // TLS is up.
+    void secured(TlsFacts facts);
 
     smtp::Decision on_connection() override;
     smtp::Decision on_mail(smtp::MailRequest&& request) override;
@@ -73,6 +81,7 @@ private:
     smtp::Decision chunk_answer_of(const Status& status);
     smtp::Decision refusal_of(const Error& error);
     void log_accepted(const Message& message) const;
+    std::string_view protocol() const;
 
     IntakeShard& shard_;
     ListenerShared& listener_;
@@ -83,6 +92,7 @@ private:
     bool entered_ = false;           // counted by the listener's limits
     bool extended_ = false;          // EHLO
     bool needs_blank_line_ = false;  // the content has no header at all
+    std::unique_ptr<const TlsFacts> tls_;  // null: plain text
     // shared_ptr because the spool and the sender go on reading the message.
     std::shared_ptr<Message> message_;
     TaskList recipients_;

@@ -9,9 +9,12 @@
 // Owns: listening sockets, connections. Borrows everything in IngestDependencies, which must outlive it; the
 // loops must have stopped, or be idle with no connection open, before it is destroyed.
 //
+// Certificates: start() and reload() read the files of every listener with TLS again; connections that are up go
+// on with what they have.
+//
 // Threads: start, reload, drain and listeners() from one thread that is none of the loops'. A connection is
-// confined to its loop. Never blocks. Errors: start() and reload(): an address that cannot be bound, with its
-// place in the configuration; then nothing has changed.
+// confined to its loop. Never blocks, but for reading certificates. Errors: start() and reload(): an address
+// that cannot be bound, a certificate or key that is not good, with its place in the configuration; then nothing has changed.
 #pragma once
 
 #include <cstdint>
