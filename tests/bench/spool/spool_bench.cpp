@@ -3,6 +3,7 @@
 // the events. Prints messages a second, CPU of the process per message, the size of groups and the latency.
 //
 //   spool_bench [directory] [messages] [octets …]
+//   spool_bench [directory] backlog [messages]     what a large backlog costs: memory, disk, and time to start
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -11,6 +12,7 @@
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -179,6 +181,73 @@ void measure(spool::RocksSpool& spool, std::size_t octets, std::size_t outstandi
                undelivered_every != 0 ? fmt::format("  1 in {} stays", undelivered_every) : "");
 }
 
+std::uint64_t resident_octets() {
+    std::ifstream file("/proc/self/statm");
+    std::uint64_t all = 0, resident = 0;
+    file >> all >> resident;
+    return resident * 4096;
+}
+
+std::uint64_t octets_below(const std::filesystem::path& path) {
+    std::uint64_t octets = 0;
+    for (auto& entry : std::filesystem::recursive_directory_iterator(path)) {
+        if (entry.is_regular_file()) octets += entry.file_size();
+    }
+    return octets;
+}
+
+// Commits `count` batches, at most 512 of them at a time.
+template <class Make>
+void commit_all(spool::RocksSpool& spool, std::uint64_t count, Make make) {
+    Inbox inbox;
+    std::uint64_t begun = 0, done = 0;
+    while (done < count) {
+        while (begun < count && begun - done < 512) {
+            spool.commit(make(begun++), {&inbox, [&](Status status) {
+                                             if (!status) std::abort();
+                                             done++;
+                                         }});
+        }
+        inbox.run_until([&] { return begun == count ? done == count : begun - done < 256; });
+    }
+}
+
+std::unique_ptr<spool::RocksSpool> open_without_readers(const spool::RocksSpoolOptions& options) {
+    auto opened = spool::RocksSpool::open(options);
+    if (!opened || !(*opened)->keep_only_cursors({})) std::abort();
+    return *std::move(opened);
+}
+
+// A backlog of messages of 2 kB, then a start on it, then its delivery to the end.
+void measure_backlog(const spool::RocksSpoolOptions& options, std::uint64_t messages) {
+    auto began = steady_clock_now();
+    auto seconds = [&] { return std::chrono::duration<double>(steady_clock_now() - began).count(); };
+    auto state = [&] {
+        return fmt::format("{} MiB resident, {} MiB on disk", resident_octets() >> 20,
+                           octets_below(options.directory) >> 20);
+    };
+    {
+        auto spool = open_without_readers(options);
+        commit_all(*spool, messages, [](std::uint64_t n) { return support::sample_acceptance(n); });
+        fmt::print("{} messages of 2000 octets accepted in {:.1f} s; {}\n", messages, seconds(), state());
+    }
+    began = steady_clock_now();
+    auto spool = open_without_readers(options);
+    auto opened = seconds();
+    std::uint64_t tasks = 0;
+    if (!spool->scan_tasks([&](Task&&) { tasks++; })) std::abort();
+    fmt::print("opened in {:.2f} s, {} tasks scanned in {:.1f} s; {}\n", opened, tasks, seconds() - opened, state());
+    began = steady_clock_now();
+    commit_all(*spool, messages, [](std::uint64_t n) { return support::sample_outcome(n); });
+    fmt::print("delivered in {:.1f} s; {}\n", seconds(), state());
+    // The log follows at its own pace: segments are looked at again after at most a minute.
+    began = steady_clock_now();
+    while (octets_below(options.directory) > std::uint64_t{512} << 20 && seconds() < 180) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    fmt::print("after {:.0f} s more: {}\n", seconds(), state());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -186,11 +255,16 @@ int main(int argc, char** argv) {
     spool::RocksSpoolOptions options;
     options.directory = argc > 1 ? argv[1] : "/var/tmp/postfleet-spool-bench";
     options.log = Log(errors, LogLevel::Warning);
+    std::filesystem::remove_all(options.directory);
+    if (argc > 2 && std::string_view(argv[2]) == "backlog") {
+        measure_backlog(options, argc > 3 ? std::stoull(argv[3]) : 1'000'000);
+        std::filesystem::remove_all(options.directory);
+        return 0;
+    }
     std::size_t messages = argc > 2 ? std::stoul(argv[2]) : 60'000;
     std::vector<std::size_t> sizes;
     for (int i = 3; i < argc; i++) sizes.push_back(std::stoul(argv[i]));
     if (sizes.empty()) sizes = {2048, 10240, 51200};
-    std::filesystem::remove_all(options.directory);
     auto opened = spool::RocksSpool::open(options);
     if (!opened) {
         fmt::print(stderr, "{}\n", opened.error().text);

@@ -15,7 +15,7 @@ SegmentLog::Options log_options(const RocksSpoolOptions& options, const SpoolDir
             .spool_id = directory.id(),
             .segment_octets = options.segment_octets,
             // What circulates between two checkpoints, so that a busy spool makes no new files.
-            .max_spares = static_cast<std::size_t>(2 * options.checkpoint_octets / options.segment_octets) + 2};
+            .max_spares = static_cast<std::size_t>(options.checkpoint_octets / options.segment_octets) + 2};
 }
 
 }  // namespace

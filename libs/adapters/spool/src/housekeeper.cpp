@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 namespace postfleet::spool {
@@ -11,7 +10,7 @@ namespace postfleet::spool {
 namespace {
 
 // Above this, looking at the range of ids costs more than reading the segment's own operations.
-constexpr std::size_t kMaxScanned = 4096;
+constexpr std::size_t kMaxScanned = 16'384;
 // A segment whose live content is less than this part of it has its content moved: one octet in four is
 // written twice at most, and content takes at most about four times its size.
 constexpr std::uint64_t kMoveBelow = 4;
@@ -19,7 +18,7 @@ constexpr std::uint64_t kMoveBelow = 4;
 constexpr std::uint64_t kMoveBelowWhenLow = 1;
 constexpr std::uint64_t kMaxMoving = std::uint64_t{4} << 20;
 constexpr Duration kFirstPatience = std::chrono::seconds(1);
-constexpr Duration kLastPatience = std::chrono::minutes(5);
+constexpr Duration kLastPatience = std::chrono::minutes(1);
 constexpr Duration kComplaintEvery = std::chrono::seconds(10);
 constexpr std::uint64_t kEventsPerFileDrop = 100'000;
 
@@ -92,26 +91,26 @@ void Housekeeper::checkpoint(std::uint64_t persisted) {
     parts_.index.write_out();
 }
 
+void Housekeeper::Findings::add(Live one) {
+    octets += one.location.size;
+    live.push_back(std::move(one));
+}
+
 void Housekeeper::look_at(const SegmentFacts& segment, SteadyTime now) {
-    auto known = known_.find(segment.number);
-    auto low = parts_.condition.is(SpoolCondition::SpaceLow);
-    auto live = find_live(segment);
-    if (live && live->empty()) {
+    auto share = parts_.condition.is(SpoolCondition::SpaceLow) ? kMoveBelowWhenLow : kMoveBelow;
+    Findings findings{.enough = std::max<std::uint64_t>(segment.end / share, 1)};
+    bool told = find_live(segment, findings);
+    if (told && findings.live.empty()) {
         if (!parts_.log.release(segment.number)) return;
         parts_.index.forget_segment(segment.number);
-        if (known != known_.end()) known_.erase(known);
+        known_.erase(segment.number);
         return;
     }
-    if (known == known_.end()) known = known_.emplace(segment.number, Known{}).first;
-    auto& patience = known->second.patience;
-    patience = patience == Duration{} ? kFirstPatience : std::min(patience * 2, kLastPatience);
-    known->second.look_again = now + patience;
-    if (!live) return;
-    std::uint64_t octets = 0;
-    for (auto& one : *live) octets += one.location.size;
-    auto share = low ? kMoveBelowWhenLow : kMoveBelow;
-    if (octets * share >= segment.end || parts_.counters.moving_octets.load() > 0) return;
-    if (move(*live)) known->second.look_again = now + kFirstPatience;
+    auto& known = known_[segment.number];
+    known.patience = known.patience == Duration{} ? kFirstPatience : std::min(known.patience * 2, kLastPatience);
+    known.look_again = now + known.patience;
+    if (!told || findings.is_enough() || parts_.counters.moving_octets.load() > 0) return;
+    if (move(findings.live)) known.look_again = now + kFirstPatience;
 }
 
 std::optional<Housekeeper::Live> Housekeeper::live_in(std::uint64_t segment, Column column, std::string_view key,
@@ -123,65 +122,64 @@ std::optional<Housekeeper::Live> Housekeeper::live_in(std::uint64_t segment, Col
     return Live{column, std::string(key), std::string(*body), *location};
 }
 
-std::optional<std::vector<Housekeeper::Live>> Housekeeper::find_live(const SegmentFacts& segment) {
-    std::vector<Live> live;
-    if (segment.low.is_nil()) return live;
-    if (scan_range(segment, live)) return live;
-    live.clear();
-    if (walk_groups(segment, live)) return live;
-    return std::nullopt;
+bool Housekeeper::find_live(const SegmentFacts& segment, Findings& findings) {
+    if (segment.low.is_nil()) return true;
+    if (scan_range(segment, findings)) return true;
+    findings = {.enough = findings.enough};
+    return walk_groups(segment, findings);
 }
 
 // Just after a checkpoint what is gone is gone from the index, too, so this reads little.
-bool Housekeeper::scan_range(const SegmentFacts& segment, std::vector<Live>& live) {
+bool Housekeeper::scan_range(const SegmentFacts& segment, Findings& findings) {
     auto high = key_of(segment.high);
-    bool complete = true;
+    bool readable = true;
     for (auto column : {Column::Message, Column::Chunk}) {
         std::size_t scanned = 0;
         auto result = parts_.index.scan(column, key_of(segment.low), [&](std::string_view key, std::string_view value) {
             if (key.substr(0, kIdOctets) > high) return false;
-            if (++scanned > kMaxScanned) {
-                complete = false;
-                return false;
-            }
             // What cannot be read may be in this segment: keep it.
-            if (!open_record(column, key, value)) complete = false;
-            if (auto found = live_in(segment.number, column, key, value)) live.push_back(*std::move(found));
-            return complete;
+            readable = readable && ++scanned <= kMaxScanned && open_record(column, key, value).has_value();
+            if (auto found = live_in(segment.number, column, key, value)) findings.add(*std::move(found));
+            return readable && !findings.is_enough();
         });
-        if (!result || result->blocks_lost > 0) complete = false;
-        if (!complete) return false;
+        if (!result || result->blocks_lost > 0 || !readable) return false;
+        if (findings.is_enough()) return true;
     }
     return true;
 }
 
-bool Housekeeper::walk_groups(const SegmentFacts& segment, std::vector<Live>& live) {
-    std::set<std::pair<Column, std::string>> seen;
+bool Housekeeper::walk_groups(const SegmentFacts& segment, Findings& findings) {
+    walked_.clear();
     std::string batches;
-    for (std::uint64_t at = kBlockOctets; at < segment.end;) {
+    for (std::uint64_t at = kBlockOctets; at < segment.end && !findings.is_enough();) {
         char octets[kGroupHeaderOctets];
         if (!parts_.log.read_at(segment.number, at, octets, sizeof octets)) return false;
         auto header = get_group_header({octets, sizeof octets}, segment.number, at);
         if (!header) return false;
         batches.resize(header->batches_octets);
         if (!parts_.log.read_at(segment.number, at + kGroupHeaderOctets, batches.data(), batches.size())) return false;
-        BatchReader reader(batches);
-        for (BatchReader::Batch batch; reader.next(batch);) {
-            if (batch.damaged) return false;
-            OperationReader operations(batch.operations);
-            for (Operation operation; operations.next(operation);) {
-                auto has_content = operation.column == Column::Message || operation.column == Column::Chunk;
-                if (operation.remove || !has_content) continue;
-                if (!seen.emplace(operation.column, operation.key).second) continue;
-                auto stored = parts_.index.get(operation.column, operation.key);
-                if (!stored) return false;
-                if (!*stored) continue;
-                if (!open_record(operation.column, operation.key, **stored)) return false;
-                auto found = live_in(segment.number, operation.column, operation.key, **stored);
-                if (found) live.push_back(*std::move(found));
-            }
-        }
+        if (!walk_batches(segment, batches, findings)) return false;
         at += header->total_octets();
+    }
+    return true;
+}
+
+bool Housekeeper::walk_batches(const SegmentFacts& segment, std::string_view batches, Findings& findings) {
+    BatchReader reader(batches);
+    for (BatchReader::Batch batch; reader.next(batch);) {
+        if (batch.damaged) return false;
+        OperationReader operations(batch.operations);
+        for (Operation operation; operations.next(operation);) {
+            auto has_content = operation.column == Column::Message || operation.column == Column::Chunk;
+            if (operation.remove || !has_content) continue;
+            if (!walked_.emplace(operation.column, operation.key).second) continue;
+            auto stored = parts_.index.get(operation.column, operation.key);
+            if (!stored) return false;
+            if (!*stored) continue;
+            if (!open_record(operation.column, operation.key, **stored)) return false;
+            auto found = live_in(segment.number, operation.column, operation.key, **stored);
+            if (found) findings.add(*std::move(found));
+        }
     }
     return true;
 }

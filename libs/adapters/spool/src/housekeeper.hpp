@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <functional>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "writer.hpp"
@@ -44,10 +45,19 @@ private:
     void tick();
     void checkpoint(std::uint64_t persisted);
     void look_at(const SegmentFacts& segment, SteadyTime now);
-    // Everything alive in the segment; nullopt when it cannot be told.
-    std::optional<std::vector<Live>> find_live(const SegmentFacts& segment);
-    bool scan_range(const SegmentFacts& segment, std::vector<Live>& live);
-    bool walk_groups(const SegmentFacts& segment, std::vector<Live>& live);
+    // What is alive in a segment, looked for until it is `enough` octets.
+    struct Findings {
+        std::uint64_t enough = 0;
+        std::uint64_t octets = 0;
+        std::vector<Live> live;
+        void add(Live one);
+        bool is_enough() const { return octets >= enough; }
+    };
+    // False: it cannot be told.
+    bool find_live(const SegmentFacts& segment, Findings& findings);
+    bool scan_range(const SegmentFacts& segment, Findings& findings);
+    bool walk_groups(const SegmentFacts& segment, Findings& findings);
+    bool walk_batches(const SegmentFacts& segment, std::string_view batches, Findings& findings);
     static std::optional<Live> live_in(std::uint64_t segment, Column column, std::string_view key,
                                        std::string_view value);
     bool move(const std::vector<Live>& live);  // whether there was anything that could be
@@ -57,6 +67,7 @@ private:
     std::function<void(WriteItem)> write_;
 
     std::map<std::uint64_t, Known> known_;
+    std::set<std::pair<Column, std::string>> walked_;  // keys seen in the segment that is being walked
     std::uint64_t written_out_at_ = 0;  // group up to which a write-out was asked for
     std::uint64_t event_files_dropped_to_ = 0;
     SteadyTime next_complaint_{};
