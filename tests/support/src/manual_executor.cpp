@@ -6,10 +6,9 @@
 namespace postfleet::support {
 
 void ManualExecutor::post(Callback task) {
-    {
-        const std::lock_guard lock(mutex_);
-        posts_.push_back(std::move(task));
-    }
+    // Notified under the lock: the test may end, and this executor with it, as soon as it sees the post.
+    const std::lock_guard lock(mutex_);
+    posts_.push_back(std::move(task));
     posted_.notify_one();
 }
 

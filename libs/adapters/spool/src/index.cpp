@@ -410,3 +410,9 @@ std::optional<std::string> Index::failure() const {
 }
 
 }  // namespace postfleet::spool
+
+#if defined(__SANITIZE_THREAD__)
+// RocksDB comes without the thread sanitizer, which then does not see the atomics that order its memory.
+extern "C" const char* __tsan_default_suppressions();
+extern "C" const char* __tsan_default_suppressions() { return "race:librocksdb.so\n"; }
+#endif
