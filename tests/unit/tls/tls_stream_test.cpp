@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <malloc.h>
 
 #include "support.hpp"
 
@@ -237,6 +238,13 @@ TEST_CASE("STARTTLS: the stream is taken over inside its own on_data, on both si
     run_until(*plain.loop, [&] { return server.received == "EHLO again\r\n"; });
     // Nothing of the plain text reached the handlers of TLS.
     CHECK(far->received == "STARTTLS\r\n");
+}
+
+TEST_CASE("a stream that its owner had paused is read again") {
+    MemoryPair pair;
+    pair.server_wire->is_paused = true;
+    pair.connect();
+    CHECK_FALSE(pair.server_wire->is_paused);
 }
 
 TEST_CASE("SEC-3: commands in plain text behind STARTTLS are never read as commands") {
@@ -519,6 +527,37 @@ TEST_CASE("an end that goes while a write waits in plain text lets go of the own
     client.stream.reset();
     // The piece above has the last one.
     CHECK(watch.use_count() == 1);
+}
+
+TEST_CASE("an idle connection costs less than 24 KiB at each end") {
+    constexpr std::size_t kPairs = 100;
+    MemoryPair pair;
+    pair.connect();  // what OpenSSL loads once
+    const std::size_t before = ::mallinfo2().uordblks;
+    if (before == 0) return;  // a sanitizer's allocator does not count
+    std::vector<std::array<std::unique_ptr<TlsPeer>, 2>> peers;
+    std::vector<std::array<std::shared_ptr<MemoryStream::Record>, 2>> wires;
+    for (std::size_t i = 0; i < kPairs; ++i) {
+        auto server = std::make_unique<TlsPeer>(), client = std::make_unique<TlsPeer>();
+        auto near = std::make_shared<MemoryStream::Record>(), far = std::make_shared<MemoryStream::Record>();
+        server->accept(std::make_unique<MemoryStream>(far), *pair.server_context, pair.workspace);
+        client->connect(std::make_unique<MemoryStream>(near), *pair.client_context, {}, pair.workspace);
+        while (MemoryPair::carry(*near, *far) | MemoryPair::carry(*far, *near)) {
+        }
+        REQUIRE(server->is_connected);
+        client->stream->write(std::string(50'000, 'x'));
+        server->stream->write(std::string(50'000, 'x'));
+        MemoryPair::carry(*near, *far);
+        MemoryPair::carry(*far, *near);
+        CHECK(server->received.size() == 50'000);
+        for (TlsPeer* peer : {server.get(), client.get()}) std::string().swap(peer->received);
+        for (auto& wire : {near, far}) std::string().swap(wire->written);
+        peers.push_back({std::move(server), std::move(client)});
+        wires.push_back({std::move(near), std::move(far)});
+    }
+    const std::size_t used = ::mallinfo2().uordblks - before;
+    INFO(used / kPairs / 2 << " octets at each end");
+    CHECK(used / kPairs / 2 < 24 * 1024);
 }
 
 TEST_CASE("an alert of the peer is told in its words") {

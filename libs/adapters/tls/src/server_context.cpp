@@ -100,13 +100,20 @@ Status use_session_scope(SSL_CTX* context, const ServerSettings& settings) {
     return {};
 }
 
+// Told to clients, so that they can choose the right certificate; not all of a system's bundle, which would be 15 KiB.
+void name_authorities(SSL_CTX* context) {
+    constexpr int kMaxNamed = 20;
+    STACK_OF(X509)* authorities = X509_STORE_get1_all_certs(SSL_CTX_get_cert_store(context));
+    const int count = sk_X509_num(authorities);
+    for (int i = 0; count <= kMaxNamed && i < count; ++i) SSL_CTX_add_client_CA(context, sk_X509_value(authorities, i));
+    sk_X509_pop_free(authorities, X509_free);
+}
+
 Status use_client_certificates(SSL_CTX* context, const ServerSettings& settings) {
     if (settings.client_certificates == ClientCertificates::Ignore) return use_session_scope(context, settings);
     if (!settings.client_ca_file.empty()) {
         if (Status loaded = load_ca_file(context, "client CA file", settings.client_ca_file); !loaded) return loaded;
-        // Told to clients, so that they can choose; a list of their names.
-        STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(settings.client_ca_file.c_str());
-        if (names != nullptr) SSL_CTX_set_client_CA_list(context, names);
+        name_authorities(context);
     } else if (settings.client_certificates == ClientCertificates::Require) {
         return Error{ErrorKind::InvalidArgument,
                      "client certificates are required, but there is no client CA file to verify them with"};

@@ -41,6 +41,7 @@ Result<std::unique_ptr<TlsStream>> TlsStream::start(std::unique_ptr<Stream> plai
     SSL_set0_wbio(stream->ssl_.get(), bio.release());
     stream->plain_->set_handler(*stream);
     stream->plain_->set_deadline(options.handshake_deadline);
+    stream->plain_->resume_reading();  // whoever had it before may have paused it
     // A client speaks first. A server finds nothing to do yet.
     if (SSL_is_server(stream->ssl_.get()) == 0) {
         const HandshakeStep step = stream->step_handshake();
@@ -75,7 +76,7 @@ bool TlsStream::is_alive_after(Call&& call) {
 }
 
 void TlsStream::on_data(std::string_view octets) {
-    if (failed_ != nullptr) return;
+    if (state_ == State::Closed || failed_ != nullptr) return;
     if (!held_.empty() || (paused_ && state_ == State::Open)) {
         held_.append(octets);
         return;
@@ -217,7 +218,7 @@ void TlsStream::release() {
     if (later_) workspace_.executor().cancel(std::exchange(later_, TimerId{}));
     plain_->close();
     unsent_.reset();
-    held_ = {};
+    std::string().swap(held_);
     input_ = {};
     // However the connection ended, its session is good for the next one, unless TLS itself failed.
     if (failed_ == nullptr && SSL_is_init_finished(ssl_.get()) == 1) {

@@ -61,15 +61,18 @@ void TlsStream::encrypt(std::string_view octets) {
     ERR_clear_error();
     std::size_t written = 0;
     if (SSL_write_ex(ssl_.get(), octets.data(), octets.size(), &written) == 1) return;
-    // Our BIO takes everything, so this is a lack of memory, or a connection that TLS itself has given up.
-    const Failure failure = take_failure(ssl_.get());
+    // Our BIO takes everything, so this is a lack of memory, a connection that TLS itself has given up, or a peer
+    // that stopped inside a handshake message: OpenSSL writes nothing before it has the rest.
+    const bool wants_rest = SSL_get_error(ssl_.get(), 0) == SSL_ERROR_WANT_READ;
+    const Failure failure = wants_rest ? Failure{FailureKind::Other, "the peer stopped inside a handshake message"}
+                                       : take_failure(ssl_.get());
     workspace_.ciphertext_.clear();
     set_failed(failure.kind, "TLS: " + failure.text);
     schedule();
 }
 
 void TlsStream::on_writable() {
-    if (failed_ != nullptr) return;
+    if (state_ == State::Closed || failed_ != nullptr) return;
     if (std::exchange(answer_waits_, false) && !paused_ && held_.empty()) plain_->resume_reading();
     send_unsent();
     if (failed_ != nullptr || unsent_octets() > 0) return;
