@@ -262,6 +262,12 @@ void DeliverySession::drain() {
     if (phase_ == Phase::Idle && queue_->leave_idle(*this, shard_)) quit();
 }
 
+void DeliverySession::abandon() {
+    phase_ = Phase::Gone;
+    stream_.reset();
+    work_ = {};
+}
+
 void DeliverySession::become_idle() {
     phase_ = Phase::Idle;
     idle_since_ = shard_.executor->now();

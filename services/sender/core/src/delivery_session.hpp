@@ -38,10 +38,13 @@ public:
     void assign(Work&& work);
     // Quits now if idle, after the transaction if not.
     void drain();
+    // The process ends: the socket closes, nothing is told.
+    void abandon();
 
     std::uint32_t route() const { return route_; }
     unsigned shard_number() const { return shard_.number; }
     bool was_opened() const { return was_opened_; }
+    std::uint32_t transactions() const { return transactions_; }
 
     // StreamHandler
     void on_connected() override;

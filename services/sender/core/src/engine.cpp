@@ -50,7 +50,13 @@ Engine::Engine(SenderDependencies its_dependencies, SenderConfiguration configur
                                        [this](SpoolState state) { on_spool_state(state); });
 }
 
-Engine::~Engine() = default;
+// Sessions and queues hold each other while there are connections.
+Engine::~Engine() {
+    for (const auto& shard : shards) {
+        for (const auto& session : std::exchange(shard->sessions, {})) session->abandon();
+    }
+    for (const auto& queue : queues.all()) queue->abandon();
+}
 
 // --- configuration -------------------------------------------------------------------------------------
 
@@ -74,7 +80,7 @@ void Engine::reload(SenderConfiguration configuration) {
     reported_types_ = types;
     mail_keys_differ_ = shaping::mail_keys_differ(*config);
     logs_attempts_ = config->log.attempts;
-    hot_budget.set_limit(config->spool.memory_for_content);
+    hot_budget->set_limit(config->spool.memory_for_content);
     queues.configure(config);
     for (const auto& queue : queues.all()) queue->configure(settings_of(queue->site, queue->virtual_mta->name));
     if (!is_started()) return;

@@ -105,7 +105,7 @@ public:
     SenderDependencies dependencies;
     std::vector<std::unique_ptr<Shard>> shards;
     SenderMetrics metrics;
-    HotBudget hot_budget;
+    const std::shared_ptr<HotBudget> hot_budget = std::make_shared<HotBudget>();
     MessageReferences references;
     QueueTable queues;
     SiteTable sites;

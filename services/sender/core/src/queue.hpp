@@ -113,6 +113,7 @@ public:
     void set_paused(bool paused, std::string reason);
     QueueStatus status(SteadyTime now) const;
     bool is_abandoned() const;  // empty, not paused, no sessions: may be forgotten
+    void abandon();             // the process ends: lets go of the sessions
     using TaskTest = std::function<bool(const schedule::WaitingTask&, std::string_view tenant, std::string_view job)>;
     struct Listed {
         TaskKey key;
@@ -160,7 +161,7 @@ private:
     std::string hold_reason_locked(SteadyTime now) const;
     std::shared_ptr<DeliverySession> pop_idle_locked(std::uint32_t route, unsigned shard);
     bool may_give_locked(SteadyTime now, SteadyTime& wake_at) const;
-    bool must_make_room_locked(std::uint32_t route);
+    bool must_make_room_locked(const DeliverySession& session) const;
     SteadyTime next_wake_locked(Shard& shard, SteadyTime wake_at) const;
     void set_timer();
     void on_timer();
@@ -176,7 +177,6 @@ private:
     unsigned next_shard_ = 0;
     shaping::RateLimit message_rate_, connect_rate_;
     const DeliverySession* turn_ = nullptr;  // holds a task and waits for its message permit
-    bool waits_for_virtual_mta_ = false;
     bool paused_ = false;
     std::string pause_reason_;
     SteadyTime no_source_until_ = SteadyTime::min();

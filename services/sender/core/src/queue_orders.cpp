@@ -32,6 +32,11 @@ bool Queue::is_abandoned() const {
     return tasks_.is_empty() && connections_ == 0 && !paused_;
 }
 
+void Queue::abandon() {
+    const std::lock_guard lock(mutex_);
+    for (auto& idle : idle_) idle.clear();
+}
+
 // --- status --------------------------------------------------------------------------------------------
 
 QueueStatus Queue::status(SteadyTime now) const {
@@ -79,7 +84,7 @@ std::string Queue::hold_reason_locked(SteadyTime now) const {
             reason = no_source_reason_;
         } else if (has_message_rate_locked() && (turn_ != nullptr || now < next_message_permit_locked())) {
             reason = "rate limited";
-        } else if (waits_for_virtual_mta_) {
+        } else if (virtual_mta->is_waiting_for_connection(*this)) {
             reason = "connection limit of the virtual MTA";
         } else if (connections_ >= settings_->max_connections) {
             reason = "connection limit";

@@ -10,6 +10,10 @@
 
 namespace postfleet::sender {
 
+namespace {
+constexpr std::uint32_t kTurnTransactions = 100;  // before a session makes room for another destination
+}
+
 Queue::Next Queue::next_for(const std::shared_ptr<DeliverySession>& session, Shard& shard) {
     Next next;
     std::vector<Work> expired;
@@ -17,7 +21,7 @@ Queue::Next Queue::next_for(const std::shared_ptr<DeliverySession>& session, Sha
     {
         const std::lock_guard lock(mutex_);
         const std::uint32_t route = session->route();
-        if (engine_.is_draining() || connections_ > settings_->max_connections || must_make_room_locked(route)) {
+        if (engine_.is_draining() || connections_ > settings_->max_connections || must_make_room_locked(*session)) {
             next.kind = Next::Kind::Quit;
             return next;
         }
@@ -45,12 +49,14 @@ Queue::Next Queue::next_for(const std::shared_ptr<DeliverySession>& session, Sha
     return next;
 }
 
-// All connections are taken by other destinations, and this queue has mail for one that has none.
-bool Queue::must_make_room_locked(std::uint32_t mine) {
-    if (routes_.size() < 2 || connections_ < settings_->max_connections || routes_[mine].open < 2) {
-        // The last session of its route makes room only when its own mail is done.
-        if (routes_.size() < 2 || connections_ < settings_->max_connections || tasks_.has_ready(mine)) return false;
-    }
+// All connections are taken, and there is mail for a destination that has none of them. Then a session of a
+// destination with several goes, or one that has nothing to do, or one that had its turn.
+bool Queue::must_make_room_locked(const DeliverySession& session) const {
+    if (routes_.size() < 2 || connections_ < settings_->max_connections) return false;
+    const std::uint32_t mine = session.route();
+    const bool can_be_spared = routes_[mine].open > 1 || !tasks_.has_ready(mine) ||
+                               session.transactions() >= kTurnTransactions;
+    if (!can_be_spared) return false;
     for (std::uint32_t i = 0; i < routes_.size(); ++i) {
         const Route& other = routes_[i];
         if (i != mine && other.to && other.to->kind == Destination::Kind::Deliverable && other.open == 0 &&
@@ -111,7 +117,7 @@ bool Queue::may_open_locked(Route& route, std::uint32_t number, SteadyTime now, 
     }
     if (connections_ >= settings_->max_connections) return false;
     if (!virtual_mta->take_connection()) {
-        if (!std::exchange(waits_for_virtual_mta_, true)) virtual_mta->wait_for_connection(shared_from_this());
+        virtual_mta->wait_for_connection(shared_from_this());
         // One may have come back between the two calls; then nobody would wake us.
         if (!virtual_mta->take_connection()) return false;
     }
@@ -181,8 +187,10 @@ void Queue::on_closed(const DeliverySession& session, std::uint32_t number, Shar
         if (session.was_opened()) --routes_[number].open;
         require(connections_ > 0);
         --connections_;
-        if (turn_ == &session) turn_ = nullptr;
-        waits_for_virtual_mta_ = false;
+        if (turn_ == &session) {
+            turn_ = nullptr;
+            virtual_mta->leave_message_line(*this);
+        }
     }
     engine_.metrics.connections.add(-1);
     virtual_mta->give_back_connection(others);
@@ -216,7 +224,7 @@ bool Queue::may_give_locked(SteadyTime now, SteadyTime& wake_at) const {
 
 std::optional<SteadyTime> Queue::take_message_permit(SteadyTime now) {
     const std::lock_guard lock(mutex_);
-    return virtual_mta->take_message(message_rate_, settings_->max_message_rate.interval(), now);
+    return virtual_mta->take_message(*this, message_rate_, settings_->max_message_rate.interval(), now);
 }
 
 void Queue::pass_turn(const DeliverySession& session, SteadyTime used_at, Shard& shard) {
@@ -235,6 +243,7 @@ void Queue::release_turn(const DeliverySession& session, Shard& shard) {
         const std::lock_guard lock(mutex_);
         if (turn_ != &session) return;
         turn_ = nullptr;
+        virtual_mta->leave_message_line(*this);
     }
     pump(shard, Spread::Here);
 }

@@ -62,7 +62,7 @@ void TakeIn::hand_over(AcceptedMessage accepted, Completion<Status> done) {
     auto taken = std::make_unique<Taken>();
     taken->message = accepted.message;
     const std::uint64_t octets = kOverheadOctets + (accepted.last_chunk ? accepted.last_chunk->size() : 0);
-    if (engine_.hot_budget.try_charge(octets)) {
+    if (engine_.hot_budget->try_charge(octets)) {
         const bool is_whole = accepted.message->content_chunks == 1;
         taken->hot = std::make_shared<HotMessage>(engine_.hot_budget, octets, accepted.message,
                                                   is_whole ? accepted.last_chunk : nullptr);

@@ -4,6 +4,11 @@
 
 namespace postfleet::sender {
 
+namespace {
+// So that the one before has really gone when its successor wakes.
+constexpr Duration kNextInLine = std::chrono::microseconds(20);
+}  // namespace
+
 void VirtualMta::configure(std::shared_ptr<const config::VirtualMta> configuration) {
     const std::lock_guard lock(mutex_);
     std::vector<SourceState> sources;
@@ -89,15 +94,24 @@ void VirtualMta::give_back_connection(std::vector<std::shared_ptr<Queue>>& to_wa
     connections_.give_back();
     if (max_connections_ == config::kUnlimited) return;
     const std::lock_guard lock(mutex_);
-    while (!waiting_.empty() && to_wake.empty()) {
-        if (auto queue = waiting_.front().lock()) to_wake.push_back(std::move(queue));
-        waiting_.pop_front();
+    while (!connection_line_.empty() && to_wake.empty()) {
+        if (auto queue = connection_line_.front().alive.lock()) to_wake.push_back(std::move(queue));
+        connection_line_.pop_front();
     }
 }
 
-void VirtualMta::wait_for_connection(std::shared_ptr<Queue> queue) {
+void VirtualMta::wait_for_connection(const std::shared_ptr<Queue>& queue) {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back(std::move(queue));
+    for (const Waiting& waiting : connection_line_) {
+        if (waiting.queue == queue.get()) return;
+    }
+    connection_line_.push_back({queue.get(), queue});
+}
+
+bool VirtualMta::is_waiting_for_connection(const Queue& queue) const {
+    const std::lock_guard lock(mutex_);
+    return std::any_of(connection_line_.begin(), connection_line_.end(),
+                       [&](const Waiting& waiting) { return waiting.queue == &queue; });
 }
 
 std::optional<SteadyTime> VirtualMta::take_connect(shaping::RateLimit& of_queue, Duration interval,
@@ -111,15 +125,31 @@ std::optional<SteadyTime> VirtualMta::take_connect(shaping::RateLimit& of_queue,
     return of_queue.try_take(now, interval);
 }
 
-std::optional<SteadyTime> VirtualMta::take_message(shaping::RateLimit& of_queue, Duration interval,
-                                                   SteadyTime now) {
+std::optional<SteadyTime> VirtualMta::take_message(const Queue& queue, shaping::RateLimit& of_queue,
+                                                   Duration interval, SteadyTime now) {
     const Duration own = Duration(message_interval_.load(std::memory_order_relaxed));
     if (own == Duration::zero()) return of_queue.try_take(now, interval);
     const std::lock_guard lock(mutex_);
-    const SteadyTime next = std::max(of_queue.next_permit(interval), message_rate_.next_permit(own));
-    if (now < next) return next;
+    // A queue whose own permit is not due yet holds up nobody.
+    const SteadyTime due = of_queue.next_permit(interval);
+    if (now < due) return due;
+    auto place = std::find(message_line_.begin(), message_line_.end(), &queue);
+    const SteadyTime next = message_rate_.next_permit(own);
+    if (now < next || (!message_line_.empty() && place != message_line_.begin())) {
+        if (place == message_line_.end()) place = message_line_.insert(place, &queue);
+        // Whoever stands before takes one interval each, so that everybody wakes about once.
+        const auto before = static_cast<Duration::rep>(place - message_line_.begin());
+        return std::max(next, now) + before * (own + shaping::RateLimit::guard(own)) + kNextInLine;
+    }
     if (const auto wait = message_rate_.try_take(now, own)) return wait;
+    if (!message_line_.empty()) message_line_.pop_front();
     return of_queue.try_take(now, interval);
+}
+
+void VirtualMta::leave_message_line(const Queue& queue) {
+    if (!has_message_rate()) return;
+    const std::lock_guard lock(mutex_);
+    std::erase(message_line_, &queue);
 }
 
 SteadyTime VirtualMta::next_message_permit() const {

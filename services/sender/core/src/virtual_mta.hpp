@@ -55,10 +55,15 @@ public:
     // Over all its queues.
     bool take_connection();
     void give_back_connection(std::vector<std::shared_ptr<Queue>>& to_wake);
-    void wait_for_connection(std::shared_ptr<Queue> queue);
-    // Both words at once: the queue's and ours, or neither. Nothing: taken.
+    // Stands in line; give_back_connection() names the first of the line, which has left it then.
+    void wait_for_connection(const std::shared_ptr<Queue>& queue);
+    bool is_waiting_for_connection(const Queue& queue) const;
+    // Both words at once: the queue's and ours, or neither. Nothing: taken. For messages the queues take turns:
+    // who has to wait stands in line until it has taken, or has left.
     std::optional<SteadyTime> take_connect(shaping::RateLimit& of_queue, Duration interval, SteadyTime now);
-    std::optional<SteadyTime> take_message(shaping::RateLimit& of_queue, Duration interval, SteadyTime now);
+    std::optional<SteadyTime> take_message(const Queue& queue, shaping::RateLimit& of_queue, Duration interval,
+                                           SteadyTime now);
+    void leave_message_line(const Queue& queue);
     bool has_message_rate() const { return message_interval_.load(std::memory_order_relaxed) > 0; }
     void mark_message_used(SteadyTime now) {
         if (has_message_rate()) message_rate_.mark_used(now);
@@ -82,7 +87,12 @@ private:
     std::shared_ptr<const config::VirtualMta> configuration_;
     std::vector<SourceState> sources_;
     std::size_t next_source_ = 0;
-    std::deque<std::weak_ptr<Queue>> waiting_;  // for a connection, in turn
+    struct Waiting {
+        const Queue* queue;
+        std::weak_ptr<Queue> alive;
+    };
+    std::deque<Waiting> connection_line_;
+    std::deque<const Queue*> message_line_;
 
     std::atomic<bool> is_configured_{false};
     std::atomic<std::uint32_t> max_connections_{config::kUnlimited};

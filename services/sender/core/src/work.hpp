@@ -23,13 +23,14 @@ public:
     // What a charge is worth; given back when the last holder of the content is gone.
     class Charge final {
     public:
-        Charge(HotBudget& budget, std::uint64_t octets) : budget_(&budget), octets_(octets) {}
+        Charge(std::shared_ptr<HotBudget> budget, std::uint64_t octets)
+            : budget_(std::move(budget)), octets_(octets) {}
         ~Charge() { budget_->used_.fetch_sub(octets_, std::memory_order_relaxed); }
         Charge(const Charge&) = delete;
         Charge& operator=(const Charge&) = delete;
 
     private:
-        HotBudget* budget_;
+        std::shared_ptr<HotBudget> budget_;  // shared: the last holder may outlive the sender
         std::uint64_t octets_;
     };
 
@@ -49,8 +50,9 @@ private:
 
 // One message in memory. shared_ptr because its tasks may be with several sessions.
 struct HotMessage {
-    HotMessage(HotBudget& budget, std::uint64_t octets, std::shared_ptr<const Message> of, SharedOctets chunk)
-        : message(std::move(of)), first_chunk(std::move(chunk)), charge(budget, octets) {}
+    HotMessage(std::shared_ptr<HotBudget> budget, std::uint64_t octets, std::shared_ptr<const Message> of,
+               SharedOctets chunk)
+        : message(std::move(of)), first_chunk(std::move(chunk)), charge(std::move(budget), octets) {}
     std::shared_ptr<const Message> message;
     SharedOctets first_chunk;   // null: read it (the content has several chunks)
     HotBudget::Charge charge;

@@ -8,7 +8,7 @@
 // attempts and due times survive. hand_over() before start() is refused with Unavailable.
 //
 // Owns: queues, sessions, limits, the site table. Borrows everything in SenderDependencies, which must outlive
-// it. After drain() has completed, and when the shards have stopped or are idle, it may be destroyed.
+// it. It is destroyed after the shards have stopped and before they are destroyed.
 //
 // Threads: thread-safe, except start() (once, before traffic; blocks on the spool scan) and destruction.
 // Sessions are confined to the shard that opened them; a queue is shared behind a mutex of its own that is
