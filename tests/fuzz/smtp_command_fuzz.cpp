@@ -37,6 +37,18 @@ void check_path(std::string_view text) {
     }
 }
 
+// What was understood is understood the same when it is passed on.
+void check_rcpt_parameters(std::string_view line, Mailbox::Utf8 utf8) {
+    smtp::RcptParameters parameters;
+    if (smtp::parse_rcpt_parameters(line, utf8, parameters) != smtp::ParameterError::None) return;
+    std::string again;
+    if (parameters.notify != 0) smtp::append_notify(again, parameters.notify);
+    if (!parameters.original.empty()) smtp::append_original_recipient(again, parameters.original);
+    smtp::RcptParameters second;
+    require(smtp::parse_rcpt_parameters(again, utf8, second) == smtp::ParameterError::None);
+    require(second.notify == parameters.notify && second.original == parameters.original);
+}
+
 }  // namespace
 
 void fuzz_smtp_command(std::span<const std::byte> input) {
@@ -51,7 +63,7 @@ void fuzz_smtp_command(std::span<const std::byte> input) {
     check_path(line);
     smtp::MailParameters parameters;
     static_cast<void>(smtp::parse_mail_parameters(line, parameters));
-    static_cast<void>(smtp::parse_rcpt_parameters(line));
+    for (const auto utf8 : {Mailbox::Utf8::Refuse, Mailbox::Utf8::Allow}) check_rcpt_parameters(line, utf8);
     static_cast<void>(smtp::parse_size_value(line));
     static_cast<void>(smtp::is_hello_name(line));
 }

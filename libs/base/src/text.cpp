@@ -72,6 +72,10 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 }
 
 // The table of well-formed sequences of RFC 3629 §4: no surrogates, no overlong forms, nothing above U+10FFFF.
+bool is_ascii(std::string_view text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<std::uint8_t>(c) < 0x80; });
+}
+
 std::size_t utf8_sequence_length(std::string_view text) {
     if (text.empty()) return 0;
     const auto first = static_cast<std::uint8_t>(text[0]);

@@ -23,10 +23,6 @@ Error wrong(std::string_view text, std::string_view why) {
     return {ErrorKind::InvalidArgument, fmt::format("\"{}\": {}", printable(text, 80), why)};
 }
 
-bool is_ascii(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<std::uint8_t>(c) < 0x80; });
-}
-
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 

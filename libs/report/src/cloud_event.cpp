@@ -82,6 +82,7 @@ void write_data(JsonWriter& json, const Event& event, std::uint64_t sequence) {
     json.key("data").begin_object();
     if (event.message) write_message(json, *event.message);
     member_if_known(json, "recipient", event.recipient);
+    member_if_known(json, "original_recipient", event.original_recipient);
     const std::string& pool = event.pool.empty() && event.message ? event.message->pool : event.pool;
     member_if_known(json, "virtual_mta", event.virtual_mta);
     member_if_known(json, "pool", pool);

@@ -50,6 +50,8 @@ Capabilities parse_capabilities(std::string_view lines) {
             out.eight_bit_mime = true;
         } else if (ascii_iequals(keyword, "SMTPUTF8")) {
             out.smtputf8 = true;
+        } else if (ascii_iequals(keyword, "DSN")) {
+            out.dsn = true;
         } else if (ascii_iequals(keyword, "SIZE") && !out.size) {
             out.size = true;
             set_limit(take_word(rest), out.max_message_octets);

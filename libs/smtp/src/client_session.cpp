@@ -7,6 +7,8 @@
 
 #include "postfleet/base/require.hpp"
 #include "postfleet/base/text.hpp"
+#include "postfleet/smtp/parameters.hpp"
+#include "postfleet/smtp/xtext.hpp"
 
 namespace postfleet::smtp {
 
@@ -45,14 +47,6 @@ consteval bool rows_follow_the_enum() {
 static_assert(rows_follow_the_enum());
 
 constexpr const StateRow& row(State state) { return kRows[static_cast<std::size_t>(state)]; }
-
-// A path with a control octet in it would end our command and begin another one.
-bool is_safe_path(std::string_view path) {
-    return std::none_of(path.begin(), path.end(), [](char c) {
-        const auto octet = static_cast<unsigned char>(c);
-        return octet < 0x20 || octet == 0x7f;
-    });
-}
 
 Reply own_words(EnhancedStatus enhanced, std::string text) { return Reply{0, enhanced, std::move(text)}; }
 
@@ -154,17 +148,34 @@ ClientSession::Step ClientSession::on_helo() {
 
 // --- a transaction -------------------------------------------------------------------------------------
 
+// A path with a control octet in it would end our command and begin another one.
+void ClientSession::check_paths() {
+    unsigned char all = 0;
+    bool safe = true;
+    const auto look = [&](std::string_view path) {
+        for (const char c : path) {
+            const auto octet = static_cast<unsigned char>(c);
+            all |= octet;
+            safe = safe && octet >= 0x20 && octet != 0x7f;
+        }
+    };
+    look(transaction_.reverse_path);
+    for (const Recipient& recipient : transaction_.recipients) look(recipient.address);
+    paths_are_safe_ = safe;
+    paths_are_ascii_ = all < 0x80;
+}
+
 bool ClientSession::is_refusable(const ClientTransaction& transaction) {
     Reply& why = result_.reply;
     if (transaction.size_octets > capabilities_.max_message_octets) {
         why = own_words({5, 3, 4}, "the message has " + std::to_string(transaction.size_octets) +
                                        " octets, the server takes " +
                                        std::to_string(capabilities_.max_message_octets));
+    } else if (!paths_are_ascii_ && !capabilities_.smtputf8) {
+        why = own_words({5, 6, 7}, "an address needs SMTPUTF8, which the server does not offer");
     } else if (transaction.smtputf8 && !capabilities_.smtputf8) {
-        why = own_words({5, 6, 7}, "the message needs SMTPUTF8, which the server does not offer");
-    } else if (!is_safe_path(transaction.reverse_path) ||
-               !std::all_of(transaction.recipients.begin(), transaction.recipients.end(),
-                            [](const Recipient& r) { return is_safe_path(r.address); })) {
+        why = own_words({5, 6, 9}, "the header needs SMTPUTF8, which the server does not offer");
+    } else if (!paths_are_safe_) {
         why = own_words({5, 1, 3}, "an address contains control characters");
     } else {
         return false;
@@ -180,6 +191,7 @@ ClientSession::Step ClientSession::begin(const ClientTransaction& transaction, s
     in_transaction_ = true;
     dot_only_ = false;
     answered_ = 0;
+    check_paths();
     if (is_refusable(transaction)) {
         result_.ending = Ending::Refused;
         result_.phase = SmtpPhase::Mail;
@@ -206,14 +218,33 @@ void ClientSession::write_mail(std::string& out) const {
         append_number(out, transaction_.size_octets);
     }
     if (transaction_.body_type == BodyType::EightBitMime && capabilities_.eight_bit_mime) out += " BODY=8BITMIME";
-    if (transaction_.smtputf8) out += " SMTPUTF8";
+    if (transaction_.smtputf8 || !paths_are_ascii_) out += " SMTPUTF8";
+    if (capabilities_.dsn) write_dsn(out);
     out += "\r\n";
 }
 
+// What the submitter asked for, and nothing of our own (RFC 3461 §5.2.1). An X-EnvID may be what no ENVID can carry.
+void ClientSession::write_dsn(std::string& out) const {
+    if (transaction_.return_content == ReturnContent::Full) out += " RET=FULL";
+    if (transaction_.return_content == ReturnContent::Headers) out += " RET=HDRS";
+    if (transaction_.envelope_id.empty() || !is_printable_ascii(transaction_.envelope_id)) return;
+    const std::size_t before = out.size();
+    out += " ENVID=";
+    const std::size_t value = out.size();
+    append_xtext(out, transaction_.envelope_id);
+    if (out.size() - value > kMaxEnvelopeIdOctets) out.resize(before);
+}
+
 void ClientSession::write_rcpt(std::string& out, std::size_t position) const {
+    const Recipient& recipient = transaction_.recipients[position];
     out += "RCPT TO:<";
-    out += transaction_.recipients[position].address;
-    out += ">\r\n";
+    out += recipient.address;
+    out += '>';
+    if (capabilities_.dsn) {
+        if (recipient.notify != 0) append_notify(out, recipient.notify);
+        if (!recipient.original.empty()) append_original_recipient(out, recipient.original);
+    }
+    out += "\r\n";
 }
 
 ClientSession::Step ClientSession::on_reset(std::string& out) {

@@ -2,13 +2,25 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <limits>
 #include <utility>
 
 #include "postfleet/base/text.hpp"
+#include "postfleet/smtp/xtext.hpp"
 
 namespace postfleet::smtp {
 namespace {
+
+struct NotifyWord {
+    std::string_view word;
+    std::uint8_t bit;
+};
+constexpr NotifyWord kNotifyWords[] = {
+    {"NEVER", kNotifyNever}, {"SUCCESS", kNotifySuccess}, {"FAILURE", kNotifyFailure}, {"DELAY", kNotifyDelay}};
+
+// RFC 6533 §3: the only address type with an encoding of its own.
+constexpr std::string_view kUtf8AddressType = "utf-8";
 
 bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
@@ -17,10 +29,73 @@ bool is_keyword(std::string_view word) {
            std::all_of(word.begin(), word.end(), [](char c) { return is_alphanumeric(c) || c == '-'; });
 }
 
-// Any printable ASCII but "=" and space. Octets above 127 come with SMTPUTF8 only (RFC 6531 §3.3).
-bool is_value(std::string_view word) {
-    return !word.empty() &&
-           std::all_of(word.begin(), word.end(), [](char c) { return c > ' ' && c < 0x7f && c != '='; });
+// Any printable ASCII but "=" and space, and octets above 127 where they may be.
+bool is_value(std::string_view word, Mailbox::Utf8 utf8) {
+    return !word.empty() && std::all_of(word.begin(), word.end(), [utf8](char c) {
+        if ((c & 0x80) != 0) return utf8 == Mailbox::Utf8::Allow;
+        return c > ' ' && c < 0x7f && c != '=';
+    });
+}
+
+ParameterError take_size(std::string_view value, MailParameters& out) {
+    if (out.size_octets) return ParameterError::Syntax;
+    out.size_octets = parse_size_value(value);
+    return out.size_octets ? ParameterError::None : ParameterError::Syntax;
+}
+
+ParameterError take_body(std::string_view value, MailParameters& out) {
+    if (ascii_iequals(value, "8BITMIME")) out.body = BodyType::EightBitMime;
+    else if (!ascii_iequals(value, "7BIT")) return ParameterError::Unsupported;
+    return ParameterError::None;
+}
+
+ParameterError take_return_content(std::string_view value, MailParameters& out) {
+    if (out.return_content != ReturnContent::NotGiven) return ParameterError::Syntax;
+    if (ascii_iequals(value, "FULL")) out.return_content = ReturnContent::Full;
+    else if (ascii_iequals(value, "HDRS")) out.return_content = ReturnContent::Headers;
+    else return ParameterError::Syntax;
+    return ParameterError::None;
+}
+
+ParameterError take_envelope_id(std::string_view value, MailParameters& out) {
+    if (!out.envelope_id.empty() || value.size() > kMaxEnvelopeIdOctets) return ParameterError::Syntax;
+    auto decoded = decode_xtext(value);
+    if (!decoded) return ParameterError::Syntax;
+    out.envelope_id = *std::move(decoded);
+    return ParameterError::None;
+}
+
+// NEVER stands alone (RFC 3461 §4.1).
+ParameterError take_notify(std::string_view value, RcptParameters& out) {
+    if (out.notify != 0) return ParameterError::Syntax;
+    for (const std::string_view word : split(value, ',')) {
+        const NotifyWord* const known = std::find_if(std::begin(kNotifyWords), std::end(kNotifyWords), [word](auto& row) {
+            return ascii_iequals(row.word, word);
+        });
+        if (known == std::end(kNotifyWords)) return ParameterError::Syntax;
+        out.notify |= known->bit;
+    }
+    const bool mixed = (out.notify & kNotifyNever) != 0 && out.notify != kNotifyNever;
+    return mixed ? ParameterError::Syntax : ParameterError::None;
+}
+
+ParameterError take_original_recipient(std::string_view value, Mailbox::Utf8 utf8, RcptParameters& out) {
+    const std::size_t semicolon = value.find(';');
+    const std::string_view type = value.substr(0, semicolon);
+    if (!out.original.empty() || value.size() > kMaxOriginalRecipientOctets || semicolon == std::string_view::npos ||
+        !is_keyword(type)) {
+        return ParameterError::Syntax;
+    }
+    const std::string_view address = value.substr(semicolon + 1);
+    if (ascii_iequals(type, kUtf8AddressType)) {
+        if (!is_utf8_address(address, utf8 == Mailbox::Utf8::Allow)) return ParameterError::Syntax;
+        out.original = value;
+        return ParameterError::None;
+    }
+    const auto decoded = decode_xtext(address);
+    if (!decoded || decoded->empty()) return ParameterError::Syntax;
+    out.original.assign(type).append(1, ';').append(*decoded);
+    return ParameterError::None;
 }
 
 }  // namespace
@@ -35,7 +110,7 @@ std::optional<ParameterReader::Parameter> ParameterReader::next() {
     const auto equals = word.find('=');
     Parameter parameter{word.substr(0, equals), std::nullopt};
     if (equals != std::string_view::npos) parameter.value = word.substr(equals + 1);
-    if (!is_keyword(parameter.keyword) || (parameter.value && !is_value(*parameter.value))) {
+    if (!is_keyword(parameter.keyword) || (parameter.value && !is_value(*parameter.value, utf8_))) {
         failed_ = true;
         return std::nullopt;
     }
@@ -46,25 +121,55 @@ ParameterError parse_mail_parameters(std::string_view text, MailParameters& out)
     ParameterReader reader(text);
     bool body_given = false;
     while (const auto parameter = reader.next()) {
-        if (ascii_iequals(parameter->keyword, "SIZE")) {
-            if (out.size_octets || !parameter->value) return ParameterError::Syntax;
-            out.size_octets = parse_size_value(*parameter->value);
-            if (!out.size_octets) return ParameterError::Syntax;
-        } else if (ascii_iequals(parameter->keyword, "BODY")) {
-            if (std::exchange(body_given, true) || !parameter->value) return ParameterError::Syntax;
-            if (ascii_iequals(*parameter->value, "8BITMIME")) out.body = BodyType::EightBitMime;
-            else if (!ascii_iequals(*parameter->value, "7BIT")) return ParameterError::Unsupported;
-        } else {
-            return ParameterError::Unknown;
+        const std::string_view keyword = parameter->keyword;
+        if (ascii_iequals(keyword, "SMTPUTF8")) {
+            if (std::exchange(out.smtputf8, true) || parameter->value) return ParameterError::Syntax;
+            continue;
         }
+        ParameterError (*take)(std::string_view, MailParameters&) = nullptr;
+        if (ascii_iequals(keyword, "SIZE")) take = take_size;
+        else if (ascii_iequals(keyword, "BODY")) take = take_body;
+        else if (ascii_iequals(keyword, "RET")) take = take_return_content;
+        else if (ascii_iequals(keyword, "ENVID")) take = take_envelope_id;
+        else return ParameterError::Unknown;
+        if (take == take_body && std::exchange(body_given, true)) return ParameterError::Syntax;
+        if (!parameter->value) return ParameterError::Syntax;
+        const ParameterError error = take(*parameter->value, out);
+        if (error != ParameterError::None) return error;
     }
     return reader.failed() ? ParameterError::Syntax : ParameterError::None;
 }
 
-ParameterError parse_rcpt_parameters(std::string_view text) {
-    ParameterReader reader(text);
-    if (reader.next()) return ParameterError::Unknown;
+ParameterError parse_rcpt_parameters(std::string_view text, Mailbox::Utf8 utf8, RcptParameters& out) {
+    ParameterReader reader(text, utf8);
+    while (const auto parameter = reader.next()) {
+        ParameterError error = ParameterError::Syntax;
+        if (ascii_iequals(parameter->keyword, "NOTIFY")) {
+            if (parameter->value) error = take_notify(*parameter->value, out);
+        } else if (ascii_iequals(parameter->keyword, "ORCPT")) {
+            if (parameter->value) error = take_original_recipient(*parameter->value, utf8, out);
+        } else {
+            error = ParameterError::Unknown;
+        }
+        if (error != ParameterError::None) return error;
+    }
     return reader.failed() ? ParameterError::Syntax : ParameterError::None;
+}
+
+void append_notify(std::string& out, std::uint8_t notify) {
+    out.append(" NOTIFY");
+    char before = '=';
+    for (const NotifyWord& row : kNotifyWords) {
+        if ((notify & row.bit) == 0) continue;
+        out.append(1, std::exchange(before, ',')).append(row.word);
+    }
+}
+
+void append_original_recipient(std::string& out, std::string_view original) {
+    const std::size_t address_at = original.find(';') + 1;
+    out.append(" ORCPT=").append(original.substr(0, address_at));
+    if (ascii_iequals(original.substr(0, address_at - 1), kUtf8AddressType)) out.append(original.substr(address_at));
+    else append_xtext(out, original.substr(address_at));
 }
 
 std::optional<std::uint64_t> parse_size_value(std::string_view digits) {

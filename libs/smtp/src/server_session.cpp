@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "postfleet/base/require.hpp"
+#include "postfleet/base/text.hpp"
 #include "postfleet/smtp/parameters.hpp"
 #include "postfleet/smtp/path.hpp"
 #include "server_replies.hpp"
@@ -173,7 +174,7 @@ void ServerSession::ehlo(std::string_view argument, std::string& out) {
     say_hello(argument, true);
     out.append("250-").append(settings_->hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
     out.append(std::to_string(settings_->max_message_octets));
-    out.append("\r\n250-8BITMIME\r\n");
+    out.append("\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n");
     if (settings_->offers_starttls && !secured_) out.append("250-STARTTLS\r\n");
     out.append("250 ENHANCEDSTATUSCODES\r\n");
     if (draining_) drain(out);
@@ -199,7 +200,9 @@ void ServerSession::mail(std::string_view argument, std::string& out) {
         return close_with(kTooManyMessages, out);
     }
     if (!take_path_keyword("FROM", argument)) return mistake(Refusal::Syntax, kMailSyntax, out);
-    auto parsed = parse_path(argument, Mailbox::Utf8::Refuse);
+    // Whether UTF-8 may be in the path is only said behind it.
+    const bool is_plain = is_ascii(argument);
+    auto parsed = parse_path(argument, is_plain ? Mailbox::Utf8::Refuse : Mailbox::Utf8::Allow);
     if (const auto* error = std::get_if<PathError>(&parsed)) {
         return mistake(refusal_of(*error), sender_fault(*error), out);
     }
@@ -210,13 +213,18 @@ void ServerSession::mail(std::string_view argument, std::string& out) {
     MailParameters parameters;
     const ParameterError error = parse_mail_parameters(argument, parameters);
     if (error != ParameterError::None) return mistake(refusal_of(error), parameter_fault(error), out);
+    if (!is_plain && !parameters.smtputf8) {
+        return mistake(Refusal::NonAsciiPath, sender_fault(PathError::NotAscii), out);
+    }
     declared_octets_ = parameters.size_octets.value_or(0);
     if (declared_octets_ > settings_->max_message_octets) {
         policy_.on_refusal(Refusal::DeclaredTooBig);
         out.append(kTooBig);
         return;
     }
-    MailRequest request{{}, declared_octets_, parameters.body, hello_name_, extended_};
+    utf8_ = parameters.smtputf8 ? Mailbox::Utf8::Allow : Mailbox::Utf8::Refuse;
+    MailRequest request{{},          declared_octets_,    parameters.body,           hello_name_,
+                        extended_,   parameters.smtputf8, parameters.return_content, std::move(parameters.envelope_id)};
     if (path.kind == PathKind::Mailbox) request.reverse_path = path.mailbox.to_string();
     Decision decision = policy_.on_mail(std::move(request));
     if (decision.kind == Decision::Kind::Wait) question_ = Question::Mail;
@@ -243,7 +251,7 @@ void ServerSession::rcpt(std::string_view argument, std::string& out) {
         if (++refused_recipients_ > kRecipientOvershoot) count_error(out);
         return;
     }
-    auto parsed = parse_path(argument, Mailbox::Utf8::Refuse);
+    auto parsed = parse_path(argument, utf8_);
     if (const auto* error = std::get_if<PathError>(&parsed)) {
         ++refused_recipients_;
         return mistake(refusal_of(*error), recipient_fault(*error), out);
@@ -253,9 +261,14 @@ void ServerSession::rcpt(std::string_view argument, std::string& out) {
         ++refused_recipients_;
         return mistake(Refusal::Syntax, recipient_fault(PathError::Syntax), out);
     }
-    const ParameterError error = parse_rcpt_parameters(argument);
-    if (error != ParameterError::None) return mistake(refusal_of(error), parameter_fault(error), out);
-    Decision decision = policy_.on_rcpt({std::move(path.mailbox)});
+    RcptParameters parameters;
+    const ParameterError error = parse_rcpt_parameters(argument, utf8_, parameters);
+    if (error != ParameterError::None) {
+        ++refused_recipients_;
+        return mistake(refusal_of(error), parameter_fault(error), out);
+    }
+    Decision decision =
+        policy_.on_rcpt({std::move(path.mailbox), parameters.notify, std::move(parameters.original)});
     if (decision.kind == Decision::Kind::Wait) question_ = Question::Rcpt;
     else finish_rcpt(std::move(decision), out);
 }

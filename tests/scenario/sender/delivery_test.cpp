@@ -31,3 +31,21 @@ TEST_CASE("a message that was handed over is delivered, told, and gone from the 
     CHECK(world.spool.tasks().empty());
     CHECK(world.spool.messages() == 0);
 }
+
+TEST_CASE("mail that needs SMTPUTF8 is sent with it, and bounces as 5.6.7 where it is not offered", "[X6531]") {
+    SenderWorld world;
+    world.route("x.test", "192.0.2.1:2526");
+    world.route("y.test", "192.0.2.2:2526");
+    world.start();
+    world.host("192.0.2.2:2526").ehlo = "250-mx.test\r\n250-PIPELINING\r\n250 SMTPUTF8\r\n";
+    world.accept({.to = {"\xc3\xa4@x.test"}});
+    world.accept({.to = {"\xc3\xa4@y.test"}});
+    REQUIRE(world.count(EventType::Bounced) == 1);
+    const Event bounced = world.events(EventType::Bounced)[0];
+    CHECK(bounced.recipient == "\xc3\xa4@x.test");
+    CHECK(bounced.delivery->reply.enhanced.to_string() == "5.6.7");
+    CHECK(world.host("192.0.2.1:2526").deliveries.empty());
+    REQUIRE(world.count(EventType::Delivered) == 1);
+    CHECK(world.host("192.0.2.2:2526").peers.at(0)->commands.at(1) == "MAIL FROM:<sender@from.test> SMTPUTF8");
+    CHECK(world.spool.tasks().empty());
+}

@@ -46,6 +46,7 @@ Event delivered() {
     about->template_reference = {.name = "receipt", .version = 3, .variables = "{}"};
     about->metadata = {{"user_id", "123"}, {"list", "weekly"}};
     Event event = event_of(EventType::Delivered, about);
+    event.original_recipient = "rfc822;list@example.org";
     event.virtual_mta = "vmta-7";
     event.pool = "bulk";
     event.queue = "google/vmta-7";

@@ -259,6 +259,71 @@ TEST_CASE("8-bit content is declared where that is offered", "[rfc6152]") {
     CHECK(d.sent().starts_with("MAIL FROM:<from@a.example> SIZE=1000 BODY=8BITMIME\r\n"));
 }
 
+TEST_CASE("what a submitter asked for by DSN is passed on where that is offered, and nothing where it is not",
+          "[X3461][rfc3461-5.2.1]") {
+    for (const bool offered : {true, false}) {
+        Dialogue d;
+        d.open(offered ? "250-mx\r\n250-PIPELINING\r\n250 DSN\r\n" : "250-mx\r\n250 PIPELINING\r\n");
+        d.transaction.return_content = ReturnContent::Headers;
+        d.transaction.envelope_id = "order 7+1";
+        d.recipients.resize(2);
+        d.recipients[0].address = "a@x.example";
+        d.recipients[1].address = "b@x.example";
+        d.recipients[0].notify = kNotifySuccess | kNotifyDelay;
+        d.recipients[0].original = "rfc822;list+one@y.example";
+        d.transaction.recipients = d.recipients;
+        d.session.begin(d.transaction, d.sent_);
+        CHECK(d.sent() == (offered ? "MAIL FROM:<from@a.example> RET=HDRS ENVID=order+207+2B1\r\n"
+                                     "RCPT TO:<a@x.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;list+2Bone@y.example\r\n"
+                                     "RCPT TO:<b@x.example>\r\nDATA\r\n"
+                                   : "MAIL FROM:<from@a.example>\r\nRCPT TO:<a@x.example>\r\nRCPT TO:<b@x.example>\r\nDATA\r\n"));
+    }
+}
+
+TEST_CASE("an X-EnvID that no ENVID can carry is not passed on", "[X3461]") {
+    for (const std::string& id : {std::string("gr\xc3\xbcn"), std::string(101, 'x'), std::string(40, '+')}) {
+        Dialogue d;
+        d.open("250-mx\r\n250 DSN\r\n");
+        d.transaction.envelope_id = id;
+        d.begin({"a@x.example"});
+        CHECK(d.sent() == "MAIL FROM:<from@a.example>\r\n");
+    }
+}
+
+TEST_CASE("SMTPUTF8 is asked for where a path or the header needs it; without the offer such mail is not sent",
+          "[X6531][rfc6531-3.4]") {
+    struct Row {
+        std::string_view from, to;
+        bool header;
+        std::string_view status;  // without the offer
+    };
+    const Row rows[] = {{"a@a.example", "b@x.example", false, ""},
+                        {"a@a.example", "b@x.example", true, "5.6.9"},
+                        {"\xc3\xa4@a.example", "b@x.example", false, "5.6.7"},
+                        {"a@a.example", "\xc3\xbc@x.example", false, "5.6.7"}};
+    for (const Row& row : rows) {
+        INFO(row.from << " " << row.to);
+        for (const bool offered : {true, false}) {
+            Dialogue d;
+            d.open(offered ? "250-mx\r\n250 SMTPUTF8\r\n" : "250 mx\r\n");
+            d.transaction.reverse_path = row.from;
+            d.transaction.smtputf8 = row.header;
+            const Step step = d.begin({std::string(row.to)});
+            const bool needed = !row.status.empty();
+            if (offered || !needed) {
+                CHECK(step == Step::Wait);
+                CHECK(d.sent() == "MAIL FROM:<" + std::string(row.from) + ">" + (needed ? " SMTPUTF8" : "") + "\r\n");
+                continue;
+            }
+            REQUIRE(step == Step::TransactionDone);
+            const TransactionResult result = d.session.take_result();
+            CHECK(result.ending == Ending::Refused);
+            CHECK(result.reply.enhanced.to_string() == row.status);
+            CHECK(d.sent().empty());
+        }
+    }
+}
+
 TEST_CASE("a null reverse-path is sent as <>") {
     Dialogue d;
     d.open();

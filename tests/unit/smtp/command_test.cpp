@@ -180,9 +180,54 @@ TEST_CASE("parameters are known, wrong, or refused, never ignored", "[smtp][S532
         CHECK(parameters.size_octets == row.size);
         CHECK(parameters.body == row.body);
     }
-    CHECK(parse_rcpt_parameters("  ") == ParameterError::None);
-    CHECK(parse_rcpt_parameters(" NOTIFY=NEVER") == ParameterError::Unknown);
-    CHECK(parse_rcpt_parameters(" =") == ParameterError::Syntax);
+    RcptParameters none;
+    CHECK(parse_rcpt_parameters("  ", Mailbox::Utf8::Refuse, none) == ParameterError::None);
+    CHECK(parse_rcpt_parameters(" FOO=NEVER", Mailbox::Utf8::Refuse, none) == ParameterError::Unknown);
+    CHECK(parse_rcpt_parameters(" =", Mailbox::Utf8::Refuse, none) == ParameterError::Syntax);
+}
+
+TEST_CASE("the DSN parameters of MAIL are taken strictly", "[smtp][X3461]") {
+    MailParameters parameters;
+    CHECK(parse_mail_parameters(" RET=hdrs ENVID=QQ314159+2B1", parameters) == ParameterError::None);
+    CHECK(parameters.return_content == ReturnContent::Headers);
+    CHECK(parameters.envelope_id == "QQ314159+1");
+    MailParameters longest;
+    CHECK(parse_mail_parameters(" ENVID=" + std::string(100, 'x'), longest) == ParameterError::None);
+    const std::string too_long = " ENVID=" + std::string(101, 'x');
+    for (const std::string& text : {std::string(" RET"), std::string(" RET=BODY"), std::string(" RET=FULL RET=FULL"), std::string(" ENVID"),
+                                    std::string(" ENVID="), std::string(" ENVID=a ENVID=b"), std::string(" ENVID=a+0D+0AX"), too_long}) {
+        INFO(text);
+        MailParameters bad;
+        CHECK(parse_mail_parameters(text, bad) == ParameterError::Syntax);
+    }
+}
+
+TEST_CASE("the DSN parameters of RCPT are taken strictly and passed on as they came", "[smtp][X3461]") {
+    RcptParameters parameters;
+    CHECK(parse_rcpt_parameters(" NOTIFY=delay,SUCCESS ORCPT=rfc822;a+2Bb@x.example", Mailbox::Utf8::Refuse,
+                                parameters) == ParameterError::None);
+    CHECK(parameters.notify == (kNotifyDelay | kNotifySuccess));
+    CHECK(parameters.original == "rfc822;a+b@x.example");
+    std::string out;
+    append_notify(out, parameters.notify);
+    append_original_recipient(out, parameters.original);
+    CHECK(out == " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bb@x.example");
+    RcptParameters never;
+    CHECK(parse_rcpt_parameters(" NOTIFY=NEVER", Mailbox::Utf8::Refuse, never) == ParameterError::None);
+    CHECK(never.notify == kNotifyNever);
+    RcptParameters utf8;
+    CHECK(parse_rcpt_parameters(" ORCPT=utf-8;\xc3\xa4@x.example", Mailbox::Utf8::Allow, utf8) == ParameterError::None);
+    CHECK(utf8.original == "utf-8;\xc3\xa4@x.example");
+    const std::string too_long = " ORCPT=rfc822;" + std::string(494, 'x');
+    for (const std::string& text :
+         {std::string(" NOTIFY"), std::string(" NOTIFY=NEVER,SUCCESS"), std::string(" NOTIFY=SUCCESS,"), std::string(" NOTIFY=ALWAYS"),
+          std::string(" NOTIFY=DELAY NOTIFY=DELAY"), std::string(" ORCPT"), std::string(" ORCPT=a@b"), std::string(" ORCPT=;a@b"),
+          std::string(" ORCPT=rfc822;"), std::string(" ORCPT=rfc822;a+0A"), std::string(" ORCPT=rfc822;a ORCPT=rfc822;a"),
+          std::string(" ORCPT=utf-8;\xc3\xa4@x.example"), too_long}) {
+        INFO(text);
+        RcptParameters bad;
+        CHECK(parse_rcpt_parameters(text, Mailbox::Utf8::Refuse, bad) == ParameterError::Syntax);
+    }
 }
 
 TEST_CASE("ten thousand parameters are read one by one", "[smtp][SEC-6]") {

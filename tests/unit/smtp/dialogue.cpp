@@ -47,7 +47,7 @@ support::ScriptedPolicy::Taken parse_message(const std::string& text) {
     const auto parts = split(text, '|');
     support::ScriptedPolicy::Taken message;
     message.reverse_path = unescape(std::string(parts.at(0)));
-    for (const auto recipient : split(parts.at(1), ',')) message.recipients.emplace_back(recipient);
+    for (const auto recipient : split(parts.at(1), ',')) message.recipients.push_back(unescape(std::string(recipient)));
     message.content = unescape(std::string(parts.at(2)));
     return message;
 }

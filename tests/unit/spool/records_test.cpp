@@ -96,6 +96,32 @@ TEST_CASE("an event that is about no message survives being stored") {
     CHECK(decoded->message == nullptr);
 }
 
+TEST_CASE("records of before RET and ORCPT were kept are read, and say that neither was given") {
+    const auto without_field = [](std::string fields, std::uint32_t field, const std::string& value) {
+        std::string written;
+        FieldWriter to(written);
+        if (value.empty()) to.number(field, 2);
+        else to.octets(field, value);
+        const auto at = fields.find(written);
+        REQUIRE(at != std::string::npos);
+        return fields.erase(at, written.size());
+    };
+    auto message = *sample_message(2);
+    REQUIRE(message.return_content == ReturnContent::Headers);
+    std::string fields;
+    encode_message(message, fields);
+    message.return_content = ReturnContent::NotGiven;
+    CHECK(*decode_message(message.id, without_field(fields, 24, "")) == message);
+
+    auto event = sample_event(1);
+    fields.clear();
+    encode_event(event, fields);
+    const auto decoded = decode_event(without_field(fields, 16, event.original_recipient));
+    event.original_recipient.clear();
+    REQUIRE(decoded);
+    CHECK(tells_the_same(*decoded, event));
+}
+
 TEST_CASE("an event is small") {
     auto event = sample_event(3);
     std::string fields;

@@ -55,6 +55,7 @@ void write_message(const Message& m, Scope scope, std::string& octets) {
     to.octets(20, m.template_reference.name);
     to.number(21, m.template_reference.version);
     if (scope == Scope::Whole) to.octets(22, m.template_reference.variables);
+    to.number(24, static_cast<std::uint64_t>(m.return_content));
     for (auto& [name, value] : m.metadata) {
         to.nested(23, [&] {
             to.octets(1, name);
@@ -119,8 +120,10 @@ bool read_message(std::string_view fields, Message& m) {
             case 23:
                 if (!read_pair(from.octets(), m.metadata.emplace_back())) from.mark_bad();
                 break;
+            case 24: m.return_content = static_cast<ReturnContent>(from.number_as<std::uint8_t>()); break;
             default: break;  // a later version's
         }
+        if (m.return_content > ReturnContent::Headers) from.mark_bad();
     });
 }
 
@@ -376,6 +379,7 @@ void encode_event(const Event& event, std::string& octets) {
     if (event.delivery) to.nested(13, [&] { write_delivery(*event.delivery, octets); });
     if (event.bounce) to.nested(14, [&] { write_bounce(*event.bounce, octets); });
     to.octets(15, event.reason);
+    to.octets(16, event.original_recipient);
 }
 
 Result<Event> decode_event(std::string_view fields) {
@@ -406,6 +410,7 @@ Result<Event> decode_event(std::string_view fields) {
             case 13: must(read_delivery(from.octets(), event.delivery.emplace())); break;
             case 14: must(read_bounce(from.octets(), event.bounce.emplace())); break;
             case 15: event.reason = from.octets(); break;
+            case 16: event.original_recipient = from.octets(); break;
             default: break;
         }
     });

@@ -60,6 +60,7 @@ HeaderFacts HeaderFacts::gather(std::string_view content, config::HeaderTrust tr
         if (wanted) take_wanted_field(facts, *field);
     }
     facts.is_cut_off = reader.is_cut_off();
+    facts.header_octets = reader.end();
     return facts;
 }
 

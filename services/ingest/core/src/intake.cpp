@@ -74,6 +74,9 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
     message_ = std::make_shared<Message>();
     message_->reverse_path = std::move(request.reverse_path);
     message_->body_type = request.body;
+    message_->return_content = request.return_content;
+    message_->envelope_id = std::move(request.envelope_id);
+    utf8_ = request.smtputf8;
     message_->tenant = rules_->listener.tenant;
     message_->listener = rules_->listener.name;
     message_->client_address = client_.to_string();
@@ -88,7 +91,7 @@ smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
     }
     // <postmaster> is ours (RFC 5321 §4.5.1).
     if (request.mailbox.domain.empty()) request.mailbox.domain = rules_->session.hostname;
-    recipients_.add(std::move(request.mailbox));
+    recipients_.add(std::move(request));
     return smtp::Decision::accept();
 }
 
@@ -104,7 +107,10 @@ smtp::Decision Intake::on_header(std::string& content) {
     needs_blank_line_ = !facts.has_fields && !content.starts_with("\r\n");
     message_->id = shard_.next_id();
     message_->job = std::move(facts.job);
-    message_->envelope_id = std::move(facts.envelope_id);
+    if (!facts.envelope_id.empty()) message_->envelope_id = std::move(facts.envelope_id);
+    // What SMTPUTF8 was announced for: without UTF-8 in header or paths the message is an ordinary one.
+    const std::string_view header = std::string_view(content).substr(0, facts.header_octets);
+    message_->smtputf8 = utf8_ && !(is_ascii(header) && is_ascii(message_->reverse_path));
     message_->header_from = std::move(facts.from);
     message_->header_message_id = std::move(facts.message_id);
     message_->header_subject = std::move(facts.subject);
@@ -189,6 +195,7 @@ void Intake::complete_message(const smtp::ContentEnd& end) {
 // RFC 3848.
 std::string_view Intake::protocol() const {
     if (!extended_) return "SMTP";
+    if (utf8_) return tls_ ? "UTF8SMTPS" : "UTF8SMTP";
     return tls_ ? "ESMTPS" : "ESMTP";
 }
 

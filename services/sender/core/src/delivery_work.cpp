@@ -85,6 +85,8 @@ void DeliverySession::begin_transaction() {
         .recipients = std::span(hot.task.recipients).first(recipients_),
         .body_type = message.body_type,
         .smtputf8 = message.smtputf8,
+        .return_content = message.return_content,
+        .envelope_id = message.envelope_id,
         .size_octets = message.prepended_header.size() + message.size_octets,
     };
     began_at_ = shard_.executor->now();

@@ -68,6 +68,7 @@ public:
         event.message = message_;
         event.recipient_index = recipient.index;
         event.recipient = recipient.address;
+        event.original_recipient = recipient.original;
         event.virtual_mta = task_.virtual_mta;
         event.pool = task_.pool;
         event.queue.assign(context_.queue);

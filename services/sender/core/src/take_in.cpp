@@ -27,6 +27,7 @@ void add_accepted_events(const AcceptedMessage& accepted, SpoolBatch& batch) {
             event.message = accepted.message;
             event.recipient_index = recipient.index;
             event.recipient = recipient.address;
+            event.original_recipient = recipient.original;
             event.virtual_mta = task.virtual_mta;
             event.pool = task.pool;
         }

@@ -38,6 +38,7 @@ std::shared_ptr<Message> sample_message(std::uint64_t n) {
     message->priority = n % 2 == 0 ? Priority::Low : Priority::High;
     message->body_type = n % 2 == 0 ? BodyType::EightBitMime : BodyType::BinaryMime;
     message->smtputf8 = n % 2 == 0;
+    message->return_content = n % 2 == 0 ? ReturnContent::Headers : ReturnContent::NotGiven;
     message->has_leading_dots = n % 3 == 0;
     message->size_octets = 2000;
     message->prepended_header = "Received: from client.example\r\n";
@@ -85,6 +86,7 @@ Event sample_event(std::uint64_t n, EventType type) {
     event.time = time_at(n + 9);
     event.recipient_index = 1;
     event.recipient = "b@example.org";
+    event.original_recipient = "rfc822;list@example.org";
     event.virtual_mta = "promo-1";
     event.pool = "bulk";
     event.queue = "google/promo-1";
@@ -133,7 +135,7 @@ bool tells_the_same(const Event& stored, const Event& original) {
     };
     return same_message() && stored.id == original.id && stored.type == original.type &&
            stored.time == original.time && stored.recipient_index == original.recipient_index &&
-           stored.recipient == original.recipient && stored.virtual_mta == original.virtual_mta &&
+           stored.recipient == original.recipient && stored.original_recipient == original.original_recipient && stored.virtual_mta == original.virtual_mta &&
            stored.pool == original.pool && stored.queue == original.queue && stored.attempt == original.attempt &&
            stored.next_attempt_at == original.next_attempt_at && stored.delivery == original.delivery &&
            stored.bounce == original.bounce && stored.reason == original.reason;

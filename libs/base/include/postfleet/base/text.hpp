@@ -18,6 +18,7 @@ bool ascii_istarts_with(std::string_view text, std::string_view prefix);
 std::string_view trim(std::string_view text);  // space and tab, CR, LF at both ends
 std::vector<std::string_view> split(std::string_view text, char separator);
 
+bool is_ascii(std::string_view text);
 // Length of the well-formed UTF-8 sequence (RFC 3629) that `text` starts with; 0 if there is none.
 std::size_t utf8_sequence_length(std::string_view text);
 bool is_utf8(std::string_view text);

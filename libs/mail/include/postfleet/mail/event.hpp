@@ -78,6 +78,7 @@ struct Event {
     std::shared_ptr<const Message> message;
     std::uint32_t recipient_index = 0;
     std::string recipient;
+    std::string original_recipient;  // ORCPT: "rfc822;user@domain"
     std::string virtual_mta;
     std::string pool;
     std::string queue;              // "site/vmta"

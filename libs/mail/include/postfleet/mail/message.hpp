@@ -34,6 +34,8 @@ inline constexpr std::size_t kContentChunkOctets = 256 * 1024;
 using SharedOctets = std::shared_ptr<const std::string>;
 
 enum class BodyType : std::uint8_t { SevenBit = 0, EightBitMime = 1, BinaryMime = 2 };
+// RET (RFC 3461 §4.3): how much of the message a failure report returns.
+enum class ReturnContent : std::uint8_t { NotGiven = 0, Full = 1, Headers = 2 };
 enum class Priority : std::uint8_t { High = 0, Normal = 1, Low = 2 };
 inline constexpr std::size_t kPriorities = 3;
 
@@ -51,7 +53,8 @@ struct Message {
     std::optional<WallTime> send_at;      // scheduled mail; expiry counts from it
     std::optional<WallTime> expires_at;   // the submitter's own deadline, if given
     std::string reverse_path;             // "user@domain", empty for <>
-    std::string envelope_id;              // ENVID (RFC 3461 §4.4) or X-EnvID
+    std::string envelope_id;              // ENVID (RFC 3461 §4.4), decoded, or X-EnvID
+    ReturnContent return_content = ReturnContent::NotGiven;
     std::string tenant = "default";
     std::string job;
     std::string user;                     // authenticated user, if any
@@ -61,7 +64,7 @@ struct Message {
     std::string pool;                     // the pool it was bound to; empty when bound to a VMTA by name
     Priority priority = Priority::Normal;
     BodyType body_type = BodyType::SevenBit;
-    bool smtputf8 = false;
+    bool smtputf8 = false;                // the header or the reverse-path has UTF-8 (RFC 6531)
     bool has_leading_dots = true;         // some line of content starts with "."; false lets delivery skip the scan
     std::uint64_t size_octets = 0;        // content only
     std::uint32_t content_chunks = 1;
@@ -74,6 +77,9 @@ struct Message {
     friend bool operator==(const Message&, const Message&) = default;
 };
 
+// NOTIFY (RFC 3461 §4.1), as bits of Recipient::notify.
+inline constexpr std::uint8_t kNotifyNever = 1, kNotifySuccess = 2, kNotifyFailure = 4, kNotifyDelay = 8;
+
 struct Recipient {
     std::uint32_t index = 0;      // within the message; recipient id = message id + index
     std::string address;          // forward-path "user@domain"
@@ -81,8 +87,8 @@ struct Recipient {
     std::uint16_t delayed_notices = 0;
     std::optional<Reply> last_reply;
     std::string last_mx;          // host that gave it
-    std::string original;         // ORCPT (RFC 3461 §4.2)
-    std::uint8_t notify = 0;      // NOTIFY bits: 1 never, 2 success, 4 failure, 8 delay; 0 not given
+    std::string original;         // ORCPT (RFC 3461 §4.2): "rfc822;user@domain", decoded
+    std::uint8_t notify = 0;      // kNotify… bits; 0: not given
     friend bool operator==(const Recipient&, const Recipient&) = default;
 };
 

@@ -1,5 +1,5 @@
 // ClientSession: the client side of one SMTP connection (RFC 5321 §3, §4.1; PIPELINING RFC 2920, SIZE
-// RFC 1870, 8BITMIME RFC 6152).
+// RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461).
 //
 // Sans-IO: never touches a socket, a clock or a file. The driver feeds octets in, writes out what was
 // appended to `out` (once per turn), and carries out the Step it gets back, so any dialogue can be replayed
@@ -39,7 +39,9 @@ struct ClientTransaction {
     std::string_view reverse_path;            // empty: <>
     std::span<const Recipient> recipients;    // at least one
     BodyType body_type = BodyType::SevenBit;
-    bool smtputf8 = false;
+    bool smtputf8 = false;                    // the header has UTF-8; of the paths the session knows itself
+    ReturnContent return_content = ReturnContent::NotGiven;
+    std::string_view envelope_id;             // passed on where the server offers DSN
     std::uint64_t size_octets = 0;            // all that goes over the wire, without dot-stuffing
 };
 
@@ -126,9 +128,11 @@ private:
     Step on_rcpt(std::string& out);
     Step on_data(std::string& out);
     Step on_end_of_data();
+    void check_paths();
     bool is_refusable(const ClientTransaction& transaction);
 
     void write_mail(std::string& out) const;
+    void write_dsn(std::string& out) const;
     void write_rcpt(std::string& out, std::size_t position) const;
     Step expect_end_of_recipients(std::string& out);
     Step end_transaction(Reply reply);
@@ -144,6 +148,8 @@ private:
     bool in_transaction_ = false;
     bool pipelined_ = false;       // this transaction's commands went out together
     bool needs_reset_ = false;
+    bool paths_are_safe_ = true;   // no control octets
+    bool paths_are_ascii_ = true;
     bool dot_only_ = false;        // every recipient was refused, yet DATA got 354
     std::uint32_t answered_ = 0;   // RCPT replies so far
     ClientTransaction transaction_;

@@ -1,17 +1,23 @@
-// ESMTP parameters: what follows the path of MAIL and RCPT (RFC 5321 §4.1.2; SIZE: RFC 1870; BODY: RFC 6152).
+// ESMTP parameters: what follows the path of MAIL and RCPT (RFC 5321 §4.1.2; SIZE: RFC 1870; BODY: RFC 6152; RET, ENVID,
+// NOTIFY, ORCPT: RFC 3461; SMTPUTF8: RFC 6531).
 //
-// ParameterReader walks "KEY=value KEY2 …" in place. parse_mail_parameters() knows those of the extensions
-// that the server offers; whatever else comes is Unknown (555), never ignored.
+// ParameterReader walks "KEY=value KEY2 …" in place. The two parsers know the parameters of the extensions that the
+// server offers; whatever else comes is Unknown (555), never ignored.
 // Threads: pure functions and values. Units: SIZE in octets, as RFC 1870 counts them.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
+#include "postfleet/mail/address.hpp"
 #include "postfleet/mail/message.hpp"
 
 namespace postfleet::smtp {
+
+inline constexpr std::size_t kMaxEnvelopeIdOctets = 100;         // RFC 3461 §4.4, as xtext
+inline constexpr std::size_t kMaxOriginalRecipientOctets = 500;  // RFC 3461 §4.2, as sent
 
 enum class ParameterError : std::uint8_t {
     None,
@@ -27,25 +33,40 @@ public:
         std::optional<std::string_view> value;
     };
 
-    explicit ParameterReader(std::string_view text) : rest_(text) {}
+    // UTF-8 may stand in values only where SMTPUTF8 was asked for (RFC 6531 §3.3).
+    explicit ParameterReader(std::string_view text, Mailbox::Utf8 utf8 = Mailbox::Utf8::Refuse)
+        : rest_(text), utf8_(utf8) {}
     // The next one; nothing at the end or after a mistake.
     std::optional<Parameter> next();
     bool failed() const { return failed_; }
 
 private:
     std::string_view rest_;
+    Mailbox::Utf8 utf8_;
     bool failed_ = false;
 };
 
 struct MailParameters {
     std::optional<std::uint64_t> size_octets;
     BodyType body = BodyType::SevenBit;
+    bool smtputf8 = false;
+    ReturnContent return_content = ReturnContent::NotGiven;
+    std::string envelope_id;  // decoded
+};
+
+struct RcptParameters {
+    std::uint8_t notify = 0;  // kNotify… bits; 0: not given
+    std::string original;     // "rfc822;user@domain", the address decoded; of type utf-8 as sent
 };
 
 ParameterError parse_mail_parameters(std::string_view text, MailParameters& out);
-ParameterError parse_rcpt_parameters(std::string_view text);
+ParameterError parse_rcpt_parameters(std::string_view text, Mailbox::Utf8 utf8, RcptParameters& out);
 
 // Up to 20 digits, nothing else. A number beyond 64 bits is the greatest one: it is too large in any case.
 std::optional<std::uint64_t> parse_size_value(std::string_view digits);
+
+// NOTIFY and ORCPT as they are passed on.
+void append_notify(std::string& out, std::uint8_t notify);
+void append_original_recipient(std::string& out, std::string_view original);
 
 }  // namespace postfleet::smtp

@@ -44,10 +44,15 @@ struct MailRequest {
     BodyType body = BodyType::SevenBit;
     std::string_view hello_name;  // of the last EHLO or HELO
     bool extended = false;        // it was EHLO
+    bool smtputf8 = false;
+    ReturnContent return_content = ReturnContent::NotGiven;
+    std::string envelope_id;  // ENVID, decoded
 };
 
 struct RcptRequest {
     Mailbox mailbox;  // no domain: <postmaster>
+    std::uint8_t notify = 0;  // kNotify… bits; 0: not given
+    std::string original;     // ORCPT, decoded
 };
 
 // The end of the mail data. `last_chunk` is the only chunk of most messages.

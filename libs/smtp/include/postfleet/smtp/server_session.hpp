@@ -1,5 +1,5 @@
 // ServerSession: the server side of one SMTP connection (RFC 5321 §3, §4; PIPELINING RFC 2920, SIZE
-// RFC 1870, 8BITMIME RFC 6152, ENHANCEDSTATUSCODES RFC 2034, STARTTLS RFC 3207).
+// RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461, ENHANCEDSTATUSCODES RFC 2034, STARTTLS RFC 3207).
 //
 // Sans-IO: never touches a socket, a clock or a file. The driver feeds octets in, writes out what was
 // appended to `out` (once per turn, so pipelined commands share one write), and asks wants_input().
@@ -149,6 +149,7 @@ private:
     bool dropped_cr_ = false;  // the last octet dropped was a CR
     bool header_inspected_ = false;
     std::size_t unread_octets_ = 0;  // behind the line that is being run
+    Mailbox::Utf8 utf8_ = Mailbox::Utf8::Refuse;  // of the open transaction: SMTPUTF8
     std::uint32_t recipients_ = 0;
     std::uint32_t refused_recipients_ = 0;
     std::uint32_t errors_ = 0;

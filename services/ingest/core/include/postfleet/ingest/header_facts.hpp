@@ -30,6 +30,7 @@ struct HeaderFacts {
     std::deque<std::string> unfolded;           // what `wanted` points to when the field was folded
     std::vector<mime::Span> to_remove;
     std::uint32_t hops = 0;  // Received fields
+    std::size_t header_octets = 0;  // as it came
     bool has_fields = false;
     bool is_cut_off = false;  // the content ended before its header did
 

@@ -91,6 +91,7 @@ private:
     bool may_relay_ = false;
     bool entered_ = false;           // counted by the listener's limits
     bool extended_ = false;          // EHLO
+    bool utf8_ = false;              // MAIL had SMTPUTF8
     bool needs_blank_line_ = false;  // the content has no header at all
     std::unique_ptr<const TlsFacts> tls_;  // null: plain text
     // shared_ptr because the spool and the sender go on reading the message.

@@ -1,7 +1,8 @@
 // TaskList: the recipients of one message as tasks, one per recipient domain (docs/GLOSSARY.md: task).
 //
 // Recipients of one message share its reverse-path and bytes; what binds them to different virtual MTAs can
-// only be their domain. So a domain is a task. Recipients are numbered in the order of their RCPT commands.
+// only be their domain. So a domain is a task, except that recipients whose local part needs SMTPUTF8 are a task
+// apart: where it is not offered, they bounce and the others do not (RFC 6531 §3.2). Recipients are numbered in the order of their RCPT commands.
 // Threads: confined.
 #pragma once
 
@@ -13,12 +14,13 @@
 
 #include "postfleet/mail/address.hpp"
 #include "postfleet/mail/message.hpp"
+#include "postfleet/smtp/server_policy.hpp"
 
 namespace postfleet::ingest {
 
 class TaskList final {
 public:
-    void add(Mailbox&& mailbox);
+    void add(smtp::RcptRequest&& request);
 
     std::uint32_t recipients() const { return recipients_; }
     std::vector<Task>& tasks() { return tasks_; }
@@ -27,7 +29,7 @@ public:
     std::string_view only_recipient() const;
 
 private:
-    Task& task_of(std::string&& domain);
+    Task& task_of(const Mailbox& mailbox);
 
     std::vector<Task> tasks_;
     // Used only when there are many domains; a short list is searched faster than a table is filled.
