@@ -1,6 +1,7 @@
 #include "postfleet/smtp/command.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "postfleet/base/text.hpp"
 
@@ -35,6 +36,7 @@ Verb four_letter_verb(std::string_view word) {
         case pack("mail"): return Verb::Mail;
         case pack("rcpt"): return Verb::Rcpt;
         case pack("data"): return Verb::Data;
+        case pack("bdat"): return Verb::Bdat;
         case pack("rset"): return Verb::Rset;
         case pack("noop"): return Verb::Noop;
         case pack("quit"): return Verb::Quit;
@@ -63,6 +65,7 @@ const char* to_string(Verb verb) {
         case Verb::Mail: return "MAIL";
         case Verb::Rcpt: return "RCPT";
         case Verb::Data: return "DATA";
+        case Verb::Bdat: return "BDAT";
         case Verb::Rset: return "RSET";
         case Verb::Noop: return "NOOP";
         case Verb::Quit: return "QUIT";
@@ -86,6 +89,20 @@ Command parse_command(std::string_view line) {
     else if (ascii_iequals(word, "STARTTLS")) command.verb = Verb::Starttls;
     else if (is_foreign(word)) command.verb = Verb::Foreign;
     return command;
+}
+
+std::optional<ChunkArgument> parse_chunk_argument(std::string_view argument) {
+    constexpr std::size_t kMaxDigits = 20;
+    const auto end = static_cast<std::size_t>(std::find_if(argument.begin(), argument.end(), is_space) - argument.begin());
+    const std::string_view digits = argument.substr(0, end);
+    const std::string_view rest = trim_spaces(argument.substr(end));
+    ChunkArgument chunk;
+    if (digits.empty() || digits.size() > kMaxDigits) return std::nullopt;
+    const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), chunk.octets);
+    if (error != std::errc{} || stop != digits.data() + digits.size()) return std::nullopt;
+    chunk.is_last = ascii_iequals(rest, "LAST");
+    if (!rest.empty() && !chunk.is_last) return std::nullopt;
+    return chunk;
 }
 
 bool take_path_keyword(std::string_view keyword, std::string_view& argument) {

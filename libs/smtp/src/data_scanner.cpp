@@ -56,12 +56,15 @@ Masks masks_of(const char* block) {
 struct CleanRun {
     std::size_t length = 0;
     bool has_eight_bit = false;
+    bool has_leading_dots = false;
 };
 
-// The longest prefix in which every line ends in CRLF, no line starts with a dot and no octet is NUL. A CR
-// whose successor is bad, or not here yet, is left out.
-CleanRun clean_run(std::string_view input, bool at_line_start) {
+// The longest prefix in which every line ends in CRLF, no octet is NUL and, where dots have a meaning, no line starts
+// with one. A CR whose successor is bad, or not here yet, is left out.
+CleanRun clean_run(std::string_view input, bool at_line_start, Framing framing) {
     CleanRun run;
+    const std::uint64_t dots_stop = framing == Framing::Dots ? ~std::uint64_t{0} : 0;
+    std::uint64_t leading_dots = 0;
     std::uint64_t cr_before = 0;
     std::uint64_t lf_before = at_line_start ? 1 : 0;
     std::uint64_t high = 0;
@@ -79,19 +82,23 @@ CleanRun clean_run(std::string_view input, bool at_line_start) {
         }
         const std::uint64_t after_cr = (masks.cr << 1) | cr_before;
         const std::uint64_t after_lf = (masks.lf << 1) | lf_before;
-        const std::uint64_t stop = ((masks.lf ^ after_cr) | (masks.dot & after_lf) | masks.nul) & here;
+        const std::uint64_t dots = masks.dot & after_lf;
+        const std::uint64_t stop = ((masks.lf ^ after_cr) | (dots & dots_stop) | masks.nul) & here;
         if (stop != 0) {
             const std::uint64_t first = stop & (~stop + 1);
             run.length = at + static_cast<std::size_t>(std::countr_zero(stop)) - ((after_cr & first) != 0 ? 1 : 0);
             run.has_eight_bit = (high | (masks.high & (first - 1))) != 0;
+            run.has_leading_dots = (leading_dots | (dots & (first - 1))) != 0;
             return run;
         }
         high |= masks.high & here;
+        leading_dots |= dots & here;
         cr_before = masks.cr >> (kBlock - 1);
         lf_before = masks.lf >> (kBlock - 1);
     }
     run.length = input.size() - (!input.empty() && input.back() == '\r' ? 1 : 0);
     run.has_eight_bit = high != 0;
+    run.has_leading_dots = leading_dots != 0;
     return run;
 }
 
@@ -112,12 +119,20 @@ DataScanner::Progress DataScanner::scan(std::string_view input, std::string& out
 }
 
 std::size_t DataScanner::copy_clean_run(std::string_view input, std::string& out) {
-    const CleanRun run = clean_run(input, state_ == State::LineStart);
+    const CleanRun run = clean_run(input, state_ == State::LineStart, framing_);
     if (run.length == 0) return 0;
     keep(input.substr(0, run.length), out);
     has_eight_bit_ |= run.has_eight_bit;
+    has_leading_dots_ |= run.has_leading_dots;
     state_ = input[run.length - 1] == '\n' ? State::LineStart : State::Text;
     return run.length;
+}
+
+void DataScanner::finish(std::string& out) {
+    require(framing_ == Framing::Octets);
+    if (state_ == State::Cr) bare_line_end(Flaw::BareCr, out);
+    else if (state_ == State::Text) keep("\r\n", out);
+    state_ = State::End;
 }
 
 void DataScanner::step(char c, std::string& out) {
@@ -125,7 +140,8 @@ void DataScanner::step(char c, std::string& out) {
         case State::Text: text(c, out); return;
         case State::LineStart:
         case State::BareLineStart:
-            if (c == '.') {
+            if (c == '.' && framing_ == Framing::Octets) has_leading_dots_ = true;
+            if (c == '.' && framing_ == Framing::Dots) {
                 state_ = state_ == State::LineStart ? State::Dot : State::BareDot;
                 return;
             }

@@ -1,4 +1,4 @@
-// The mail data of ServerSession: from 354 to the answer behind CRLF.CRLF.
+// The mail data of ServerSession: from 354 to the answer behind CRLF.CRLF, and the chunks of BDAT.
 #include <algorithm>
 #include <utility>
 
@@ -16,9 +16,8 @@ constexpr std::size_t kFullCapacity = kContentChunkOctets + kScanOctets;
 
 }  // namespace
 
-void ServerSession::begin_content() {
-    state_ = State::Body;
-    scanner_ = DataScanner(settings_->line_ends);
+void ServerSession::begin_content(Framing framing) {
+    scanner_ = DataScanner(settings_->line_ends, framing);
     received_octets_ = 0;
     chunks_sent_ = 0;
     header_inspected_ = content_ended_ = false;
@@ -41,13 +40,102 @@ std::size_t ServerSession::take_content(std::string_view input, std::string& out
     if (question_ != Question::None) return progress.consumed;
     if (content_ended_) {
         end_of_data(out);
-    } else if (content_refusal_ && received_octets_ / 2 > settings_->max_message_octets) {
-        // Refused long ago, and still coming: a client that behaves has had its answer by now.
+    } else if (content_refusal_ && is_far_too_much()) {
         append_reply(out, *content_refusal_);
         close_with({}, out);
     }
     return progress.consumed;
 }
+
+void ServerSession::bdat(std::string_view argument, std::string& out) {
+    const auto chunk = parse_chunk_argument(argument);
+    if (!chunk) {
+        policy_.on_refusal(Refusal::Syntax);
+        return close_with(kBadChunk, out);
+    }
+    chunk_left_ = chunk->octets;
+    chunk_is_last_ = chunk->is_last;
+    chunk_misplaced_ = misplaced_chunk();
+    before_chunk_ = std::exchange(state_, State::Chunk);
+    if (!chunk_misplaced_.empty()) {
+        received_octets_ = 0;
+    } else {
+        if (before_chunk_ != State::BetweenChunks) begin_content(Framing::Octets);
+        declared_octets_ = std::max(declared_octets_, chunk_left_);
+        // Known before it comes.
+        const std::uint64_t limit = settings_->max_message_octets;
+        if (!content_refusal_ && (chunk_left_ > limit || received_octets_ > limit - chunk_left_)) refuse_too_big();
+    }
+    content_ended_ = chunk_left_ == 0;
+    if (content_ended_) end_of_chunk(out);
+}
+
+// What to say behind a chunk that is not part of a transaction; empty if it is.
+std::string_view ServerSession::misplaced_chunk() const {
+    switch (state_) {
+        case State::BetweenChunks: return {};
+        case State::Start: return kNeedHello;
+        case State::Mail:
+        case State::Rcpt:
+            if (recipients_ > 0) return {};
+            return refused_recipients_ > 0 ? kNoValidRecipients : kNeedRcpt;
+        case State::Ready:
+        case State::Opening:
+        case State::Body:
+        case State::Chunk:
+        case State::Refused:
+        case State::Securing:
+        case State::Closed: break;
+    }
+    return kNeedMail;
+}
+
+std::size_t ServerSession::take_chunk(std::string_view input, std::string& out) {
+    const std::string_view part = input.substr(0, std::min<std::uint64_t>(kScanOctets, chunk_left_));
+    chunk_left_ -= part.size();
+    received_octets_ += part.size();
+    content_ended_ = chunk_left_ == 0;
+    if (chunk_misplaced_.empty()) {
+        if (!content_refusal_) reserve_content(part.size());
+        scanner_.scan(part, content_);
+        check_content();
+        if (!content_refusal_ && content_.size() > kContentChunkOctets) send_chunk();
+        if (question_ != Question::None) return part.size();
+    }
+    if (content_ended_) {
+        end_of_chunk(out);
+    } else if (is_far_too_much() && !chunk_misplaced_.empty()) {
+        close_with(chunk_misplaced_, out);
+    } else if (is_far_too_much() && content_refusal_) {
+        append_reply(out, *content_refusal_);
+        close_with({}, out);
+    }
+    return part.size();
+}
+
+// After a chunk that was refused, so are the ones behind it, which may be on their way already, until LAST or RSET.
+void ServerSession::end_of_chunk(std::string& out) {
+    if (!chunk_misplaced_.empty()) {
+        state_ = before_chunk_;
+        // Behind refused recipients a pipelining client has done nothing wrong.
+        if (chunk_misplaced_ == kNoValidRecipients) out.append(kNoValidRecipients);
+        else mistake(Refusal::Sequence, chunk_misplaced_, out);
+        return;
+    }
+    if (chunk_is_last_) {
+        scanner_.finish(content_);
+        check_content();
+        // Its line end may have been one too many for the last chunk; then this runs again when the other one is stored.
+        if (!content_refusal_ && content_.size() > kContentChunkOctets) send_chunk();
+        return question_ == Question::None ? end_of_data(out) : void();
+    }
+    state_ = State::BetweenChunks;
+    if (content_refusal_) answer_refusal(Reply(*content_refusal_), out);
+    else out.append(kOk);
+}
+
+// Refused long ago, and still coming: a client that behaves has had its answer by now.
+bool ServerSession::is_far_too_much() const { return received_octets_ / 2 > settings_->max_message_octets; }
 
 void ServerSession::reserve_content(std::size_t arriving) {
     if (content_.size() + arriving <= content_.capacity()) return;
@@ -62,6 +150,19 @@ void ServerSession::reserve_content(std::size_t arriving) {
 }
 
 void ServerSession::check_content() {
+    check_line_ends();
+    if (content_refusal_) return;
+    if (chunks_sent_ * std::uint64_t{kContentChunkOctets} + content_.size() > settings_->max_message_octets) {
+        refuse_too_big();
+    }
+}
+
+void ServerSession::refuse_too_big() {
+    policy_.on_refusal(Refusal::TooBig);
+    refuse_content({552, {5, 3, 4}, "Message too big"});
+}
+
+void ServerSession::check_line_ends() {
     if (content_refusal_) return;
     switch (scanner_.flaw()) {
         case DataScanner::Flaw::None: break;
@@ -74,10 +175,6 @@ void ServerSession::check_content() {
         case DataScanner::Flaw::Nul:
             policy_.on_refusal(Refusal::NulOctet);
             return refuse_content({550, {5, 6, 0}, "NUL octet in the message"});
-    }
-    if (chunks_sent_ * std::uint64_t{kContentChunkOctets} + content_.size() > settings_->max_message_octets) {
-        policy_.on_refusal(Refusal::TooBig);
-        refuse_content({552, {5, 3, 4}, "Message too big"});
     }
 }
 
@@ -111,7 +208,9 @@ void ServerSession::send_chunk() {
 
 void ServerSession::finish_chunk(Decision&& decision, std::string& out) {
     if (decision.kind == Decision::Kind::Refuse) refuse_content(std::move(decision.reply));
-    if (content_ended_) end_of_data(out);
+    if (!content_ended_) return;
+    if (state_ == State::Chunk) end_of_chunk(out);
+    else end_of_data(out);
 }
 
 void ServerSession::end_of_data(std::string& out) {

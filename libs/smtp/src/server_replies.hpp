@@ -19,7 +19,7 @@ inline constexpr std::string_view kRcptOk = "250 2.1.5 Ok\r\n";
 inline constexpr std::string_view kQueued = "250 2.0.0 Ok: queued\r\n";
 inline constexpr std::string_view kStartData = "354 End data with <CR><LF>.<CR><LF>\r\n";
 inline constexpr std::string_view kBye = "221 2.0.0 Bye\r\n";
-inline constexpr std::string_view kHelp = "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP\r\n";
+inline constexpr std::string_view kHelp = "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP\r\n";
 inline constexpr std::string_view kCannotVerify = "252 2.5.0 Cannot verify, but will take mail and try\r\n";
 
 inline constexpr std::string_view kUnknown = "500 5.5.1 Command not known\r\n";
@@ -39,11 +39,13 @@ inline constexpr std::string_view kNestedMail = "503 5.5.1 A transaction is open
 inline constexpr std::string_view kNeedMail = "503 5.5.1 Send MAIL first\r\n";
 inline constexpr std::string_view kNeedRcpt = "503 5.5.1 Send RCPT first\r\n";
 inline constexpr std::string_view kNoValidRecipients = "554 5.5.1 No valid recipients\r\n";
+inline constexpr std::string_view kInChunks = "503 5.5.1 BDAT has begun: send more of it, or RSET\r\n";
 inline constexpr std::string_view kOnlyQuit = "503 5.5.1 Only QUIT is possible here\r\n";
 
 inline constexpr std::string_view kBadHello = "501 5.5.4 A domain name or an address literal is needed\r\n";
 inline constexpr std::string_view kMailSyntax = "501 5.5.4 Syntax: MAIL FROM:<address>\r\n";
 inline constexpr std::string_view kRcptSyntax = "501 5.5.4 Syntax: RCPT TO:<address>\r\n";
+inline constexpr std::string_view kBadChunk = "501 5.5.4 Syntax: BDAT size [LAST]; closing\r\n";
 inline constexpr std::string_view kNoArgument = "501 5.5.4 This command takes no argument\r\n";
 inline constexpr std::string_view kNeedsArgument = "501 5.5.4 An argument is needed\r\n";
 

@@ -20,7 +20,7 @@ constexpr StateSet in(States... states) {
     return static_cast<StateSet>((bit(states) | ...));
 }
 
-constexpr StateSet kGreeted = in(State::Start, State::Ready, State::Mail, State::Rcpt);
+constexpr StateSet kGreeted = in(State::Start, State::Ready, State::Mail, State::Rcpt, State::BetweenChunks);
 constexpr StateSet kAnywhere = kGreeted | in(State::Refused);
 
 // Past the limit of recipients a client may go on for a while before it counts as a mistake: bulk senders
@@ -44,6 +44,7 @@ const ServerSession::Rule ServerSession::kRules[] = {
     {Verb::Mail, in(State::Ready), &ServerSession::mail, kNestedMail},
     {Verb::Rcpt, in(State::Mail, State::Rcpt), &ServerSession::rcpt, kNeedMail},
     {Verb::Data, in(State::Mail, State::Rcpt), &ServerSession::data, kNeedMail},
+    {Verb::Bdat, kGreeted, &ServerSession::bdat, kBadSequence},
     {Verb::Rset, kGreeted, &ServerSession::rset, kBadSequence},
     {Verb::Noop, kGreeted, &ServerSession::noop, kBadSequence},
     {Verb::Quit, kAnywhere, &ServerSession::quit, kBadSequence},
@@ -96,7 +97,10 @@ std::size_t ServerSession::process(std::string_view input, std::string& out) {
     std::size_t at = 0;
     while (at < input.size() && wants_input()) {
         const std::string_view left = input.substr(at);
-        const std::size_t taken = state_ == State::Body ? take_content(left, out) : take_line(left, out);
+        std::size_t taken = 0;
+        if (state_ == State::Body) taken = take_content(left, out);
+        else if (state_ == State::Chunk) taken = take_chunk(left, out);
+        else taken = take_line(left, out);
         if (taken == 0) break;
         at += taken;
     }
@@ -159,11 +163,13 @@ void ServerSession::run(std::string_view line, std::string& out) {
     switch (state_) {
         case State::Start: mistake(Refusal::Sequence, kNeedHello, out); return;
         case State::Refused: mistake(Refusal::Sequence, kOnlyQuit, out); return;
+        case State::BetweenChunks: mistake(Refusal::Sequence, kInChunks, out); return;
         case State::Ready:
         case State::Mail:
         case State::Rcpt:
         case State::Opening:
         case State::Body:
+        case State::Chunk:
         case State::Securing:
         case State::Closed: mistake(Refusal::Sequence, rule.elsewhere, out); return;
     }
@@ -174,7 +180,7 @@ void ServerSession::ehlo(std::string_view argument, std::string& out) {
     say_hello(argument, true);
     out.append("250-").append(settings_->hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
     out.append(std::to_string(settings_->max_message_octets));
-    out.append("\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n");
+    out.append("\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n");
     if (settings_->offers_starttls && !secured_) out.append("250-STARTTLS\r\n");
     out.append("250 ENHANCEDSTATUSCODES\r\n");
     if (draining_) drain(out);
@@ -298,7 +304,8 @@ void ServerSession::data(std::string_view argument, std::string& out) {
         policy_.on_refusal(Refusal::EarlyTalk);
         return close_with(kEarlyTalk, out);
     }
-    begin_content();
+    begin_content(Framing::Dots);
+    state_ = State::Body;
     out.append(kStartData);
 }
 
@@ -390,7 +397,7 @@ ServerSession::Waiting ServerSession::waiting_for() const {
     if (is_closed()) return Waiting::Nothing;
     if (question_ != Question::None) return Waiting::Decision;
     if (state_ == State::Securing) return Waiting::Handshake;
-    return state_ == State::Body ? Waiting::Content : Waiting::Command;
+    return state_ == State::Body || state_ == State::Chunk ? Waiting::Content : Waiting::Command;
 }
 
 void ServerSession::abandon() {

@@ -48,6 +48,16 @@ TEST_CASE("SMTPUTF8 stays with a message that needs it, and leaves one that does
     }
 }
 
+TEST_CASE("what comes by BDAT is handed over with its dots marked for stuffing", "[X3030][SEC-2]") {
+    IngestFixture f;
+    Client client(f);
+    const std::string content = "Subject: x\r\n\r\na\r\n.\r\nQUIT\r\n";
+    client.say("EHLO c.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n");
+    CHECK(client.say("BDAT " + std::to_string(content.size()) + " LAST\r\n" + content).starts_with("250 2.0.0 Ok: queued"));
+    CHECK(*f.handover.accepted.at(0).last_chunk == content);
+    CHECK(f.handover.accepted.at(0).message->has_leading_dots);
+}
+
 TEST_CASE("UTF-8 in a header without SMTPUTF8 is let pass as the 8-bit header that it is", "[X6531]") {
     IngestFixture f;
     Client client(f);

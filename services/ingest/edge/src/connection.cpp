@@ -163,19 +163,22 @@ void Connection::set_deadline() {
     const ServerSession::Waiting waiting = session_.waiting_for();
     const bool changed = std::exchange(waited_for_, waiting) != waiting;
     const SteadyTime now = shard_.loop().now();
+    const bool next = std::exchange(commands_seen_, session_.commands()) != session_.commands();
     const config::Listener& listener = intake_.rules().listener;
     switch (waiting) {
         case ServerSession::Waiting::Nothing:
         case ServerSession::Waiting::Handshake: return;  // has its own
         case ServerSession::Waiting::Decision: stream_->set_deadline(SteadyTime::max()); return;
-        case ServerSession::Waiting::Command: {
-            const bool next = std::exchange(commands_seen_, session_.commands()) != session_.commands();
+        case ServerSession::Waiting::Command:
             if (changed || next) stream_->set_deadline(now + listener.command_timeout);
             return;
-        }
         case ServerSession::Waiting::Content: {
-            if (session_.content_octets() == 0) data_began_ = now;
-            const auto earned = std::chrono::seconds(session_.content_octets() / kSlowestRate);
+            // Each chunk of BDAT has a time of its own.
+            if (changed || next) {
+                data_began_ = now;
+                octets_before_ = session_.content_octets();
+            }
+            const auto earned = std::chrono::seconds((session_.content_octets() - octets_before_) / kSlowestRate);
             stream_->set_deadline(data_began_ + listener.data_timeout + earned);
             return;
         }

@@ -107,6 +107,7 @@ private:
     std::uint64_t commands_seen_ = UINT64_MAX;
     smtp::ServerSession::Waiting waited_for_ = smtp::ServerSession::Waiting::Nothing;
     SteadyTime data_began_{};
+    std::uint64_t octets_before_ = 0;  // content that had come by then
     bool ending_ = false;
 };
 

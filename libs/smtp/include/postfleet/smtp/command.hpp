@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace postfleet::smtp {
@@ -16,6 +17,7 @@ enum class Verb : std::uint8_t {
     Mail,
     Rcpt,
     Data,
+    Bdat,
     Rset,
     Noop,
     Quit,
@@ -38,6 +40,14 @@ struct Command {
 };
 
 Command parse_command(std::string_view line);
+
+// The argument of BDAT (RFC 3030 §2): up to 20 digits that fit into 64 bits, and perhaps LAST. Nothing: it is wrong, and
+// where the octets of the chunk end is not known.
+struct ChunkArgument {
+    std::uint64_t octets = 0;
+    bool is_last = false;
+};
+std::optional<ChunkArgument> parse_chunk_argument(std::string_view argument);
 
 // The argument of MAIL without "FROM:", of RCPT without "TO:" (white space after the colon is let pass, as
 // everybody does). False: the keyword is not there.

@@ -9,6 +9,9 @@
 //   Text ─CR▶ Cr ─LF▶ LineStart ─"."▶ Dot ─CR▶ DotCr ─LF▶ End
 //   after a bare CR or LF: BareLineStart ─"."▶ BareDot ─CR▶ BareDotCr ─LF▶ LineStart   (never End)
 //
+// With Framing::Octets (BDAT, RFC 3030) the data has its length from elsewhere: a "." is a "." and nothing ends it but
+// finish(), which gives the last line its CRLF if it has none.
+//
 // A "." at the start of a line is dropped when something follows it in that line. Clean runs are found 64
 // octets at a time and appended as they are.
 //
@@ -24,6 +27,8 @@ namespace postfleet::smtp {
 
 enum class LineEndPolicy : std::uint8_t { Strict, Normalize };
 
+enum class Framing : std::uint8_t { Dots, Octets };
+
 class DataScanner {
 public:
     enum class Flaw : std::uint8_t { None, BareCr, BareLf, Nul };
@@ -33,11 +38,13 @@ public:
         bool ended = false;        // CRLF.CRLF was seen; the scanner must not be used again
     };
 
-    explicit DataScanner(LineEndPolicy policy) : policy_(policy) {}
+    explicit DataScanner(LineEndPolicy policy, Framing framing = Framing::Dots) : policy_(policy), framing_(framing) {}
 
     // Appends the content found in `input` to `out`: at most 2 × input.size() + 2 octets (Normalize),
     // input.size() + 1 (Strict).
     Progress scan(std::string_view input, std::string& out);
+    // Framing::Octets: there is no more. Appends at most 2 octets.
+    void finish(std::string& out);
     // From now on appends nothing and only looks for the end.
     void discard() { keeping_ = false; }
 
@@ -58,6 +65,7 @@ private:
     void found(Flaw flaw);
 
     LineEndPolicy policy_;
+    Framing framing_;
     State state_ = State::LineStart;
     Flaw flaw_ = Flaw::None;
     bool keeping_ = true;

@@ -1,10 +1,12 @@
 // ServerSession: the server side of one SMTP connection (RFC 5321 §3, §4; PIPELINING RFC 2920, SIZE
-// RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461, ENHANCEDSTATUSCODES RFC 2034, STARTTLS RFC 3207).
+// RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461, CHUNKING RFC 3030, ENHANCEDSTATUSCODES RFC 2034,
+// STARTTLS RFC 3207).
 //
 // Sans-IO: never touches a socket, a clock or a file. The driver feeds octets in, writes out what was
 // appended to `out` (once per turn, so pipelined commands share one write), and asks wants_input().
 //
 //   Opening ─220▶ Start ─EHLO▶ Ready ─MAIL▶ Mail ─RCPT▶ Rcpt ─DATA▶ Body ─CRLF.CRLF▶ Ready
+//                                      Rcpt ─BDAT▶ Chunk ▶ BetweenChunks ─BDAT▶ Chunk … ─LAST▶ Ready
 //      └─554▶ Refused (QUIT only)   RSET, EHLO, HELO: back to Ready        any ─QUIT, 421▶ Closed
 //   Ready ─STARTTLS, 220▶ Securing ─secured()▶ Start: everything the client said before is forgotten
 //
@@ -15,6 +17,9 @@
 // What may be said in which state is a table (server_session.cpp): one row per verb. A question that the
 // policy answers later holds the session where it is; input that is already here waits in the session, and
 // the driver stops reading. Commands are parsed in place; an idle session holds no buffer.
+//
+// The octets that BDAT announces are read whatever becomes of them, and answered behind the last one (RFC 3030 §2): never
+// is a part of a message taken for a command. A BDAT whose size cannot be read closes the connection for that reason.
 //
 // The settings are borrowed and may be replaced between transactions (use()).
 // Threads: confined to its driver. Units: octets. Errors: none; whatever the peer does wrong is a reply.
@@ -46,7 +51,9 @@ struct ServerSettings {
 
 class ServerSession final {
 public:
-    enum class State : std::uint8_t { Opening, Start, Ready, Mail, Rcpt, Body, Refused, Securing, Closed };
+    enum class State : std::uint8_t {
+        Opening, Start, Ready, Mail, Rcpt, Body, Chunk, BetweenChunks, Refused, Securing, Closed
+    };
 
     // What the driver waits for, to choose a deadline.
     enum class Waiting : std::uint8_t { Decision, Command, Content, Handshake, Nothing };
@@ -96,6 +103,7 @@ private:
     std::size_t process(std::string_view input, std::string& out);
     std::size_t take_line(std::string_view input, std::string& out);
     std::size_t drop_long_line(std::string_view input, std::string& out);
+    std::size_t take_chunk(std::string_view input, std::string& out);
     std::size_t take_content(std::string_view input, std::string& out);
     void run(std::string_view line, std::string& out);
     void process_rest(std::string& out);
@@ -105,6 +113,7 @@ private:
     void mail(std::string_view argument, std::string& out);
     void rcpt(std::string_view argument, std::string& out);
     void data(std::string_view argument, std::string& out);
+    void bdat(std::string_view argument, std::string& out);
     void rset(std::string_view argument, std::string& out);
     void noop(std::string_view argument, std::string& out);
     void quit(std::string_view argument, std::string& out);
@@ -120,10 +129,15 @@ private:
     void finish_rcpt(Decision&& decision, std::string& out);
     void finish_chunk(Decision&& decision, std::string& out);
     void finish_data(Decision&& decision, std::string& out);
-    void begin_content();
+    void begin_content(Framing framing);
+    void end_of_chunk(std::string& out);
     void end_of_data(std::string& out);
     void reserve_content(std::size_t arriving);
     void check_content();
+    void check_line_ends();
+    void refuse_too_big();
+    bool is_far_too_much() const;
+    std::string_view misplaced_chunk() const;
     void refuse_content(Reply reply);
     void release_content();
     bool inspect_header();
@@ -159,7 +173,12 @@ private:
     DataScanner scanner_{LineEndPolicy::Strict};
     std::uint64_t declared_octets_ = 0;
     std::uint64_t received_octets_ = 0;
-    std::uint32_t chunks_sent_ = 0;
+    std::uint32_t chunks_sent_ = 0;  // to the policy
+    // BDAT
+    std::uint64_t chunk_left_ = 0;      // octets still to come
+    bool chunk_is_last_ = false;
+    std::string_view chunk_misplaced_;  // what to answer behind a chunk that must not be here; else empty
+    State before_chunk_ = State::Ready;
     bool content_ended_ = false;  // while a question about a chunk is open
     std::optional<Reply> content_refusal_;
     std::string content_;  // of the chunk that is being filled
