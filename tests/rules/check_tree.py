@@ -6,6 +6,7 @@ third-party  a foreign header stands only in its one adapter, and in no public h
 purity       domain libraries use no sockets, threads, clocks, files, environment or random numbers
 services     no file of one service includes another service
 documents    paths and links in documents lead somewhere
+spool-format docs/SPOOL_FORMAT.md has the fields that the codec writes
 readmes      every library says in under 40 lines what it is for
 """
 import pathlib
@@ -178,6 +179,23 @@ def check_documents():
                     complain(path, number, f"there is no command make {target}")
 
 
+def check_spool_format():
+    """The numbers of fields in docs/SPOOL_FORMAT.md are those that the codec writes."""
+    code = (ROOT / "libs/adapters/spool/src/records.cpp").read_text(encoding="utf-8")
+    document = ROOT / "docs/SPOOL_FORMAT.md"
+    rows = dict(re.findall(r"^\| (\w+) \| (1 .*) \|$", document.read_text(encoding="utf-8"), re.M))
+    for function, body in re.findall(r"^void (?:write|encode)_(\w+)\([^)]*std::string& octets\) \{\n(.*?)^\}", code, re.M | re.S):
+        written = {int(number) for number in re.findall(
+            r"(?:to\.(?:number|number_always|octets|octets_always|nested)\(|optional_time\(to, )(\d+)", body)}
+        row = re.sub(r"\([^)]*\)", "", rows.get(function, ""))
+        named = {int(number) for part in row.split(" · ") for number in re.findall(r"^[\d, ]+", part)
+                 for number in re.findall(r"\d+", number)}
+        if written != named:
+            complain(document, 1, f"fields of {function}: the codec writes {sorted(written)}, the page has {sorted(named)}")
+    if len(rows) < 7:
+        complain(document, 1, "the table of fields is gone")
+
+
 def check_readmes():
     for name, (folder, layer, _) in read_libraries().items():
         # A service's README stands above its core and edge.
@@ -196,6 +214,7 @@ RULES = {
     "services": check_services,
     "documents": check_documents,
     "readmes": check_readmes,
+    "spool-format": check_spool_format,
 }
 
 if len(sys.argv) != 2 or sys.argv[1] not in RULES:
