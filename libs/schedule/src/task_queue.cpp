@@ -385,6 +385,18 @@ void TaskQueue::sift_down(std::size_t position) {
 
 // --- questions -----------------------------------------------------------------------------------------
 
+std::optional<TaskId> TaskQueue::any_ready(std::uint32_t destination) const {
+    if (!has_ready(destination)) return std::nullopt;
+    for (const PriorityClass& priority : destinations_[destination].classes) {
+        for (std::uint32_t t = priority.tenants.first; t != kNone; t = tenants_[t].round.next) {
+            for (std::uint32_t l = tenants_[t].lanes.first; l != kNone; l = lanes_[l].round.next) {
+                if (!is_idle(lanes_[l])) return TaskId{lanes_[l].head};
+            }
+        }
+    }
+    return std::nullopt;
+}
+
 bool TaskQueue::has_ready(std::uint32_t destination) const { return ready_tasks(destination) > 0; }
 
 std::uint64_t TaskQueue::ready_tasks(std::uint32_t destination) const {

@@ -209,3 +209,25 @@ TEST_CASE("content that is damaged in the middle never looks like a whole messag
     CHECK(bounced[0].reason == "spool record damaged");
     CHECK(world.spool.tasks().empty());
 }
+
+TEST_CASE("the number of outcomes that are not recorded is bounded: beyond it no transaction begins") {
+    SenderWorld world;
+    world.route("x.test", "192.0.2.1:25");
+    world.shaping().max_connections = 0;
+    world.shaping().max_messages_per_connection = config::kUnlimited;
+    world.start();
+    for (int i = 0; i < 2'200; ++i) world.hand_over({});
+    world.settle();
+    world.spool.hold();
+    world.shaping().max_connections = 20;
+    world.reload();
+    world.advance(1s);
+    const FakeHost& host = world.host("192.0.2.1:25");
+    CHECK(host.deliveries.size() >= 2'000);
+    CHECK(host.deliveries.size() <= 2'020);
+    CHECK(world.queue("x.test/v1").hold_reason == "too many outcomes are not recorded yet");
+    world.spool.release();
+    world.advance(10s);
+    CHECK(host.deliveries.size() == 2'200);
+    CHECK(world.spool.tasks().empty());
+}

@@ -121,6 +121,31 @@ TEST_CASE("a session takes only what its destination can deliver") {
     CHECK(*queue.take(0) == id);
 }
 
+TEST_CASE("some ready task of a destination can be looked at, and stays where it is") {
+    TaskQueue queue;
+    CHECK_FALSE(queue.any_ready(0));
+    for (const char* tenant : {"a", "b"}) queue.add(task(1, tenant), kNow);
+    const TaskId taken = *queue.take(0);
+    const auto other = queue.any_ready(0);
+    REQUIRE(other);
+    CHECK(*other != taken);
+    CHECK(*queue.take(0) == *other);
+    CHECK_FALSE(queue.any_ready(0));
+}
+
+TEST_CASE("visiting goes slice by slice, and ends when everything has gone between two slices") {
+    TaskQueue queue;
+    for (std::uint32_t i = 0; i < 100; ++i) queue.add(task(i), kNow);
+    std::size_t seen = 0;
+    const auto count = [&](TaskId, WaitingTask&) { ++seen; };
+    const std::uint32_t next = queue.visit_tasks(0, 60, count);
+    CHECK(seen == 60);
+    CHECK(queue.visit_tasks(next, 60, count) == 0);
+    CHECK(seen == 100);
+    while (const auto id = queue.take(0)) queue.finish(*id);
+    CHECK(queue.visit_tasks(next, 60, count) == 0);
+}
+
 TEST_CASE("visiting the destinations with ready tasks starts with another one each time") {
     TaskQueue queue;
     for (std::uint32_t d = 0; d < 3; ++d) {

@@ -244,6 +244,7 @@ struct Control::Removal {
     Selection selection;
     std::string reason;
     std::vector<std::shared_ptr<Queue>> queues;
+    std::uint32_t from = 0;            // where the next slice of the last queue begins
     std::uint64_t recipients = 0;
     Completion<Result<std::uint64_t>> done;
 };
@@ -258,7 +259,7 @@ void Control::remove(MailSelector which, std::string who, std::string why,
     }
     std::string reason = "deleted by " + who;
     if (!why.empty()) reason += ": " + why;
-    auto removal = std::make_shared<Removal>(Removal{*selection, std::move(reason), {}, 0, std::move(done)});
+    auto removal = std::make_shared<Removal>(Removal{*selection, std::move(reason), {}, 0, 0, std::move(done)});
     engine_.on_shard(0, [this, removal](Shard& shard) {
         for (const auto& queue : engine_.queues.all()) {
             if (removal->selection.covers(*queue)) removal->queues.push_back(queue);
@@ -276,8 +277,7 @@ void Control::remove_some(const std::shared_ptr<Removal>& removal, Shard& shard)
                                         [this, removal, &shard] { remove_some(removal, shard); });
             return;
         }
-        std::vector<Work> claimed = removal->queues.back()->claim(test, kRemoveAtOnce, removal->recipients);
-        const bool is_all = claimed.size() < kRemoveAtOnce;
+        std::vector<Work> claimed = removal->queues.back()->claim(test, removal->from, removal->recipients);
         for (Work& work : claimed) {
             removal->recipients += work.recipients;
             Untried cancelled;
@@ -285,7 +285,7 @@ void Control::remove_some(const std::shared_ptr<Removal>& removal, Shard& shard)
             cancelled.reason = removal->reason;
             engine_.finish_untried(std::move(work), std::move(cancelled), shard);
         }
-        if (is_all) removal->queues.pop_back();
+        if (removal->from == 0) removal->queues.pop_back();
     }
     answer(std::move(removal->done), removal->recipients);
 }

@@ -6,10 +6,6 @@
 
 namespace postfleet::sender {
 
-namespace {
-constexpr std::size_t kMoveAtOnce = 1000;
-}
-
 void Engine::schedule(ScheduleRequest&& request, Shard& shard) {
     const SiteTable::Place place = sites.enter(request.domain, *shard.executor);
     const std::string& site = place.destination ? place.destination->site : place.site;
@@ -30,16 +26,17 @@ void Engine::on_moved(std::uint32_t domain, const std::string& old_site, const s
             queue->retarget(domain, to, shard);
             continue;
         }
-        for (;;) {
-            std::vector<Queue::Extracted> tasks = queue->extract(domain, kMoveAtOnce);
-            if (tasks.empty()) break;
+        std::uint32_t from = 0;
+        do {
+            std::vector<Queue::Extracted> tasks = queue->extract(domain, from);
+            if (tasks.empty()) continue;
             const auto target = queues.find_or_make(to->site, queue->virtual_mta->name);
             for (Queue::Extracted& item : tasks) {
                 item.task.tenant = item.tenant;
                 item.task.job = item.job;
                 target->arrive(std::move(item.task), to, shard);
             }
-        }
+        } while (from != 0);
     }
     if (to->kind != Destination::Kind::Failed) return;
     for (const auto& queue : queues.of_site(to->site)) queue->on_resolve_failed(to, shard);

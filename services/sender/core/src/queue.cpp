@@ -13,8 +13,7 @@ namespace postfleet::sender {
 namespace {
 
 constexpr std::size_t kWakeAtOnce = 1000;   // tasks that one timer makes ready before it lets others run
-constexpr std::size_t kExpireAtOnce = 1000;
-constexpr std::uint32_t kVisitAtOnce = 4096;
+constexpr std::size_t kExpireAtOnce = 1000;   // held tasks that one timer expires
 // Due times are wall time and timers steady time; a step of the wall clock is noticed after this at most.
 constexpr Duration kLongestSleep = std::chrono::minutes(5);
 
@@ -101,17 +100,12 @@ std::uint32_t Queue::route_of_locked(const std::shared_ptr<Destination>& to) {
     return static_cast<std::uint32_t>(routes_.size() - 1);
 }
 
-std::vector<Queue::Extracted> Queue::extract(std::uint32_t domain, std::size_t most) {
+std::vector<Queue::Extracted> Queue::extract(std::uint32_t domain, std::uint32_t& from) {
     const std::lock_guard lock(mutex_);
     std::vector<schedule::TaskId> ids;
-    std::uint32_t from = 0;
-    do {
-        from = tasks_.visit_tasks(from, kVisitAtOnce, [&](schedule::TaskId id, schedule::WaitingTask& task) {
-            if (task.domain == domain && task.state != schedule::TaskState::InFlight && ids.size() < most) {
-                ids.push_back(id);
-            }
-        });
-    } while (from != 0 && ids.size() < most);
+    from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+        if (task.domain == domain && task.state != schedule::TaskState::InFlight) ids.push_back(id);
+    });
     std::vector<Extracted> out;
     out.reserve(ids.size());
     for (const schedule::TaskId id : ids) {
@@ -136,18 +130,16 @@ std::vector<Queue::Extracted> Queue::extract(std::uint32_t domain, std::size_t m
 }
 
 void Queue::retarget(std::uint32_t domain, const std::shared_ptr<Destination>& to, Shard& shard) {
-    {
+    std::uint32_t from = 0;
+    do {
         const std::lock_guard lock(mutex_);
         const std::uint32_t route = route_of_locked(to);
         std::vector<schedule::TaskId> ids;
-        std::uint32_t from = 0;
-        do {
-            from = tasks_.visit_tasks(from, kVisitAtOnce, [&](schedule::TaskId id, schedule::WaitingTask& task) {
-                if (task.domain == domain) ids.push_back(id);
-            });
-        } while (from != 0);
+        from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+            if (task.domain == domain) ids.push_back(id);
+        });
         for (const schedule::TaskId id : ids) tasks_.set_destination(id, route);
-    }
+    } while (from != 0);
     pump(shard, Spread::AllShards);
 }
 
@@ -223,9 +215,7 @@ bool Queue::try_route_locked(std::uint32_t number, Shard& shard, Spread spread, 
         }
         route.retry_at = now + backoff_after(route.failures + 1, settings_->retry_after);
         action.kind = Action::Kind::AskAgain;
-        tasks_.visit_tasks(0, UINT32_MAX, [&](schedule::TaskId id, schedule::WaitingTask& task) {
-            if (tasks_.destination_of(id) == number) action.domain = task.domain;
-        });
+        action.domain = tasks_[*tasks_.any_ready(number)].domain;
         return true;
     }
     if (may_give_locked(now, wake_at)) {
@@ -407,28 +397,34 @@ void Queue::on_timer() {
 void Queue::expire_held(Shard& shard) {
     const WallTime now = shard.executor->wall_now();
     std::vector<Work> expired;
+    WallTime earliest = schedule::kNever;
     {
         const std::lock_guard lock(mutex_);
+        earliest_expiry_ = schedule::kNever;  // what arrives meanwhile lowers it
+    }
+    std::uint32_t from = 0;
+    do {
+        const std::lock_guard lock(mutex_);
         std::vector<schedule::TaskId> ids;
-        WallTime earliest = schedule::kNever;
-        std::uint32_t from = 0;
-        do {
-            from = tasks_.visit_tasks(from, kVisitAtOnce, [&](schedule::TaskId id, schedule::WaitingTask& task) {
-                if (task.state == schedule::TaskState::InFlight) return;
-                const WallTime expires = expiry_locked(id);
-                if (expires <= now && ids.size() < kExpireAtOnce) {
-                    ids.push_back(id);
-                } else {
-                    earliest = std::min(earliest, expires);
-                }
-            });
-        } while (from != 0);
-        // What is left over comes in the next slice, after others had their turn.
-        earliest_expiry_ = earliest <= now ? now + std::chrono::milliseconds(50) : earliest;
+        from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+            if (task.state == schedule::TaskState::InFlight) return;
+            const WallTime expires = expiry_locked(id);
+            if (expires <= now && expired.size() + ids.size() < kExpireAtOnce) {
+                ids.push_back(id);
+            } else {
+                earliest = std::min(earliest, expires);
+            }
+        });
         for (const schedule::TaskId id : ids) {
             tasks_.claim(id);
             expired.push_back(make_work_locked(id));
         }
+    } while (from != 0);
+    // What is left over comes in the next round, after others had their turn.
+    if (earliest <= now) earliest = now + std::chrono::milliseconds(50);
+    {
+        const std::lock_guard lock(mutex_);
+        earliest_expiry_ = std::min(earliest_expiry_, earliest);
     }
     for (Work& work : expired) {
         Untried untried;

@@ -14,8 +14,8 @@
 // Every ready task goes, or hold_reason() names why not (P5). Limits are kept here for the queue (a permit for
 // a connection from before connecting until its close has completed), in VirtualMta for what is wider.
 //
-// Threads: thread-safe; the lock is held for about 100 ns, longer only for operators' orders and re-keying (in
-// slices). Lock order: queue, then site table or virtual MTA. shared_ptr: table, sessions and timers hold it.
+// Threads: thread-safe; the lock is held for about 100 ns. What looks at every task (orders, expiry of held mail,
+// re-keying) does so in slices of kSlice, a few microseconds each. Lock order: queue, then site table or virtual MTA. shared_ptr: table, sessions and timers hold it.
 #pragma once
 
 #include <cstdint>
@@ -77,12 +77,13 @@ public:
     void put_back(Work&& work, Shard& shard);
     // Out of memory only, not an attempt: the spool could not read it just now.
     void put_aside(Work&& work, WallTime until, Shard& shard);
-    // Tasks of this domain, not in flight, at most `most`, out of here to somewhere else.
+    // Tasks of this domain, not in flight, out of here to somewhere else: those of one slice, that begins at
+    // place `from`, which is moved on and is 0 at the end.
     struct Extracted {
         schedule::NewTask task;
         std::string tenant, job;
     };
-    std::vector<Extracted> extract(std::uint32_t domain, std::size_t most);
+    std::vector<Extracted> extract(std::uint32_t domain, std::uint32_t& from);
     void retarget(std::uint32_t domain, const std::shared_ptr<Destination>& to, Shard& shard);
     // DNS failed for this domain: one of its tasks is deferred, the others hold.
     void on_resolve_failed(const std::shared_ptr<Destination>& to, Shard& shard);
@@ -122,11 +123,14 @@ public:
     void list(const TaskTest& test, std::size_t limit, Executor& clock, std::vector<Listed>& out);
     std::uint64_t retry(const TaskTest& test, Shard& shard);
     // Claims what waits and marks what is in flight (cancelled instead of deferred).
-    std::vector<Work> claim(const TaskTest& test, std::size_t most, std::uint64_t& in_flight_recipients);
+    // One slice, from place `from` on, which is moved on and is 0 at the end.
+    std::vector<Work> claim(const TaskTest& test, std::uint32_t& from, std::uint64_t& in_flight_recipients);
     bool is_cancelled(schedule::TaskId id) const;
     std::optional<WallTime> oldest();
 
 private:
+    static constexpr std::uint32_t kSlice = 1024;
+
     struct Route {
         std::shared_ptr<Destination> to;  // null: DNS has not answered
         std::uint32_t connecting = 0;

@@ -102,7 +102,7 @@ void Queue::list(const TaskTest& test, std::size_t limit, Executor& clock, std::
     do {  // in slices, so that traffic is not held up
         const std::lock_guard lock(mutex_);
         const std::string held = hold_reason_locked(clock.now());
-        from = tasks_.visit_tasks(from, 4096, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+        from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
             if (out.size() >= limit || !test(task, tasks_.tenant_of(id), tasks_.job_of(id))) return;
             const char* state = task.state == schedule::TaskState::InFlight  ? "in flight"
                                 : task.state == schedule::TaskState::Waiting ? "waiting"
@@ -118,7 +118,7 @@ std::optional<WallTime> Queue::oldest() {
     std::uint32_t from = 0;
     do {
         const std::lock_guard lock(mutex_);
-        from = tasks_.visit_tasks(from, 4096, [&](schedule::TaskId, schedule::WaitingTask& task) {
+        from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId, schedule::WaitingTask& task) {
             if (!oldest || task.accepted_at < *oldest) oldest = task.accepted_at;
         });
     } while (from != 0);
@@ -130,42 +130,39 @@ std::optional<WallTime> Queue::oldest() {
 std::uint64_t Queue::retry(const TaskTest& test, Shard& shard) {
     const WallTime now = shard.executor->wall_now();
     std::uint64_t recipients = 0;
-    {
+    std::uint32_t from = 0;
+    do {
         const std::lock_guard lock(mutex_);
         std::vector<schedule::TaskId> ids;
-        std::uint32_t from = 0;
-        do {
-            from = tasks_.visit_tasks(from, 4096, [&](schedule::TaskId id, schedule::WaitingTask& task) {
-                if (task.state == schedule::TaskState::InFlight) return;
-                if (!test(task, tasks_.tenant_of(id), tasks_.job_of(id))) return;
-                recipients += task.recipients;
-                if (task.state == schedule::TaskState::Waiting) ids.push_back(id);
-            });
-        } while (from != 0);
+        from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+            if (task.state == schedule::TaskState::InFlight) return;
+            if (!test(task, tasks_.tenant_of(id), tasks_.job_of(id))) return;
+            recipients += task.recipients;
+            if (task.state == schedule::TaskState::Waiting) ids.push_back(id);
+        });
         for (const schedule::TaskId id : ids) tasks_.wake(id, now);
-        if (recipients > 0) {
-            for (Route& route : routes_) route.retry_at = SteadyTime::min();  // the operator knows better
-        }
+    } while (from != 0);
+    if (recipients == 0) return 0;
+    {
+        const std::lock_guard lock(mutex_);
+        for (Route& route : routes_) route.retry_at = SteadyTime::min();  // the operator knows better
     }
-    if (recipients > 0) pump(shard, Spread::AllShards);
+    pump(shard, Spread::AllShards);
     return recipients;
 }
 
-std::vector<Work> Queue::claim(const TaskTest& test, std::size_t most, std::uint64_t& in_flight_recipients) {
+std::vector<Work> Queue::claim(const TaskTest& test, std::uint32_t& from, std::uint64_t& in_flight_recipients) {
     std::vector<Work> claimed;
     const std::lock_guard lock(mutex_);
     std::vector<schedule::TaskId> ids;
-    std::uint32_t from = 0;
-    do {
-        from = tasks_.visit_tasks(from, 4096, [&](schedule::TaskId id, schedule::WaitingTask& task) {
-            if (!test(task, tasks_.tenant_of(id), tasks_.job_of(id))) return;
-            if (task.state != schedule::TaskState::InFlight) {
-                if (ids.size() < most) ids.push_back(id);
-            } else if (!std::exchange(task.is_cancelled, true)) {
-                in_flight_recipients += task.recipients;
-            }
-        });
-    } while (from != 0);
+    from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+        if (!test(task, tasks_.tenant_of(id), tasks_.job_of(id))) return;
+        if (task.state != schedule::TaskState::InFlight) {
+            ids.push_back(id);
+        } else if (!std::exchange(task.is_cancelled, true)) {
+            in_flight_recipients += task.recipients;
+        }
+    });
     for (const schedule::TaskId id : ids) {
         tasks_.claim(id);
         claimed.push_back(make_work_locked(id));

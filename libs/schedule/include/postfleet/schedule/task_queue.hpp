@@ -87,6 +87,8 @@ public:
     // Moves a task to another destination, in any state; in its new lane it is the last.
     void set_destination(TaskId id, std::uint32_t destination);
 
+    // Some ready task, which stays where it is.
+    std::optional<TaskId> any_ready(std::uint32_t destination) const;
     bool has_ready(std::uint32_t destination) const;
     std::uint64_t ready_tasks(std::uint32_t destination) const;
     std::uint32_t destination_of(TaskId id) const;

@@ -67,9 +67,11 @@ public:
     std::size_t memory_octets() const;
 
     // Calls visit(TaskId, WaitingTask&) for the living among at most `most` places, starting at place `from`;
-    // answers the place to go on from, 0 at the end. visit must not insert or erase.
+    // answers the place to go on from, 0 at the end. visit must not insert or erase; between two slices that may
+    // happen.
     template <class Visit>
     std::uint32_t visit(std::uint32_t from, std::uint32_t most, Visit&& visit) {
+        if (from >= used_) return 0;
         const std::uint32_t end = used_ - from > most ? from + most : used_;
         for (std::uint32_t place = from; place < end; ++place) {
             if (is_living(place)) visit(TaskId{place}, *at(place));
