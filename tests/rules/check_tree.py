@@ -5,7 +5,7 @@ layers       a source includes only what its layer may see (a library can reach 
 third-party  a foreign header stands only in its one adapter, and in no public header
 purity       domain libraries use no sockets, threads, clocks, files, environment or random numbers
 services     no file of one service includes another service
-documents    paths and links in documents lead somewhere
+documents    paths and links in documents lead somewhere; every library is in docs/ARCHITECTURE.md
 spool-format docs/SPOOL_FORMAT.md has the fields that the codec writes
 readmes      every library says in under 40 lines what it is for
 """
@@ -154,12 +154,21 @@ def documents():
         yield from sorted((ROOT / folder).rglob("*.md"))
 
 
+def check_that_libraries_are_named():
+    page = ROOT / "docs/ARCHITECTURE.md"
+    text = page.read_text(encoding="utf-8")
+    for folder in sorted({folder for folder, _, _ in read_libraries().values() if folder.parts[0] == "libs"}):
+        if f"`{folder}`" not in text:
+            complain(page, 1, f"{folder} is not named")
+
+
 def names_something(named):
     # A decision may be named by its number alone.
     return (ROOT / named).exists() or (re.search(r"/\d{4}$", named) and any(ROOT.glob(named + "-*.md")))
 
 
 def check_documents():
+    check_that_libraries_are_named()
     for path in documents():
         in_block = False
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
