@@ -42,8 +42,8 @@ public:
         spool->on_state_change(caller->executor(), [](SpoolState) {});  // so that reaches() wakes up
     }
     void close() {
-        caller.reset();
         spool.reset();
+        caller.reset();
     }
     std::string path() const { return directory.file("spool"); }
     // Waits until the spool is in this condition; the writer tells an executor that the test drives.
@@ -68,8 +68,8 @@ public:
     Disk disk;
     FaultyFiles files{disk};
     RocksSpoolOptions options;
+    std::optional<contract::SpoolCaller> caller;  // its executor outlives the spool, which posts to it
     std::unique_ptr<RocksSpool> spool;
-    std::optional<contract::SpoolCaller> caller;
 };
 
 inline bool TestSpool::damage(const std::string& needle, std::size_t behind) {
