@@ -82,13 +82,7 @@ public:
         auto descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (descriptor < 0) return system_error("create", path, errno);
         auto file = std::make_unique<PosixFile>(descriptor, path);
-        std::string zeros(std::min<std::uint64_t>(size, 1 << 20), '\0');
-        for (std::uint64_t at = 0; at < size;) {
-            iovec part{zeros.data(), static_cast<std::size_t>(std::min<std::uint64_t>(zeros.size(), size - at))};
-            auto octets = part.iov_len;
-            if (auto written = file->write(at, {&part, 1}); !written) return written.error();
-            at += octets;
-        }
+        if (auto filled = fill(descriptor, *file, path, size); !filled) return filled.error();
         if (::fsync(descriptor) != 0) return system_error("sync", path, errno);
         return std::unique_ptr<File>(std::move(file));
     }
@@ -129,6 +123,26 @@ public:
         struct statvfs facts {};
         if (::statvfs(path.c_str(), &facts) != 0) return system_error("look at", path, errno);
         return std::uint64_t{facts.f_bavail} * facts.f_frsize;
+    }
+
+private:
+    // Reserving blocks costs next to nothing, and writing to them for the first time a little more than later;
+    // filling the file with zeros would cost as much as all that is ever written to it.
+    static Status fill(int descriptor, File& file, const std::string& path, std::uint64_t size) {
+        int failed = 0;
+        do {
+            failed = ::fallocate(descriptor, 0, 0, static_cast<off_t>(size)) != 0 ? errno : 0;
+        } while (failed == EINTR);
+        if (failed == 0) return {};
+        if (failed != EOPNOTSUPP && failed != ENOSYS) return system_error("create", path, failed);
+        std::string zeros(std::min<std::uint64_t>(size, 1 << 20), '\0');
+        for (std::uint64_t at = 0; at < size;) {
+            iovec part{zeros.data(), static_cast<std::size_t>(std::min<std::uint64_t>(zeros.size(), size - at))};
+            auto octets = part.iov_len;
+            if (auto written = file.write(at, {&part, 1}); !written) return written;
+            at += octets;
+        }
+        return {};
     }
 };
 

@@ -31,8 +31,8 @@ class Files {
 public:
     virtual ~Files() = default;
     virtual Result<std::unique_ptr<File>> open(const std::string& path) = 0;
-    // A new file of `size` zero octets that are really on the disk, synced: writing to it later changes no
-    // metadata, so its syncs are cheap.
+    // A new file of `size` zero octets whose blocks are its own, synced: writing to it later cannot run out of
+    // space, nor does it change the file's size.
     virtual Result<std::unique_ptr<File>> create(const std::string& path, std::uint64_t size) = 0;
     virtual Status rename(const std::string& from, const std::string& to) = 0;
     virtual Status remove(const std::string& path) = 0;
