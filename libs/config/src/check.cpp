@@ -23,7 +23,9 @@ public:
         for (const auto& [name, listener] : config_.listeners) {
             check_tenant(listener.tenant, "listeners." + name + ".tenant");
             check_tls(listener);
+            check_auth(listener);
         }
+        for (const auto& [name, user] : config_.users) check_user(user);
         check_bindings();
         check_default();
         check_providers();
@@ -85,6 +87,35 @@ private:
         has_no_effect(listener.certificate, ".certificate");
         has_no_effect(listener.private_key, ".private_key");
         has_no_effect(listener.client_ca, ".client_ca");
+    }
+
+    void check_auth(const Listener& listener) {
+        const auto path = "listeners." + listener.name + ".auth";
+        if (listener.auth == ListenerAuth::None) return;
+        if (config_.users.empty()) report(path, "needs somebody who can log in: there are no `users`");
+        if (listener.tls == ListenerTls::None && !listener.auth_without_tls) {
+            report(path, "would never be offered: without TLS passwords go in plain text; set `tls`, or "
+                         "`auth_without_tls: true` where nobody else can listen");
+        }
+    }
+
+    void check_user(const User& user) {
+        const auto path = "users." + user.name;
+        check_tenant(user.tenant, path + ".tenant");
+        check_target(user.virtual_mta, path + ".virtual_mta");
+        if (user.password_file.empty() && user.certificate.empty() && !reader_.has_problem(path)) {
+            report(path, "could never log in: give it a password_file or a certificate");
+        }
+        const auto tenant = config_.tenants.find(user.tenant);
+        if (tenant != config_.tenants.end() && tenant->second.send_as.empty() &&
+            !reader_.has_problem("tenants." + user.tenant)) {
+            report(path, fmt::format("may send as nobody: list the domains of its tenant in tenants.{}.send_as "
+                                     "(\"*\" allows any)", user.tenant));
+        }
+        for (const auto& [name, other] : config_.users) {
+            if (name >= user.name || user.certificate.empty() || other.certificate != user.certificate) continue;
+            report(path + ".certificate", fmt::format("is the certificate of user '{}' too", name));
+        }
     }
 
     void check_pool(const Pool& pool) {

@@ -59,6 +59,13 @@ const Section& listener_section() {
                          "PEM file with the CAs whose client certificates are verified. With it, clients are asked "
                          "for a certificate; they need not have one.",
                          {.default_text = "(clients are not asked)"}),
+            value_key<L>("auth", &L::auth,
+                         ChoiceCodec<ListenerAuth>{{"none", "optional", "required"},
+                                                   {ListenerAuth::None, ListenerAuth::Optional, ListenerAuth::Required}},
+                         "Whether `users` may log in here, or must before they send. Who has logged in may send to "
+                         "any recipient, as the domains of its tenant."),
+            value_key<L>("auth_without_tls", &L::auth_without_tls, FlagCodec{},
+                         "Offers AUTH in plain text too: only for networks that nobody else can listen to."),
             value_key<L>("tenant", &L::tenant, name_codec("name of a tenant"),
                          "The tenant of mail that comes in here without authentication."),
             value_key<L>("line_ends", &L::line_ends,
@@ -81,7 +88,7 @@ const Section& listener_section() {
             value_key<L>("data_timeout", &L::data_timeout, DurationCodec{},
                          "How long to wait for each part of a message."),
         },
-        {"auth", "proxy", "ciphers"}};
+        {"proxy", "ciphers"}};
     return section;
 }
 
@@ -94,9 +101,58 @@ const Section& http_section() {
     return section;
 }
 
+std::optional<std::string> check_send_as(std::string& text) {
+    if (text == "*") return std::nullopt;
+    const bool below = text.size() > 1 && text.front() == '.';
+    std::string domain = text.substr(below ? 1 : 0);
+    if (auto wrong = domain_codec().check(domain)) return *wrong + ", or \"*\"";
+    text = below ? "." + domain : domain;
+    return std::nullopt;
+}
+
+std::optional<std::string> check_fingerprint(std::string& text) {
+    std::string digits;
+    for (const char c : text) {
+        if (c != ':') digits.push_back(ascii_lower(c));
+    }
+    const bool good = digits.size() == 64 && digits.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (!good) return "is not a SHA-256 fingerprint: 64 hexadecimal digits, as `openssl x509 -fingerprint -sha256` writes it";
+    text = digits;
+    return std::nullopt;
+}
+
+const Section& user_section() {
+    using U = User;
+    static const Section section{
+        "users.<name>",
+        "Somebody who may log in on listeners with `auth`, by password or by a client certificate.",
+        {
+            value_key<U>("tenant", &U::tenant, name_codec("name of a tenant"),
+                         "Its mail belongs to this tenant, whose `send_as` says what it may send as."),
+            value_key<U>("password_file", &U::password_file, PathCodec{},
+                         "File with what `postfleet hash-password` wrote. Read again at every reload.",
+                         {.default_text = "(no password)"}),
+            value_key<U>("certificate", &U::certificate, TextCodec{"SHA-256 fingerprint", check_fingerprint},
+                         "Fingerprint of the client certificate that is as good as the password; the listener needs "
+                         "`client_ca`.",
+                         {.default_text = "(no certificate)"}),
+            value_key<U>("virtual_mta", &U::virtual_mta, name_codec("name of a virtual MTA or pool"),
+                         "Where its mail goes when no binding takes it.", {.default_text = "(default_virtual_mta)"}),
+        },
+        {}};
+    return section;
+}
+
 const Section& tenant_section() {
     static const Section section{
-        "tenants.<name>", "A customer; its name is on every message, task and event.", {}, {"send_as"}};
+        "tenants.<name>",
+        "A customer; its name is on every message, task and event.",
+        {value_key<Tenant>("send_as", &Tenant::send_as,
+                           ListCodec<TextCodec, std::string>{TextCodec{"domain, `.domain` or `*`", check_send_as}},
+                           "The domains that its users may name in MAIL FROM, From, Sender and Resent-From: "
+                           "\"acme.example\", \".acme.example\" for everything below it, \"*\" for any.",
+                           {.default_text = "(none)"})},
+        {}};
     return section;
 }
 
@@ -378,6 +434,7 @@ Section make_root() {
             object_key("http", &C::http, http_section(), "Metrics and health; off unless it is given.", kRestart),
             map_key("tenants", &C::tenants, tenant_section(),
                     "The customers that mail can belong to, besides `default`."),
+            map_key("users", &C::users, user_section(), "Who may log in."),
             map_key("virtual_mtas", &C::virtual_mtas, virtual_mta_section(), "The sending identities.",
                     {.default_text = "(one, `default`, without a source address)"}),
             map_key("pools", &C::pools, pool_section(), "Weighted sets of virtual MTAs."),
@@ -400,7 +457,7 @@ Section make_root() {
             object_key("log", &C::log, log_section(), "Logging."),
             object_key("dns", &C::dns, dns_section(), "Name resolution.", kRestart),
         },
-        {"users", "reply_patterns", "bounce_categories", "dkim", "templates", "suppression", "webhooks", "router",
+        {"reply_patterns", "bounce_categories", "dkim", "templates", "suppression", "webhooks", "router",
          "senders", "tls", "amqp"}};
 }
 

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "postfleet/config_files/listener_tls.hpp"
+#include "postfleet/config_files/passwords.hpp"
 #include "postfleet/mail/address.hpp"
 #include "postfleet/yaml/documents.hpp"
 
@@ -52,6 +53,7 @@ config::LoadResult load(yaml::Documents&& read, const std::string& directory) {
     for (auto& problem : read.problems) result.problems.push_back({problem.origin, "", std::move(problem.text)});
     if (result.config) check_readable(result.config->dns.trust_anchor_file, "dns.trust_anchor_file", result);
     if (result.config) check_listeners(result);
+    if (result.config) load_passwords(*result.config, result.problems);
     if (!result.problems.empty()) result.config = nullptr;
     return result;
 }

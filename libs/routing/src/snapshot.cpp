@@ -107,7 +107,9 @@ BindResult Snapshot::bind(const BindRequest& request, std::uint64_t random) cons
     }
     if (target == nullptr) {
         const auto rule = tables_->bindings.first_match(request);
-        target = rule ? tables_->rule_targets[*rule] : tables_->default_target;
+        if (rule) target = tables_->rule_targets[*rule];
+        else if (!request.user_virtual_mta.empty()) target = tables_->find(request.user_virtual_mta);
+        if (target == nullptr) target = tables_->default_target;
     }
     BindResult result;
     result.virtual_mta = choose(*target, {}, random);

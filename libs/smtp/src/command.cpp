@@ -43,6 +43,7 @@ Verb four_letter_verb(std::string_view word) {
         case pack("vrfy"): return Verb::Vrfy;
         case pack("help"): return Verb::Help;
         case pack("expn"): return Verb::Expn;
+        case pack("auth"): return Verb::Auth;
         case pack("etrn"): return Verb::Etrn;
         case pack("turn"): return Verb::Turn;
         case pack("post"):
@@ -73,6 +74,7 @@ const char* to_string(Verb verb) {
         case Verb::Help: return "HELP";
         case Verb::Expn: return "EXPN";
         case Verb::Starttls: return "STARTTLS";
+        case Verb::Auth: return "AUTH";
         case Verb::Etrn: return "ETRN";
         case Verb::Turn: return "TURN";
         case Verb::Foreign: return "foreign";

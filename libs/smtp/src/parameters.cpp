@@ -65,6 +65,11 @@ ParameterError take_envelope_id(std::string_view value, MailParameters& out) {
     return ParameterError::None;
 }
 
+// Who the client says has sent it (RFC 4954 §5). Nobody is believed, which is the same as AUTH=<>.
+ParameterError take_submitter(std::string_view value, MailParameters&) {
+    return decode_xtext(value) ? ParameterError::None : ParameterError::Syntax;
+}
+
 // NEVER stands alone (RFC 3461 §4.1).
 ParameterError take_notify(std::string_view value, RcptParameters& out) {
     if (out.notify != 0) return ParameterError::Syntax;
@@ -119,7 +124,7 @@ std::optional<ParameterReader::Parameter> ParameterReader::next() {
 
 ParameterError parse_mail_parameters(std::string_view text, MailParameters& out) {
     ParameterReader reader(text);
-    bool body_given = false;
+    bool body_given = false, auth_given = false;
     while (const auto parameter = reader.next()) {
         const std::string_view keyword = parameter->keyword;
         if (ascii_iequals(keyword, "SMTPUTF8")) {
@@ -131,7 +136,9 @@ ParameterError parse_mail_parameters(std::string_view text, MailParameters& out)
         else if (ascii_iequals(keyword, "BODY")) take = take_body;
         else if (ascii_iequals(keyword, "RET")) take = take_return_content;
         else if (ascii_iequals(keyword, "ENVID")) take = take_envelope_id;
+        else if (ascii_iequals(keyword, "AUTH")) take = take_submitter;
         else return ParameterError::Unknown;
+        if (take == take_submitter && std::exchange(auth_given, true)) return ParameterError::Syntax;
         if (take == take_body && std::exchange(body_given, true)) return ParameterError::Syntax;
         if (!parameter->value) return ParameterError::Syntax;
         const ParameterError error = take(*parameter->value, out);

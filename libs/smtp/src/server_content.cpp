@@ -85,6 +85,7 @@ std::string_view ServerSession::misplaced_chunk() const {
         case State::Chunk:
         case State::Refused:
         case State::Securing:
+        case State::Auth:
         case State::Closed: break;
     }
     return kNeedMail;

@@ -84,6 +84,7 @@ const char* to_string(Refusal refusal) {
         case Refusal::TooManyErrors: return "too_many_errors";
         case Refusal::EarlyTalk: return "early_talk";
         case Refusal::ForeignProtocol: return "foreign_protocol";
+        case Refusal::NeedsTls: return "needs_tls";
     }
     return "unknown";
 }

@@ -30,6 +30,9 @@ inline constexpr std::string_view kBareLineEnd = "521 5.5.2 Bare <LF> in a comma
 inline constexpr std::string_view kForeign = "421 4.7.0 This is an SMTP server; closing\r\n";
 inline constexpr std::string_view kStartTls = "220 2.0.0 Ready to start TLS\r\n";
 inline constexpr std::string_view kTlsActive = "503 5.5.1 TLS is active already\r\n";
+inline constexpr std::string_view kAuthenticated = "235 2.7.0 Authentication successful\r\n";
+inline constexpr std::string_view kIsAuthenticated = "503 5.5.1 Authenticated already\r\n";
+inline constexpr std::string_view kNeedTls = "530 5.7.0 Must issue a STARTTLS command first\r\n";
 inline constexpr std::string_view kInjection = "554 5.5.0 Data behind STARTTLS; closing\r\n";
 inline constexpr std::string_view kEarlyTalk = "554 5.5.0 Data before the 354 reply; closing\r\n";
 

@@ -1,5 +1,6 @@
 #include "postfleet/smtp/server_session.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "postfleet/base/require.hpp"
@@ -27,6 +28,9 @@ constexpr StateSet kAnywhere = kGreeted | in(State::Refused);
 // send the whole list in one go and take the 452 as "the rest later" (RFC 5321 §4.5.3.1.10).
 constexpr std::uint32_t kRecipientOvershoot = 1000;
 
+// RFC 4954 §4: a command or response of AUTH, with its line end.
+constexpr std::size_t kMaxAuthLine = 12'288;
+
 }  // namespace
 
 // One row per verb: where it may stand, what runs it, and the answer anywhere else. Start and Refused have
@@ -51,6 +55,7 @@ const ServerSession::Rule ServerSession::kRules[] = {
     {Verb::Vrfy, kGreeted, &ServerSession::vrfy, kBadSequence},
     {Verb::Help, kGreeted, &ServerSession::help, kBadSequence},
     {Verb::Starttls, in(State::Ready), &ServerSession::starttls, kNestedMail},
+    {Verb::Auth, in(State::Ready), &ServerSession::auth, kNestedMail},
     {Verb::Expn, kGreeted, &ServerSession::switched_off, kBadSequence},
     {Verb::Etrn, kGreeted, &ServerSession::switched_off, kBadSequence},
     {Verb::Turn, kGreeted, &ServerSession::switched_off, kBadSequence},
@@ -109,7 +114,7 @@ std::size_t ServerSession::process(std::string_view input, std::string& out) {
 
 std::size_t ServerSession::take_line(std::string_view input, std::string& out) {
     if (dropping_line_) return drop_long_line(input, out);
-    const std::size_t limit = settings_->max_command_octets;
+    const std::size_t limit = line_limit(input);
     const std::size_t end = input.substr(0, limit).find('\n');
     if (end == std::string_view::npos) {
         if (input.size() < limit) return 0;
@@ -129,6 +134,12 @@ std::size_t ServerSession::take_line(std::string_view input, std::string& out) {
     return end + 1;
 }
 
+std::size_t ServerSession::line_limit(std::string_view input) const {
+    const std::size_t limit = settings_->max_command_octets;
+    const bool is_auth = state_ == State::Auth || (offers_auth() && ascii_istarts_with(input, "AUTH "));
+    return is_auth ? std::max(limit, kMaxAuthLine) : limit;
+}
+
 // The rest of a line that is too long is never taken for a second command.
 std::size_t ServerSession::drop_long_line(std::string_view input, std::string& out) {
     const std::size_t end = input.find('\n');
@@ -143,6 +154,7 @@ std::size_t ServerSession::drop_long_line(std::string_view input, std::string& o
         mistake(Refusal::BareLineEnd, {}, out);
         close_with(kBareLineEnd, out);
     } else {
+        if (state_ == State::Auth) state_ = State::Ready;
         mistake(Refusal::LineTooLong, kLineTooLong, out);
     }
     return end + 1;
@@ -153,6 +165,7 @@ void ServerSession::run(std::string_view line, std::string& out) {
         mistake(Refusal::BareLineEnd, kControlInLine, out);
         return;
     }
+    if (state_ == State::Auth) return finish_auth(policy_.on_auth_line(line), out);
     const Command command = parse_command(line);
     const Rule& rule = kRules[static_cast<std::size_t>(command.verb)];
     require(rule.verb == command.verb);
@@ -171,6 +184,7 @@ void ServerSession::run(std::string_view line, std::string& out) {
         case State::Body:
         case State::Chunk:
         case State::Securing:
+        case State::Auth:
         case State::Closed: mistake(Refusal::Sequence, rule.elsewhere, out); return;
     }
 }
@@ -182,6 +196,7 @@ void ServerSession::ehlo(std::string_view argument, std::string& out) {
     out.append(std::to_string(settings_->max_message_octets));
     out.append("\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n");
     if (settings_->offers_starttls && !secured_) out.append("250-STARTTLS\r\n");
+    if (offers_auth()) out.append("250-AUTH ").append(settings_->auth_mechanisms).append("\r\n");
     out.append("250 ENHANCEDSTATUSCODES\r\n");
     if (draining_) drain(out);
 }
@@ -335,7 +350,7 @@ void ServerSession::starttls(std::string_view argument, std::string& out) {
         return close_with(kInjection, out);
     }
     hello_name_.clear();
-    extended_ = false;
+    extended_ = authenticated_ = false;
     state_ = State::Securing;
     out.append(kStartTls);
 }
@@ -344,6 +359,41 @@ void ServerSession::secured() {
     require(!secured_ && (state_ == State::Securing || state_ == State::Opening));
     secured_ = true;
     if (state_ == State::Securing) state_ = State::Start;
+}
+
+bool ServerSession::offers_auth() const {
+    return !settings_->auth_mechanisms.empty() && !authenticated_ && (secured_ || settings_->auth_without_tls);
+}
+
+void ServerSession::auth(std::string_view argument, std::string& out) {
+    if (settings_->auth_mechanisms.empty()) return switched_off(argument, out);
+    if (authenticated_) return mistake(Refusal::Sequence, kIsAuthenticated, out);
+    if (!offers_auth()) return mistake(Refusal::NeedsTls, kNeedTls, out);
+    if (argument.empty()) return mistake(Refusal::Syntax, kNeedsArgument, out);
+    const std::size_t space = argument.find(' ');
+    AuthRequest request{argument.substr(0, space), std::nullopt};
+    if (space != std::string_view::npos) request.initial_response = argument.substr(space + 1);
+    finish_auth(policy_.on_auth(std::move(request)), out);
+}
+
+void ServerSession::finish_auth(Decision&& decision, std::string& out) {
+    switch (decision.kind) {
+        case Decision::Kind::Wait: question_ = Question::Auth; return;
+        case Decision::Kind::Challenge:
+            state_ = State::Auth;
+            out.append("334 ").append(decision.reply.text).append("\r\n");
+            return;
+        case Decision::Kind::Accept:
+            state_ = State::Ready;
+            authenticated_ = true;
+            out.append(kAuthenticated);
+            break;
+        case Decision::Kind::Refuse:
+            state_ = State::Ready;
+            answer_refusal(decision.reply, out);
+            break;
+    }
+    if (draining_) drain(out);
 }
 
 void ServerSession::vrfy(std::string_view argument, std::string& out) {
@@ -368,6 +418,7 @@ void ServerSession::resume(Decision decision, std::string& out) {
     require(question_ != Question::None && decision.kind != Decision::Kind::Wait);
     switch (std::exchange(question_, Question::None)) {
         case Question::Connection: greet(std::move(decision), out); break;
+        case Question::Auth: finish_auth(std::move(decision), out); break;
         case Question::Mail: finish_mail(std::move(decision), out); break;
         case Question::Rcpt: finish_rcpt(std::move(decision), out); break;
         case Question::Chunk: finish_chunk(std::move(decision), out); break;

@@ -33,6 +33,8 @@ std::string message_of(std::size_t octets) {
 class NoPolicy final : public smtp::ServerPolicy {
 public:
     smtp::Decision on_connection() override { return {}; }
+    smtp::Decision on_auth(smtp::AuthRequest&&) override { return smtp::Decision::accept(); }
+    smtp::Decision on_auth_line(std::string_view) override { return smtp::Decision::accept(); }
     smtp::Decision on_mail(smtp::MailRequest&&) override { return {}; }
     smtp::Decision on_rcpt(smtp::RcptRequest&&) override { return {}; }
     smtp::Decision on_header(std::string&) override { return {}; }

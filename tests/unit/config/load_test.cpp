@@ -298,3 +298,26 @@ TEST_CASE("TLS needs a certificate, and a certificate needs TLS [X3207] [X8314]"
     CHECK(listener("").private_key == "/etc/postfleet/tls.crt");
     CHECK(listener(", private_key: tls.key").private_key == "/etc/postfleet/tls.key");
 }
+
+TEST_CASE("users belong to tenants that say what they may send as [SEC-8]") {
+    const std::string users =
+        "tenants: {acme: {send_as: [Acme.Example, .acme.example]}, empty: {}}\n"
+        "virtual_mtas: {tx: {}}\n"
+        "listeners: {s: {address: \"127.0.0.1:587\", auth: required, auth_without_tls: true}}\n";
+    const auto config = good(users + "users: {shop: {tenant: acme, password_file: shop.pw, virtual_mta: tx}}\n");
+    CHECK(config->tenants.at("acme").send_as == std::vector<std::string>{"acme.example", ".acme.example"});
+    CHECK(config->users.at("shop").password_file == "/etc/postfleet/shop.pw");
+    const auto wrong = [&](const std::string& user) { return bad(users + "users: {shop: " + user + "}\n"); };
+    CHECK(wrong("{tenant: acme}").find("users.shop: could never log in") != std::string::npos);
+    CHECK(wrong("{tenant: empty, password_file: x}").find("tenants.empty.send_as") != std::string::npos);
+    CHECK(wrong("{tenant: acne, password_file: x}").find("did you mean 'acme'?") != std::string::npos);
+    CHECK(wrong("{tenant: acme, certificate: abc}").find("is not a SHA-256 fingerprint") != std::string::npos);
+    CHECK(wrong("{tenant: acme, password_file: x, virtual_mta: ty}").find("no virtual MTA or pool 'ty'") !=
+          std::string::npos);
+}
+
+TEST_CASE("passwords are not offered in plain text by accident [SEC-9] [X4954]") {
+    CHECK(bad_listener("auth: required").find("listeners.relay.auth: needs somebody who can log in") !=
+          std::string::npos);
+    CHECK(bad_listener("auth: optional").find("without TLS passwords go in plain text") != std::string::npos);
+}

@@ -23,6 +23,8 @@ void add(Dialogue& dialogue, Step::Kind kind, const std::string& octets, int lin
 void set(Dialogue& dialogue, const std::string& setting) {
     if (setting == "normalize") dialogue.settings.line_ends = LineEndPolicy::Normalize;
     else if (setting == "starttls") dialogue.settings.offers_starttls = true;
+    else if (setting == "auth") dialogue.settings.auth_mechanisms = "TEST";
+    else if (setting == "auth-without-tls") dialogue.settings.auth_without_tls = true;
     else if (setting == "no-limits") dialogue.settings.max_errors = 1000;
     else if (setting == "one-write") dialogue.one_write = true;
     else if (setting == "refuse-connection")

@@ -13,6 +13,13 @@ const char* to_string(Reason reason) {
         case Reason::UnknownVirtualMta: return "unknown_virtual_mta";
         case Reason::TooManyHops: return "too_many_hops";
         case Reason::HeaderTooBig: return "header_too_big";
+        case Reason::AuthRequired: return "auth_required";
+        case Reason::AuthMechanism: return "auth_mechanism";
+        case Reason::AuthFailed: return "auth_failed";
+        case Reason::AuthThrottled: return "auth_throttled";
+        case Reason::AuthBusy: return "auth_busy";
+        case Reason::AuthMalformed: return "auth_malformed";
+        case Reason::SenderNotAllowed: return "sender_not_allowed";
         case Reason::StoreFailed: return "store_failed";
         case Reason::StoreTooSlow: return "store_too_slow";
     }

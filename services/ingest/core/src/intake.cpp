@@ -32,6 +32,8 @@ void Intake::use(std::shared_ptr<const ListenerRules> rules) {
     require(message_ == nullptr);
     rules_ = std::move(rules);
     may_relay_ = rules_->may_relay(client_);
+    login_ = nullptr;
+    if (user_ != nullptr) user_ = rules_->users != nullptr ? rules_->users->find(user_->name) : nullptr;
 }
 
 smtp::Decision Intake::refuse(Reason reason, int code, EnhancedStatus enhanced, std::string text) {
@@ -44,8 +46,6 @@ smtp::Decision Intake::refuse(Reason reason, int code, EnhancedStatus enhanced, 
     }
     return smtp::Decision::refuse(code, enhanced, std::move(text));
 }
-
-void Intake::secured(TlsFacts facts) { tls_ = std::make_unique<const TlsFacts>(std::move(facts)); }
 
 smtp::Decision Intake::on_connection() { return entered_ ? smtp::Decision::accept() : admit(); }
 
@@ -71,13 +71,15 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
         }
         return refuse(Reason::NotAccepting, 451, kSystemTrouble, "Not taking mail right now, try later");
     }
+    if (auto refusal = check_sender(request.reverse_path)) return std::move(*refusal);
     message_ = std::make_shared<Message>();
     message_->reverse_path = std::move(request.reverse_path);
     message_->body_type = request.body;
     message_->return_content = request.return_content;
     message_->envelope_id = std::move(request.envelope_id);
     utf8_ = request.smtputf8;
-    message_->tenant = rules_->listener.tenant;
+    message_->tenant = user_ != nullptr ? user_->tenant : rules_->listener.tenant;
+    if (user_ != nullptr) message_->user = user_->name;
     message_->listener = rules_->listener.name;
     message_->client_address = client_.to_string();
     message_->helo = request.hello_name;
@@ -86,7 +88,7 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
 }
 
 smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
-    if (!may_relay_) {
+    if (!may_relay_ && user_ == nullptr) {
         return refuse(Reason::RelayingDenied, 550, {5, 7, 1}, "Relaying denied");
     }
     // <postmaster> is ours (RFC 5321 §4.5.1).
@@ -103,6 +105,7 @@ smtp::Decision Intake::on_header(std::string& content) {
     if (facts.hops > kMaxHops) {
         return refuse(Reason::TooManyHops, 554, {5, 4, 6}, "Too many hops, mail loop?");
     }
+    if (auto refusal = check_header_senders(content)) return std::move(*refusal);
     if (auto refusal = bind(facts)) return std::move(*refusal);
     needs_blank_line_ = !facts.has_fields && !content.starts_with("\r\n");
     message_->id = shard_.next_id();
@@ -129,6 +132,8 @@ std::optional<smtp::Decision> Intake::bind(const HeaderFacts& facts) {
     request.listener = rules_->listener.name;
     request.tenant = message_->tenant;
     request.job = facts.job;
+    request.user = message_->user;
+    if (user_ != nullptr) request.user_virtual_mta = user_->virtual_mta;
     routing::BindResult bound;
     for (Task& task : recipients_.tasks()) {
         if (task.key.number == 0 || routing.depends_on_recipient()) {
@@ -190,13 +195,6 @@ void Intake::complete_message(const smtp::ContentEnd& end) {
     if (needs_blank_line_) message.prepended_header.append("\r\n");
     accepted_recipients_ = recipients_.recipients();
     accepted_virtual_mta_ = recipients_.tasks().front().virtual_mta;
-}
-
-// RFC 3848.
-std::string_view Intake::protocol() const {
-    if (!extended_) return "SMTP";
-    if (utf8_) return tls_ ? "UTF8SMTPS" : "UTF8SMTP";
-    return tls_ ? "ESMTPS" : "ESMTP";
 }
 
 void Intake::on_answer(const Status& status) {
@@ -287,6 +285,7 @@ void Intake::log_accepted(const Message& message) const {
     line.field("from", message.reverse_path).field("recipients", accepted_recipients_);
     line.field("size", message.size_octets).field("virtual_mta", accepted_virtual_mta_);
     line.field("tenant", message.tenant);
+    if (!message.user.empty()) line.field("user", message.user);
     if (tls_) line.field("tls", tls_->protocol).field("cipher", tls_->cipher);
     if (tls_ && !tls_->certificate_fingerprint.empty()) {
         line.field("certificate", tls_->certificate_fingerprint).field("verified", tls_->is_certificate_verified);

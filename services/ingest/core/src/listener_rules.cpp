@@ -17,6 +17,13 @@ smtp::LineEndPolicy policy_of(config::LineEnds line_ends) {
 
 std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config, const config::Listener& listener,
                                                          std::shared_ptr<const routing::Snapshot> routing) {
+    return make(config, listener, std::move(routing), nullptr, nullptr);
+}
+
+std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config, const config::Listener& listener,
+                                                         std::shared_ptr<const routing::Snapshot> routing,
+                                                         std::shared_ptr<AuthServices> auth,
+                                                         std::shared_ptr<const UserDirectory> users) {
     auto rules = std::make_shared<ListenerRules>();
     rules->listener = listener;
     rules->routing = std::move(routing);
@@ -27,6 +34,10 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     rules->session.max_recipients = listener.max_recipients;
     rules->session.max_messages = listener.max_messages_per_connection;
     rules->session.max_errors = listener.max_errors;
+    rules->auth = std::move(auth);
+    rules->users = std::move(users);
+    if (rules->auth != nullptr) rules->session.auth_mechanisms = "SCRAM-SHA-256 PLAIN LOGIN";
+    rules->session.auth_without_tls = listener.auth_without_tls;
     rules->session.offers_starttls = listener.tls == config::ListenerTls::Starttls;
     return rules;
 }

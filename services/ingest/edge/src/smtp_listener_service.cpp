@@ -1,5 +1,6 @@
 #include "postfleet/ingest/smtp_listener_service.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <utility>
@@ -7,10 +8,24 @@
 #include "connection.hpp"
 #include "postfleet/base/require.hpp"
 #include "postfleet/config_files/listener_tls.hpp"
+#include "postfleet/config_files/passwords.hpp"
+#include "postfleet/crypto/openssl_digests.hpp"
 #include "postfleet/net/tcp_listener.hpp"
+#include "postfleet/password/verify_pool.hpp"
 
 namespace postfleet::ingest {
 namespace {
+
+// Everything that checks passwords, made when the first listener with `auth` appears.
+struct Logins {
+    explicit Logins(std::string secret)
+        : services{.verifier = pool, .rules = {.digests = digests, .decoy_secret = std::move(secret)}, .guard = {}} {
+        services.rules.decoy_iterations = password::HashCost{}.scram_iterations;
+    }
+    crypto::OpensslDigests digests;
+    password::VerifyPool pool{digests, {}};
+    AuthServices services;
+};
 
 // One listener by name. It stays when the listener goes from the configuration: its connections still count,
 // and it may come back.
@@ -109,11 +124,16 @@ struct SmtpListenerService::Parts {
     using Contexts = std::map<std::string, std::shared_ptr<tls::ServerContext>>;
     Status apply(const IngestConfiguration& configuration);
     Result<Contexts> load_contexts(const config::Config& config);
+    Result<std::shared_ptr<const UserDirectory>> load_users(const config::Config& config);
+    std::shared_ptr<const ListenerRules> rules_of(const IngestConfiguration& configuration,
+                                                  const config::Listener& listener,
+                                                  const std::shared_ptr<const UserDirectory>& users) const;
     void close_by_force();
 
     IngestDependencies dependencies;
     IngestCounters counters;
     std::vector<net::EpollLoop*> loops;
+    std::shared_ptr<Logins> logins;  // shared with the rules of listeners; null: no listener has had `auth` yet
     std::vector<std::unique_ptr<EdgeShard>> shards;
     std::map<std::string, ListenerEntry> entries;
 };
@@ -135,11 +155,40 @@ Result<SmtpListenerService::Parts::Contexts> SmtpListenerService::Parts::load_co
     return contexts;
 }
 
+// Null when nobody can log in anywhere.
+Result<std::shared_ptr<const UserDirectory>> SmtpListenerService::Parts::load_users(const config::Config& config) {
+    const bool is_used = std::any_of(config.listeners.begin(), config.listeners.end(), [](const auto& listener) {
+        return listener.second.auth != config::ListenerAuth::None;
+    });
+    if (!is_used) return std::shared_ptr<const UserDirectory>();
+    std::vector<config::Problem> problems;
+    const Passwords passwords = config_files::load_passwords(config, problems);
+    if (!problems.empty()) return Error{ErrorKind::InvalidArgument, problems.front().to_string()};
+    if (logins == nullptr) {
+        auto secret = config_files::load_login_secret(config.data_dir);
+        if (!secret) return secret.error();
+        logins = std::make_shared<Logins>(std::move(*secret));
+    }
+    return std::make_shared<const UserDirectory>(config, passwords);
+}
+
+std::shared_ptr<const ListenerRules> SmtpListenerService::Parts::rules_of(
+    const IngestConfiguration& configuration, const config::Listener& listener,
+    const std::shared_ptr<const UserDirectory>& users) const {
+    if (listener.auth == config::ListenerAuth::None) {
+        return ListenerRules::make(*configuration.config, listener, configuration.routing);
+    }
+    return ListenerRules::make(*configuration.config, listener, configuration.routing,
+                               std::shared_ptr<AuthServices>(logins, &logins->services), users);
+}
+
 // Everything that can fail comes first, so that a failure changes nothing.
 Status SmtpListenerService::Parts::apply(const IngestConfiguration& configuration) {
     const auto& wanted = configuration.config->listeners;
     Result<Contexts> contexts = load_contexts(*configuration.config);
     if (!contexts) return contexts.error();
+    auto users = load_users(*configuration.config);
+    if (!users) return users.error();
     std::map<std::string, std::unique_ptr<net::TcpListener>> sockets;
     for (const auto& [name, listener] : wanted) {
         const auto entry = entries.find(name);
@@ -159,8 +208,7 @@ Status SmtpListenerService::Parts::apply(const IngestConfiguration& configuratio
     }
     for (const auto& [name, listener] : wanted) {
         ListenerEntry& entry = entries.try_emplace(name, name, dependencies.metrics, shards).first->second;
-        entry.set_rules(ListenerRules::make(*configuration.config, listener, configuration.routing),
-                        std::move((*contexts)[name]));
+        entry.set_rules(rules_of(configuration, listener, *users), std::move((*contexts)[name]));
         if (const auto socket = sockets.find(name); socket != sockets.end()) {
             entry.stop();
             entry.listen(std::move(socket->second), loops);

@@ -13,6 +13,19 @@ smtp::Decision ScriptedPolicy::by_local_part(std::string_view local_part) const 
     return smtp::Decision::accept();
 }
 
+smtp::Decision ScriptedPolicy::on_auth(smtp::AuthRequest&& request) {
+    if (request.mechanism != "TEST") return smtp::Decision::refuse(504, {5, 5, 4}, "Mechanism not offered");
+    return request.initial_response ? on_auth_line(*request.initial_response) : smtp::Decision::challenge("");
+}
+
+smtp::Decision ScriptedPolicy::on_auth_line(std::string_view line) {
+    if (line == "good") return smtp::Decision::accept();
+    if (line == "later") return smtp::Decision::wait();
+    if (line == "more") return smtp::Decision::challenge("bW9yZQ==");
+    if (line == "*") return smtp::Decision::refuse(501, {5, 7, 0}, "Cancelled");
+    return smtp::Decision::refuse(535, {5, 7, 8}, "Authentication failed");
+}
+
 smtp::Decision ScriptedPolicy::on_mail(smtp::MailRequest&& request) {
     open_ = {};
     open_.reverse_path = request.reverse_path;

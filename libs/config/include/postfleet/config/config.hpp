@@ -41,6 +41,7 @@ inline constexpr std::uint32_t kUnlimited = UINT32_MAX;
 enum class HeaderTrust { Ignore, Honour };  // X-Virtual-MTA, X-Job, X-EnvID
 enum class LineEnds { Strict, Normalize };  // bare CR or LF: refuse, or make CRLF
 enum class ListenerTls { None, Starttls, Implicit };  // RFC 3207, RFC 8314
+enum class ListenerAuth { None, Optional, Required };  // RFC 4954
 enum class Unknown { Refuse, Default };     // X-Virtual-MTA names something that does not exist
 
 // 127.0.0.0/8 and ::1.
@@ -55,6 +56,8 @@ struct Listener {
     ListenerTls tls = ListenerTls::None;
     std::string certificate, private_key;  // PEM files; read again at every reload
     std::string client_ca;                 // PEM file; empty: no client is asked for a certificate
+    ListenerAuth auth = ListenerAuth::None;
+    bool auth_without_tls = false;
     std::string tenant = "default";        // of mail that comes without authentication
     std::uint64_t max_message_size = 50ull << 20;
     std::uint32_t max_recipients = 1000;  // per transaction
@@ -163,6 +166,17 @@ struct ShapingRule {
 
 struct Tenant {
     std::string name;
+    // What its users may send as: "acme.example", ".acme.example" (everything below), "*" (anything).
+    std::vector<std::string> send_as;
+    Origin origin;
+};
+
+struct User {
+    std::string name;
+    std::string tenant = "default";
+    std::string password_file;  // what `postfleet hash-password` writes
+    std::string certificate;    // SHA-256 fingerprint of a client certificate: 64 lower-case hexadecimal digits
+    std::string virtual_mta;    // VMTA or pool for its mail when no binding takes it; empty: the default
     Origin origin;
 };
 
@@ -224,6 +238,7 @@ struct Config {
     Dns dns;
     Duration shutdown_grace = std::chrono::seconds(25);
     std::map<std::string, Tenant> tenants;  // names that may be used; "default" is always there
+    std::map<std::string, User> users;
     // Where each value stands in the files: "hostname" → mta.yaml:1:11, "listeners.relay.address" → …
     std::map<std::string, Origin> origins;
     // The values that came from ${NAME}: path → the text as written. Shown instead of the value.

@@ -2,7 +2,7 @@
 //
 // What decides which virtual MTA sends a message, and what its site is called (DESIGN sections 2 and 3).
 //
-//   bind      X-Virtual-MTA where it is honoured, else the first rule that matches, else the default
+//   bind      X-Virtual-MTA where it is honoured, else the first rule that matches, else the user's, else the default
 //             → VMTA, or pool → one of its VMTAs by weight. Virtual MTAs and pools share one namespace
 //   route     next hops instead of MX lookup: "example.test", then the nearest ".parent", then "*"
 //   site      the provider that the MX host (or route hop) belongs to; else the domain when the configuration
@@ -41,6 +41,7 @@ struct BindRequest {
     std::string_view mail_from;
     std::string_view rcpt_domain;  // lower case
     std::optional<IpAddress> client;
+    std::string_view user_virtual_mta;  // `users.<name>.virtual_mta`; a VMTA or pool that exists
     std::string_view user, listener, template_name, tenant, job;
 };
 

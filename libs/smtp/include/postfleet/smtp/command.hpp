@@ -24,6 +24,7 @@ enum class Verb : std::uint8_t {
     Vrfy,
     Help,
     Starttls,
+    Auth,
     Expn,
     Etrn,
     Turn,     // known and switched off: 502, not 500

@@ -1,7 +1,7 @@
 // ServerPolicy: what the server side asks while it speaks SMTP. The protocol is ServerSession's; whether
 // somebody may send, to whom, and where the message goes is decided here.
 //
-//   on_connection  on_mail  on_rcpt  on_header  on_chunk  on_end_of_data
+//   on_connection  on_auth  on_mail  on_rcpt  on_header  on_chunk  on_end_of_data
 //        each answers accept, refuse (with the reply) or wait; after wait, the driver tells the session with
 //        ServerSession::resume(). Until then the session reads nothing more. on_header cannot wait.
 //
@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,9 +24,10 @@
 namespace postfleet::smtp {
 
 struct Decision {
-    enum class Kind : std::uint8_t { Accept, Refuse, Wait };
+    enum class Kind : std::uint8_t { Accept, Refuse, Wait, Challenge };
 
     Kind kind = Kind::Accept;
+    // Challenge: only in answer to on_auth and on_auth_line; the text is base64 and any length.
     // Refuse: code 4xx or 5xx; 421 also closes. Accept: code 0 leaves the wording to the session.
     Reply reply;
 
@@ -36,6 +38,12 @@ struct Decision {
         return refuse(Reply{code, enhanced, std::move(text)});
     }
     static Decision wait() { return {Kind::Wait, {}}; }
+    static Decision challenge(std::string text) { return {Kind::Challenge, Reply{334, {}, std::move(text)}}; }
+};
+
+struct AuthRequest {
+    std::string_view mechanism;
+    std::optional<std::string_view> initial_response;
 };
 
 struct MailRequest {
@@ -83,14 +91,18 @@ enum class Refusal : std::uint8_t {
     TooManyErrors,
     EarlyTalk,  // spoke before its turn: behind DATA or STARTTLS, without waiting for the reply
     ForeignProtocol,
+    NeedsTls,  // AUTH in the clear
 };
-inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::ForeignProtocol) + 1;
+inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::NeedsTls) + 1;
 const char* to_string(Refusal refusal);  // "line_too_long"
 
 class ServerPolicy {
 public:
     // Before the greeting. A refusal is the greeting: 554 (then only QUIT is heard) or 421 (closed at once).
     virtual Decision on_connection() = 0;
+    // AUTH, and each line that answers a challenge. Only called while the client is not authenticated.
+    virtual Decision on_auth(AuthRequest&& request) = 0;
+    virtual Decision on_auth_line(std::string_view line) = 0;
     virtual Decision on_mail(MailRequest&& request) = 0;
     virtual Decision on_rcpt(RcptRequest&& request) = 0;
     // Once per message, when its header is there: before the first chunk leaves, at the end at the latest.

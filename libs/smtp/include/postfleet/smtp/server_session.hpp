@@ -1,6 +1,6 @@
 // ServerSession: the server side of one SMTP connection (RFC 5321 §3, §4; PIPELINING RFC 2920, SIZE
 // RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461, CHUNKING RFC 3030, ENHANCEDSTATUSCODES RFC 2034,
-// STARTTLS RFC 3207).
+// STARTTLS RFC 3207, AUTH RFC 4954).
 //
 // Sans-IO: never touches a socket, a clock or a file. The driver feeds octets in, writes out what was
 // appended to `out` (once per turn, so pipelined commands share one write), and asks wants_input().
@@ -8,6 +8,7 @@
 //   Opening ─220▶ Start ─EHLO▶ Ready ─MAIL▶ Mail ─RCPT▶ Rcpt ─DATA▶ Body ─CRLF.CRLF▶ Ready
 //                                      Rcpt ─BDAT▶ Chunk ▶ BetweenChunks ─BDAT▶ Chunk … ─LAST▶ Ready
 //      └─554▶ Refused (QUIT only)   RSET, EHLO, HELO: back to Ready        any ─QUIT, 421▶ Closed
+//   Ready ─AUTH, 334▶ Auth ─response, 235 or 5xx▶ Ready
 //   Ready ─STARTTLS, 220▶ Securing ─secured()▶ Start: everything the client said before is forgotten
 //
 // In Securing the driver sends what is in `out` and puts TLS over the connection; the session takes nothing
@@ -46,13 +47,15 @@ struct ServerSettings {
     std::uint32_t max_errors = 20;            // without a message accepted in between
     // 512 (RFC 5321 §4.5.3.1.4) and what the parameters of extensions add to MAIL and RCPT.
     std::uint32_t max_command_octets = 2048;
+    std::string auth_mechanisms;       // "SCRAM-SHA-256 PLAIN"; empty: no AUTH
+    bool auth_without_tls = false;
     bool offers_starttls = false;  // as long as the connection is not secured
 };
 
 class ServerSession final {
 public:
     enum class State : std::uint8_t {
-        Opening, Start, Ready, Mail, Rcpt, Body, Chunk, BetweenChunks, Refused, Securing, Closed
+        Opening, Start, Ready, Mail, Rcpt, Body, Chunk, BetweenChunks, Refused, Securing, Auth, Closed
     };
 
     // What the driver waits for, to choose a deadline.
@@ -96,7 +99,7 @@ public:
     std::uint32_t messages() const { return messages_; }               // accepted on this connection
 
 private:
-    enum class Question : std::uint8_t { None, Connection, Mail, Rcpt, Chunk, EndOfData };
+    enum class Question : std::uint8_t { None, Connection, Auth, Mail, Rcpt, Chunk, EndOfData };
     struct Rule;
     static const Rule kRules[];
 
@@ -118,6 +121,7 @@ private:
     void noop(std::string_view argument, std::string& out);
     void quit(std::string_view argument, std::string& out);
     void starttls(std::string_view argument, std::string& out);
+    void auth(std::string_view argument, std::string& out);
     void vrfy(std::string_view argument, std::string& out);
     void help(std::string_view argument, std::string& out);
     void switched_off(std::string_view argument, std::string& out);
@@ -125,6 +129,7 @@ private:
     void unknown(std::string_view argument, std::string& out);
 
     void greet(Decision&& decision, std::string& out);
+    void finish_auth(Decision&& decision, std::string& out);
     void finish_mail(Decision&& decision, std::string& out);
     void finish_rcpt(Decision&& decision, std::string& out);
     void finish_chunk(Decision&& decision, std::string& out);
@@ -143,6 +148,8 @@ private:
     bool inspect_header();
     void send_chunk();
 
+    std::size_t line_limit(std::string_view input) const;
+    bool offers_auth() const;
     void say_hello(std::string_view name, bool extended);
     void abandon();
     void answer_refusal(const Reply& reply, std::string& out);
@@ -156,6 +163,7 @@ private:
     Question question_ = Question::None;
     bool extended_ = false;
     bool secured_ = false;
+    bool authenticated_ = false;
     bool in_transaction_ = false;
     bool draining_ = false;
     bool said_quit_ = false;

@@ -23,6 +23,13 @@ enum class Reason : std::uint8_t {
     UnknownVirtualMta,
     TooManyHops,
     HeaderTooBig,
+    AuthRequired,      // 530
+    AuthMechanism,     // not offered
+    AuthFailed,        // 535
+    AuthThrottled,     // failed too often: no check was made
+    AuthBusy,          // too many checks under way
+    AuthMalformed,     // or cancelled
+    SenderNotAllowed,  // MAIL FROM, From, Sender or Resent-From of somebody else
     StoreFailed,   // the hand-over said no
     StoreTooSlow,  // no answer in time: 451, and what comes of it is counted as unanswered
 };

@@ -1,9 +1,10 @@
 // Intake: what ingest decides for one SMTP connection (DESIGN section 4, steps 2 to 4).
 //
 //   connection  limits of the listener: 421
-//   MAIL        does the store take mail at all: 451, 452
-//   RCPT        may this client relay: 550 5.7.1
-//   header      X-Virtual-MTA, X-Job, X-EnvID; hops; binding → task per recipient domain: 554
+//   AUTH        who is it: 235, 535; 454 and 421 for who fails too often (Login)
+//   MAIL        must it have logged in: 530; may the user send as this domain: 550; does the store take mail at all: 451, 452
+//   RCPT        may this client or user relay: 550 5.7.1
+//   header      may the user send as From, Sender, Resent-From: 550 5.7.1; X-Virtual-MTA, X-Job, X-EnvID; hops; binding → task per recipient domain: 554
 //   chunk       to the store as it comes
 //   end         Received, hand-over, then 250 with the id; else 451, 452, 554
 //
@@ -23,6 +24,7 @@
 #include "postfleet/ingest/header_facts.hpp"
 #include "postfleet/ingest/intake_shard.hpp"
 #include "postfleet/ingest/listener_rules.hpp"
+#include "postfleet/ingest/login.hpp"
 #include "postfleet/ingest/task_list.hpp"
 #include "postfleet/ingest/tls_facts.hpp"
 #include "postfleet/smtp/server_policy.hpp"
@@ -44,7 +46,7 @@ struct ListenerShared {
     ListenerCounters counters;
 };
 
-class Intake final : public smtp::ServerPolicy, private HandoverWaiter {
+class Intake final : public smtp::ServerPolicy, private HandoverWaiter, private LoginDriver {
 public:
     Intake(IntakeShard& shard, ListenerShared& listener, std::shared_ptr<const ListenerRules> rules,
            const IpAddress& client, IntakeDriver& driver);
@@ -60,10 +62,12 @@ public:
     // Whether the listener has room for this connection; then it counts. For a driver that has work to do before
     // the session opens; on_connection() asks by itself. A refusal is counted and logged.
     smtp::Decision admit();
-    // TLS is up.
+    // TLS is up; whoever shows the certificate of a user is that user.
     void secured(TlsFacts facts);
 
     smtp::Decision on_connection() override;
+    smtp::Decision on_auth(smtp::AuthRequest&& request) override;
+    smtp::Decision on_auth_line(std::string_view line) override;
     smtp::Decision on_mail(smtp::MailRequest&& request) override;
     smtp::Decision on_rcpt(smtp::RcptRequest&& request) override;
     smtp::Decision on_header(std::string& content) override;
@@ -74,6 +78,10 @@ public:
 
 private:
     void on_answer(const Status& status) override;
+    void on_verdict(PasswordVerdict verdict) override;
+    smtp::Decision finish_login(smtp::Decision decision);
+    std::optional<smtp::Decision> check_sender(const std::string& reverse_path);
+    std::optional<smtp::Decision> check_header_senders(std::string_view content);
     smtp::Decision refuse(Reason reason, int code, EnhancedStatus enhanced, std::string text);
     std::optional<smtp::Decision> bind(const HeaderFacts& facts);
     void complete_message(const smtp::ContentEnd& end);
@@ -94,6 +102,9 @@ private:
     bool utf8_ = false;              // MAIL had SMTPUTF8
     bool needs_blank_line_ = false;  // the content has no header at all
     std::unique_ptr<const TlsFacts> tls_;  // null: plain text
+    std::unique_ptr<Login> login_;         // while AUTH goes on
+    // shared_ptr because a reload replaces the directory it is from; null: nobody has logged in.
+    std::shared_ptr<const KnownUser> user_;
     // shared_ptr because the spool and the sender go on reading the message.
     std::shared_ptr<Message> message_;
     TaskList recipients_;

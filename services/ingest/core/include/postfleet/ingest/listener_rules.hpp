@@ -7,6 +7,8 @@
 #include <string>
 
 #include "postfleet/config/config.hpp"
+#include "postfleet/ingest/auth_guard.hpp"
+#include "postfleet/ingest/user_directory.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "postfleet/smtp/server_session.hpp"
 
@@ -17,10 +19,18 @@ struct ListenerRules {
     smtp::ServerSettings session;
     bool log_accepted = true;  // a line per accepted message
     std::shared_ptr<const routing::Snapshot> routing;
+    // Both null where nobody can log in. shared_ptr: the services are one for all listeners and all reloads.
+    std::shared_ptr<AuthServices> auth;
+    std::shared_ptr<const UserDirectory> users;
 
     // shared_ptr because a reload replaces the rules while transactions still work by the old ones.
     static std::shared_ptr<const ListenerRules> make(const config::Config& config, const config::Listener& listener,
                                                      std::shared_ptr<const routing::Snapshot> routing);
+    // For a listener with `auth`.
+    static std::shared_ptr<const ListenerRules> make(const config::Config& config, const config::Listener& listener,
+                                                     std::shared_ptr<const routing::Snapshot> routing,
+                                                     std::shared_ptr<AuthServices> auth,
+                                                     std::shared_ptr<const UserDirectory> users);
     bool may_relay(const IpAddress& client) const;
 };
 

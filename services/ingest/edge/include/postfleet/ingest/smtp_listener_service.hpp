@@ -9,6 +9,7 @@
 // Owns: listening sockets, connections. Borrows everything in IngestDependencies, which must outlive it; the
 // loops must have stopped, or be idle with no connection open, before it is destroyed.
 //
+// Users: password files are read at start() and reload(); connections that are up follow before their next transaction.
 // Certificates: start() and reload() read the files of every listener with TLS again; connections that are up go
 // on with what they have.
 //

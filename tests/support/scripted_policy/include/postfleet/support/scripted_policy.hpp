@@ -2,6 +2,7 @@
 //
 //   refuse-mail@, refuse@    550          busy@       421 (closes)
 //   later@                   wait; the test calls ServerSession::resume()
+//   AUTH TEST                334 for each line; "good" is taken, "*" is 501, everything else 535
 //   a message whose header has "X-Refuse:" is refused at on_header, "X-Later:" waits at the end of data
 //
 // Every accepted message is kept with its content put together from chunks. Threads: confined.
@@ -34,6 +35,8 @@ public:
     unsigned abandoned = 0;
 
     smtp::Decision on_connection() override { return connection; }
+    smtp::Decision on_auth(smtp::AuthRequest&& request) override;
+    smtp::Decision on_auth_line(std::string_view line) override;
     smtp::Decision on_mail(smtp::MailRequest&& request) override;
     smtp::Decision on_rcpt(smtp::RcptRequest&& request) override;
     smtp::Decision on_header(std::string& content) override;

@@ -1,0 +1,25 @@
+// The password files of users, and the secret behind answers to names that do not exist.
+//
+// Threads: thread-safe; blocks on files. Errors: problems with their key and place in the configuration; texts never
+// quote a file.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "postfleet/base/result.hpp"
+#include "postfleet/base/stored_password.hpp"
+#include "postfleet/config/load.hpp"
+
+namespace postfleet::config_files {
+
+// User name → what is kept. shared_ptr because a check may still run when a reload has dropped the user.
+using Passwords = std::map<std::string, std::shared_ptr<const StoredPassword>>;
+Passwords load_passwords(const config::Config& config, std::vector<config::Problem>& problems);
+
+// data_dir/.login-secret; made with 32 random octets when it is not there, readable by this user alone.
+Result<std::string> load_login_secret(const std::string& data_dir);
+
+}  // namespace postfleet::config_files

@@ -1,0 +1,38 @@
+#include "postfleet/ingest/user_directory.hpp"
+
+#include <algorithm>
+
+namespace postfleet::ingest {
+
+bool KnownUser::may_send_as(std::string_view domain) const {
+    return std::any_of(send_as.begin(), send_as.end(), [domain](const std::string& allowed) {
+        if (allowed == "*") return true;
+        if (allowed.front() == '.') return domain.size() > allowed.size() && domain.ends_with(allowed);
+        return domain == allowed;
+    });
+}
+
+UserDirectory::UserDirectory(const config::Config& config, const Passwords& passwords) {
+    for (const auto& [name, user] : config.users) {
+        auto known = std::make_shared<KnownUser>();
+        known->name = name;
+        known->tenant = user.tenant;
+        known->virtual_mta = user.virtual_mta;
+        known->send_as = config.tenants.at(user.tenant).send_as;
+        if (const auto password = passwords.find(name); password != passwords.end()) known->password = password->second;
+        if (!user.certificate.empty()) by_certificate_[user.certificate] = known;
+        by_name_[name] = std::move(known);
+    }
+}
+
+std::shared_ptr<const KnownUser> UserDirectory::find(std::string_view name) const {
+    const auto found = by_name_.find(name);
+    return found == by_name_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<const KnownUser> UserDirectory::find_by_certificate(std::string_view fingerprint) const {
+    const auto found = by_certificate_.find(fingerprint);
+    return found == by_certificate_.end() ? nullptr : found->second;
+}
+
+}  // namespace postfleet::ingest
