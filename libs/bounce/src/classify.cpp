@@ -8,9 +8,9 @@ namespace postfleet::bounce {
 namespace {
 
 constexpr std::array kNames{
-    "bad-configuration", "bad-connection",      "bad-domain",     "bad-mailbox",      "content-related",
-    "inactive-mailbox",  "invalid-sender",      "message-expired", "no-answer-from-host", "other",
-    "policy-related",    "protocol-errors",     "quota-issues",   "relaying-issues",  "routing-errors",
+    "bad-configuration", "bad-connection",  "bad-domain",      "bad-mailbox",         "content-related",
+    "inactive-mailbox",  "invalid-sender",  "message-expired", "no-answer-from-host", "other",
+    "policy-related",    "protocol-errors", "quota-issues",    "relaying-issues",     "routing-errors",
     "spam-related",      "virus-related"};
 
 struct StatusRow {
@@ -22,26 +22,20 @@ constexpr std::uint16_t kAny = UINT16_MAX;
 
 // RFC 3463 §3 and the registry it began; the first row that fits counts.
 constexpr std::array kStatusRows{
-    StatusRow{1, 2, Category::BadDomain},        // bad destination system address
-    StatusRow{1, 7, Category::InvalidSender},    // bad sender's mailbox address syntax
-    StatusRow{1, 8, Category::InvalidSender},    // bad sender's system address
-    StatusRow{1, 10, Category::BadDomain},       // null MX
-    StatusRow{1, kAny, Category::BadMailbox},
-    StatusRow{2, 1, Category::InactiveMailbox},  // mailbox disabled
-    StatusRow{2, 2, Category::QuotaIssues},      // mailbox full
-    StatusRow{2, 3, Category::QuotaIssues},      // message longer than the mailbox takes
-    StatusRow{2, kAny, Category::BadMailbox},
-    StatusRow{3, 1, Category::QuotaIssues},      // mail system full
-    StatusRow{3, 4, Category::ContentRelated},   // message too big for the system
-    StatusRow{3, 5, Category::BadConfiguration},
-    StatusRow{3, kAny, Category::Other},
-    StatusRow{4, 1, Category::NoAnswerFromHost},
-    StatusRow{4, 2, Category::BadConnection},
-    StatusRow{4, 7, Category::MessageExpired},   // delivery time expired
-    StatusRow{4, kAny, Category::RoutingErrors},
-    StatusRow{5, kAny, Category::ProtocolErrors},
-    StatusRow{6, kAny, Category::ContentRelated},
-    StatusRow{7, kAny, Category::PolicyRelated},
+    StatusRow{1, 2, Category::BadDomain},      // bad destination system address
+    StatusRow{1, 7, Category::InvalidSender},  // bad sender's mailbox address syntax
+    StatusRow{1, 8, Category::InvalidSender},  // bad sender's system address
+    StatusRow{1, 10, Category::BadDomain},     // null MX
+    StatusRow{1, kAny, Category::BadMailbox},     StatusRow{2, 1, Category::InactiveMailbox},  // mailbox disabled
+    StatusRow{2, 2, Category::QuotaIssues},                                                    // mailbox full
+    StatusRow{2, 3, Category::QuotaIssues},  // message longer than the mailbox takes
+    StatusRow{2, kAny, Category::BadMailbox},     StatusRow{3, 1, Category::QuotaIssues},  // mail system full
+    StatusRow{3, 4, Category::ContentRelated},  // message too big for the system
+    StatusRow{3, 5, Category::BadConfiguration},  StatusRow{3, kAny, Category::Other},
+    StatusRow{4, 1, Category::NoAnswerFromHost},  StatusRow{4, 2, Category::BadConnection},
+    StatusRow{4, 7, Category::MessageExpired},  // delivery time expired
+    StatusRow{4, kAny, Category::RoutingErrors},  StatusRow{5, kAny, Category::ProtocolErrors},
+    StatusRow{6, kAny, Category::ContentRelated}, StatusRow{7, kAny, Category::PolicyRelated},
 };
 
 std::optional<Category> from_status(const EnhancedStatus& status) {
@@ -66,8 +60,7 @@ Category from_phase(const Reply& reply, SmtpPhase phase) {
         case SmtpPhase::Auth: return Category::BadConnection;
         case SmtpPhase::Mail: return Category::InvalidSender;
         case SmtpPhase::Rcpt:
-            return reply.code == 550 || reply.code == 551 || reply.code == 553 ? Category::BadMailbox
-                                                                               : Category::Other;
+            return reply.code == 550 || reply.code == 551 || reply.code == 553 ? Category::BadMailbox : Category::Other;
         case SmtpPhase::Data:
         case SmtpPhase::Body:
         case SmtpPhase::EndOfData: return Category::ContentRelated;

@@ -183,8 +183,8 @@ std::uint32_t TaskQueue::make_lane(const LaneName& name, std::size_t hash) {
 std::uint32_t TaskQueue::find_tenant(const LaneName& name) {
     for (std::uint32_t i = 0; i < tenants_.size(); ++i) {
         const Tenant& tenant = tenants_[i];
-        if (tenant.lanes_in_use > 0 && tenant.destination == name.destination &&
-            tenant.priority == name.priority && tenant.name == name.tenant) {
+        if (tenant.lanes_in_use > 0 && tenant.destination == name.destination && tenant.priority == name.priority &&
+            tenant.name == name.tenant) {
             return i;
         }
     }
@@ -221,9 +221,10 @@ void TaskQueue::free_lane(std::uint32_t number) {
     // A member of a ring stays in it until its turn comes, so that a lane which empties and fills again all
     // the time keeps its debts; a released one must leave at once.
     Tenant& tenant = tenants_[lane.tenant];
-    remove(tenant.lanes, lanes_, number);
+    remove_from_round(tenant.lanes, lanes_, number);
     if (--tenant.lanes_in_use == 0) {
-        remove(destinations_[tenant.destination].classes[index_of(tenant.priority)].tenants, tenants_, lane.tenant);
+        remove_from_round(destinations_[tenant.destination].classes[index_of(tenant.priority)].tenants, tenants_,
+                          lane.tenant);
         free_tenants_.push_back(lane.tenant);
         tenant = Tenant{};
     }
@@ -251,8 +252,8 @@ void TaskQueue::link(TaskId id, End end) {
     Tenant& tenant = tenants_[lane.tenant];
     Destination& destination = destinations_[tenant.destination];
     PriorityClass& priority = destination.classes[index_of(tenant.priority)];
-    append(tenant.lanes, lanes_, lane_number);
-    append(priority.tenants, tenants_, lane.tenant);
+    join_round(tenant.lanes, lanes_, lane_number);
+    join_round(priority.tenants, tenants_, lane.tenant);
     ++tenant.ready_tasks;
     ++priority.ready_tasks;
     ++destination.ready_tasks;
@@ -285,53 +286,6 @@ TaskQueue::PriorityClass* TaskQueue::choose_class(Destination& destination) {
     }
     chosen->passed_over = 0;
     return chosen;
-}
-
-template <class Member>
-std::uint32_t TaskQueue::next_in_round(Ring& ring, std::vector<Member>& members) {
-    for (;;) {
-        const std::uint32_t number = ring.first;
-        Member& member = members[number];
-        if (is_idle(member)) {
-            ring.first = member.round.next;
-            if (ring.first == kNone) ring.last = kNone;
-            member.round.in_ring = false;
-            if (member.round.deficit > 0) member.round.deficit = 0;
-            continue;
-        }
-        if (member.round.deficit > 0) return number;
-        if (ring.first == ring.last) {  // alone: nobody to wait for
-            member.round.deficit = kQuantum;
-            return number;
-        }
-        member.round.deficit += kQuantum;
-        ring.first = member.round.next;
-        members[ring.last].round.next = number;
-        member.round.next = kNone;
-        ring.last = number;
-    }
-}
-
-template <class Member>
-void TaskQueue::append(Ring& ring, std::vector<Member>& members, std::uint32_t number) {
-    Round& round = members[number].round;
-    if (round.in_ring) return;
-    round.in_ring = true;
-    round.next = kNone;
-    if (round.deficit == 0) round.deficit = kQuantum;
-    (ring.first == kNone ? ring.first : members[ring.last].round.next) = number;
-    ring.last = number;
-}
-
-template <class Member>
-void TaskQueue::remove(Ring& ring, std::vector<Member>& members, std::uint32_t number) {
-    if (!members[number].round.in_ring) return;
-    std::uint32_t before = kNone;
-    for (std::uint32_t at = ring.first; at != number; at = members[at].round.next) before = at;
-    const std::uint32_t after = members[number].round.next;
-    (before == kNone ? ring.first : members[before].round.next) = after;
-    if (after == kNone) ring.last = before;
-    members[number].round = {};
 }
 
 // --- heap by due time ----------------------------------------------------------------------------------
@@ -390,7 +344,7 @@ std::optional<TaskId> TaskQueue::any_ready(std::uint32_t destination) const {
     for (const PriorityClass& priority : destinations_[destination].classes) {
         for (std::uint32_t t = priority.tenants.first; t != kNone; t = tenants_[t].round.next) {
             for (std::uint32_t l = tenants_[t].lanes.first; l != kNone; l = lanes_[l].round.next) {
-                if (!is_idle(lanes_[l])) return TaskId{lanes_[l].head};
+                if (!lanes_[l].is_idle()) return TaskId{lanes_[l].head};
             }
         }
     }

@@ -20,7 +20,7 @@ struct StateRow {
     State state;
     std::string_view doing;  // completes "connection lost while …"
     SmtpPhase phase;
-    bool outcome_known;      // false: a loss here may leave a copy at the server (RFC 1047)
+    bool outcome_known;  // false: a loss here may leave a copy at the server (RFC 1047)
 };
 
 constexpr std::array kRows{
@@ -169,8 +169,7 @@ bool ClientSession::is_refusable(const ClientTransaction& transaction) {
     Reply& why = result_.reply;
     if (transaction.size_octets > capabilities_.max_message_octets) {
         why = own_words({5, 3, 4}, "the message has " + std::to_string(transaction.size_octets) +
-                                       " octets, the server takes " +
-                                       std::to_string(capabilities_.max_message_octets));
+                                       " octets, the server takes " + std::to_string(capabilities_.max_message_octets));
     } else if (!paths_are_ascii_ && !capabilities_.smtputf8) {
         why = own_words({5, 6, 7}, "an address needs SMTPUTF8, which the server does not offer");
     } else if (transaction.smtputf8 && !capabilities_.smtputf8) {

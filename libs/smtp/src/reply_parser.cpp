@@ -37,8 +37,7 @@ EnhancedStatus take_enhanced_status(int code, std::string_view& text) {
     status.klass = static_cast<std::uint8_t>(rest[0] - '0');
     if (status.klass != 2 && status.klass != 4 && status.klass != 5) return {};
     rest.remove_prefix(1);
-    if (!take_dot(rest) || !take_number(rest, status.subject) || !take_dot(rest) ||
-        !take_number(rest, status.detail)) {
+    if (!take_dot(rest) || !take_number(rest, status.subject) || !take_dot(rest) || !take_number(rest, status.detail)) {
         return {};
     }
     if (!rest.empty() && rest.front() != ' ' && rest.front() != '\t') return {};

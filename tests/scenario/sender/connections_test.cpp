@@ -100,7 +100,7 @@ TEST_CASE("a dead host is probed at growing intervals, one connection at a time"
     CHECK(world.count(EventType::Deferred) == 1);  // however many connections were under way
     const unsigned first_wave = host.connects;
     world.advance(31s);
-    CHECK(host.connects == first_wave + 5);        // after 1, 2, 4, 8 and 16 s
+    CHECK(host.connects == first_wave + 5);  // after 1, 2, 4, 8 and 16 s
     CHECK(world.count(EventType::Deferred) == 6);
     const auto deferred = world.events(EventType::Deferred);
     CHECK(deferred[0].delivery->phase == SmtpPhase::Connect);
@@ -124,7 +124,8 @@ TEST_CASE("each phase has a deadline of its own, per reply and not per octet", "
         if (command == "DATA") return "";
         if (!command.starts_with("RCPT")) return {};
         ManualExecutor& clock = *world.executors[0];
-        for (int i = 1; i < 300; ++i) clock.schedule_at(clock.now() + std::chrono::seconds(i), [&peer] { peer.say("2"); });
+        for (int i = 1; i < 300; ++i)
+            clock.schedule_at(clock.now() + std::chrono::seconds(i), [&peer] { peer.say("2"); });
         return "";
     };
     world.start();

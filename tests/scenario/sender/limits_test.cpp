@@ -91,7 +91,8 @@ TEST_CASE("a message rate is kept from the first message on, without a burst", "
     SECTION("answers that take longer than the interval") { make_slow(world, host, 350ms); }
     SECTION("without pipelining, and a slow MAIL now and then") {
         world.shaping().pipelining = false;
-        host.on_command = [&world, n = 0](Peer& peer, const std::string& command) mutable -> std::optional<std::string> {
+        host.on_command = [&world, n = 0](Peer& peer,
+                                          const std::string& command) mutable -> std::optional<std::string> {
             if (!command.starts_with("MAIL") || ++n % 3 != 0) return {};
             ManualExecutor& clock = *world.executors[0];
             clock.schedule_at(clock.now() + 150ms, [&peer] { peer.say("250 ok\r\n"); });

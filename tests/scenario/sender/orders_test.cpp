@@ -160,8 +160,8 @@ TEST_CASE("delete of what is in flight: the transaction ends, then it is not tri
 TEST_CASE("an order that selects nothing is refused") {
     SenderWorld world;
     world.start();
-    for (const MailSelector& which : {MailSelector{}, MailSelector{.queue = "no-slash"},
-                                      MailSelector{.queue = "x.test/v1", .virtual_mta = "v2"}}) {
+    for (const MailSelector& which :
+         {MailSelector{}, MailSelector{.queue = "no-slash"}, MailSelector{.queue = "x.test/v1", .virtual_mta = "v2"}}) {
         const auto result = world.ask<Result<std::uint64_t>>(
             [&](auto done) { world.sender->control().remove(which, "op", "", std::move(done)); });
         REQUIRE_FALSE(result.has_value());
@@ -201,8 +201,7 @@ TEST_CASE("the status counts what is there and what was done") {
     world.accept({});
     defer_all(world.host("192.0.2.1:25"));
     world.accept({});
-    const auto status = world.ask<SenderStatus>(
-        [&](auto done) { world.sender->control().status(std::move(done)); });
+    const auto status = world.ask<SenderStatus>([&](auto done) { world.sender->control().status(std::move(done)); });
     CHECK(status.accepted_messages == 2);
     CHECK(status.delivered == 1);
     CHECK(status.deferred == 1);

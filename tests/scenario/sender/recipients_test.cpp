@@ -97,7 +97,8 @@ TEST_CASE("a transaction has at most max_recipients_per_transaction, or what the
     CHECK(world.spool.messages() == 0);
 }
 
-TEST_CASE("a server that takes only so many recipients gets the others in the next transaction", "[rfc5321-4.5.3.1.10]") {
+TEST_CASE("a server that takes only so many recipients gets the others in the next transaction",
+          "[rfc5321-4.5.3.1.10]") {
     SenderWorld world;
     world.route("x.test", "192.0.2.1:25");
     FakeHost& host = world.host("192.0.2.1:25");

@@ -168,7 +168,8 @@ TEST_CASE("a body of many chunks goes out piece by piece, as the socket takes it
     world.accept({.content = content, .has_leading_dots = dots});
     REQUIRE(host.deliveries.size() == 1);
     std::string expected = "Received: from test\r\n" + content;
-    if (dots) expected.replace(expected.find("\r\n.a line"), 3, "\r\n..").replace(expected.find("\r\n..two"), 4, "\r\n...");
+    if (dots)
+        expected.replace(expected.find("\r\n.a line"), 3, "\r\n..").replace(expected.find("\r\n..two"), 4, "\r\n...");
     CHECK(host.deliveries[0].content == expected);
     CHECK(world.spool.messages() == 0);
 }

@@ -61,13 +61,24 @@ public:
 
     void step() {
         switch (number(11)) {
-            case 0: case 1: case 2: add(); break;
-            case 3: case 4: take(); break;
-            case 5: if (auto id = pick(TaskState::InFlight)) finish(*id); break;
-            case 6: if (auto id = pick(TaskState::InFlight)) put_back(*id); break;
-            case 7: if (auto id = pick(TaskState::InFlight)) defer(*id); break;
+            case 0:
+            case 1:
+            case 2: add(); break;
+            case 3:
+            case 4: take(); break;
+            case 5:
+                if (auto id = pick(TaskState::InFlight)) finish(*id);
+                break;
+            case 6:
+                if (auto id = pick(TaskState::InFlight)) put_back(*id);
+                break;
+            case 7:
+                if (auto id = pick(TaskState::InFlight)) defer(*id);
+                break;
             case 8: wake_due(); break;
-            case 9: if (auto id = pick(TaskState::Waiting)) wake(*id); break;
+            case 9:
+                if (auto id = pick(TaskState::Waiting)) wake(*id);
+                break;
             case 10: claim_or_move(); break;
         }
         compare();
@@ -93,7 +104,8 @@ private:
     void add() {
         ModelTask task{{number(2), Priority{static_cast<std::uint8_t>(number(3))}, "t" + std::to_string(number(3)),
                         "j" + std::to_string(number(4))},
-                       now_ + some_time(20) - std::chrono::seconds(10), 1 + number(5)};
+                       now_ + some_time(20) - std::chrono::seconds(10),
+                       1 + number(5)};
         NewTask entry;
         entry.destination = task.lane.destination;
         entry.priority = task.lane.priority;

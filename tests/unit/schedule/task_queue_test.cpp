@@ -53,7 +53,7 @@ TEST_CASE("tenants take turns, and the jobs of a tenant among themselves") {
     queue.add(task(101, "small", "b"), kNow);
     queue.add(task(102, "small", "a"), kNow);
     CHECK(order(queue, 7) == std::vector<std::string>{"big/campaign", "small/a", "big/campaign", "small/b",
-                                                     "big/campaign", "small/a", "big/campaign"});
+                                                      "big/campaign", "small/a", "big/campaign"});
 }
 
 TEST_CASE("a small job does not wait behind a large one") {

@@ -19,16 +19,18 @@ std::vector<std::string> order(const std::vector<Hop>& hops, std::uint64_t rando
 }  // namespace
 
 TEST_CASE("addresses come by preference, whatever the order of the answer", "[rfc5321-5.1]") {
-    const std::vector<Hop> hops{{20, "b", 25, {ip("192.0.2.2")}}, {10, "a", 25, {ip("192.0.2.1")}},
-                                {30, "c", 25, {ip("192.0.2.3")}}};
+    const std::vector<Hop> hops{
+        {20, "b", 25, {ip("192.0.2.2")}}, {10, "a", 25, {ip("192.0.2.1")}}, {30, "c", 25, {ip("192.0.2.3")}}};
     for (std::uint64_t random = 0; random < 20; ++random) {
         CHECK(order(hops, random) == std::vector<std::string>{"192.0.2.1", "192.0.2.2", "192.0.2.3"});
     }
 }
 
 TEST_CASE("hosts of equal preference come in random order, each about as often first") {
-    const std::vector<Hop> hops{{10, "a", 25, {ip("192.0.2.1")}}, {10, "b", 25, {ip("192.0.2.2")}},
-                                {10, "c", 25, {ip("192.0.2.3")}}, {20, "d", 25, {ip("192.0.2.4")}}};
+    const std::vector<Hop> hops{{10, "a", 25, {ip("192.0.2.1")}},
+                                {10, "b", 25, {ip("192.0.2.2")}},
+                                {10, "c", 25, {ip("192.0.2.3")}},
+                                {20, "d", 25, {ip("192.0.2.4")}}};
     std::map<std::string, int> first;
     for (std::uint64_t random = 0; random < 3000; ++random) {
         const auto all = order(hops, random * 0x9e3779b97f4a7c15ull);
@@ -40,7 +42,8 @@ TEST_CASE("hosts of equal preference come in random order, each about as often f
 }
 
 TEST_CASE("IPv6 and IPv4 take turns within a host") {
-    const std::vector<Hop> hops{{10, "a", 25, {ip("192.0.2.1"), ip("192.0.2.2"), ip("2001:db8::1"), ip("2001:db8::2")}}};
+    const std::vector<Hop> hops{
+        {10, "a", 25, {ip("192.0.2.1"), ip("192.0.2.2"), ip("2001:db8::1"), ip("2001:db8::2")}}};
     CHECK(order(hops, 1) == std::vector<std::string>{"2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"});
 }
 

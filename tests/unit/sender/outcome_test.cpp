@@ -50,8 +50,8 @@ Outcome settle_task(Task task, std::vector<RecipientResult> results) {
 }  // namespace
 
 TEST_CASE("a task whose recipients are all done leaves nothing") {
-    const Outcome outcome = settle_task(
-        task_with(0, 2), {result(Disposition::Delivered, &kOk), result(Disposition::Bounced, &kNo)});
+    const Outcome outcome =
+        settle_task(task_with(0, 2), {result(Disposition::Delivered, &kOk), result(Disposition::Bounced, &kNo)});
     CHECK(outcome.remaining.empty());
     REQUIRE(outcome.events.size() == 2);
     CHECK(outcome.events[0].type == EventType::Delivered);
@@ -89,9 +89,9 @@ TEST_CASE("what is deferred and what was not tried part, each with a number that
 }
 
 TEST_CASE("recipients that go again at the same time stay together, under the first one's number") {
-    const Outcome outcome = settle_task(task_with(0, 3), {result(Disposition::Deferred, &kLater),
-                                                          result(Disposition::Delivered, &kOk),
-                                                          result(Disposition::Deferred, &kLater)});
+    const Outcome outcome =
+        settle_task(task_with(0, 3), {result(Disposition::Deferred, &kLater), result(Disposition::Delivered, &kOk),
+                                      result(Disposition::Deferred, &kLater)});
     REQUIRE(outcome.remaining.size() == 1);
     CHECK(outcome.remaining[0].key.number == 0);
     CHECK(outcome.remaining[0].recipients.size() == 2);

@@ -121,7 +121,8 @@ TEST_CASE("a connection limit is never exceeded by threads that race for it", "[
                 if (!limit.try_take(kLimit)) continue;
                 const std::uint32_t now = inside.fetch_add(1) + 1;
                 std::uint32_t seen = most.load();
-                while (now > seen && !most.compare_exchange_weak(seen, now)) {}
+                while (now > seen && !most.compare_exchange_weak(seen, now)) {
+                }
                 inside.fetch_sub(1);
                 limit.give_back();
             }

@@ -9,8 +9,13 @@ using postfleet::smtp::parse_capabilities;
 TEST_CASE("the EHLO reply tells what a server offers", "[rfc5321-4.1.1.1]") {
     const Capabilities c =
         parse_capabilities("mx.example.net\npipelining\nSIZE 1000\n8BITMIME\nSMTPUTF8\nLIMITS RCPTMAX=50 MAILMAX=7");
-    CHECK(c == Capabilities{.pipelining = true, .eight_bit_mime = true, .smtputf8 = true, .size = true,
-                            .max_message_octets = 1000, .max_recipients = 50, .max_transactions = 7});
+    CHECK(c == Capabilities{.pipelining = true,
+                            .eight_bit_mime = true,
+                            .smtputf8 = true,
+                            .size = true,
+                            .max_message_octets = 1000,
+                            .max_recipients = 50,
+                            .max_transactions = 7});
 }
 
 TEST_CASE("the first line is a greeting, whatever it says") {

@@ -273,10 +273,11 @@ TEST_CASE("what a submitter asked for by DSN is passed on where that is offered,
         d.recipients[0].original = "rfc822;list+one@y.example";
         d.transaction.recipients = d.recipients;
         d.session.begin(d.transaction, d.sent_);
-        CHECK(d.sent() == (offered ? "MAIL FROM:<from@a.example> RET=HDRS ENVID=order+207+2B1\r\n"
-                                     "RCPT TO:<a@x.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;list+2Bone@y.example\r\n"
-                                     "RCPT TO:<b@x.example>\r\nDATA\r\n"
-                                   : "MAIL FROM:<from@a.example>\r\nRCPT TO:<a@x.example>\r\nRCPT TO:<b@x.example>\r\nDATA\r\n"));
+        CHECK(d.sent() ==
+              (offered ? "MAIL FROM:<from@a.example> RET=HDRS ENVID=order+207+2B1\r\n"
+                         "RCPT TO:<a@x.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;list+2Bone@y.example\r\n"
+                         "RCPT TO:<b@x.example>\r\nDATA\r\n"
+                       : "MAIL FROM:<from@a.example>\r\nRCPT TO:<a@x.example>\r\nRCPT TO:<b@x.example>\r\nDATA\r\n"));
     }
 }
 

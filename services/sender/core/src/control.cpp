@@ -118,10 +118,10 @@ void Control::list_tasks(MailSelector which, std::size_t limit, Completion<Resul
                 listing->found[item.key] = {queue->name, std::move(item.state)};
             }
         }
-        engine_.dependencies.spool.load_tasks(
-            std::move(keys), {shard.executor, [this, listing](Result<std::vector<Task>> tasks) {
-                                  finish_listing(listing, std::move(tasks));
-                              }});
+        engine_.dependencies.spool.load_tasks(std::move(keys),
+                                              {shard.executor, [this, listing](Result<std::vector<Task>> tasks) {
+                                                   finish_listing(listing, std::move(tasks));
+                                               }});
     });
 }
 
@@ -185,8 +185,9 @@ void Control::resume(MailSelector which, Completion<Result<std::uint64_t>> done)
     auto selection = Selection::parse(which);
     if (!selection) return answer(std::move(done), selection.error());
     if (!selection->is_about_queues()) {
-        return answer(std::move(done), Error{ErrorKind::InvalidArgument,
-                                             "queues are resumed, not single mails: name a queue, site or virtual MTA"});
+        return answer(std::move(done),
+                      Error{ErrorKind::InvalidArgument,
+                            "queues are resumed, not single mails: name a queue, site or virtual MTA"});
     }
     engine_.on_shard(0, [this, selection = *selection, done = std::move(done)](Shard&) mutable {
         const QueueTable::PauseRule which_rule{selection.site(), selection.virtual_mta(), {}};
@@ -226,8 +227,8 @@ void Control::retry(MailSelector which, Completion<Result<std::uint64_t>> done) 
     auto selection = Selection::parse(which);
     if (!selection) return answer(std::move(done), selection.error());
     if (selection->needs_stored_task()) {
-        return answer(std::move(done), Error{ErrorKind::InvalidArgument,
-                                             "retry takes queue, site, domain, tenant, job or message"});
+        return answer(std::move(done),
+                      Error{ErrorKind::InvalidArgument, "retry takes queue, site, domain, tenant, job or message"});
     }
     engine_.on_shard(0, [this, selection = *selection, done = std::move(done)](Shard& shard) mutable {
         std::uint64_t recipients = 0;
@@ -244,18 +245,17 @@ struct Control::Removal {
     Selection selection;
     std::string reason;
     std::vector<std::shared_ptr<Queue>> queues;
-    std::uint32_t from = 0;            // where the next slice of the last queue begins
+    std::uint32_t from = 0;  // where the next slice of the last queue begins
     std::uint64_t recipients = 0;
     Completion<Result<std::uint64_t>> done;
 };
 
-void Control::remove(MailSelector which, std::string who, std::string why,
-                     Completion<Result<std::uint64_t>> done) {
+void Control::remove(MailSelector which, std::string who, std::string why, Completion<Result<std::uint64_t>> done) {
     auto selection = Selection::parse(which);
     if (!selection) return answer(std::move(done), selection.error());
     if (selection->needs_stored_task()) {
-        return answer(std::move(done), Error{ErrorKind::InvalidArgument,
-                                             "delete takes queue, site, domain, tenant, job or message"});
+        return answer(std::move(done),
+                      Error{ErrorKind::InvalidArgument, "delete takes queue, site, domain, tenant, job or message"});
     }
     std::string reason = "deleted by " + who;
     if (!why.empty()) reason += ": " + why;

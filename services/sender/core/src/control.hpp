@@ -29,8 +29,7 @@ public:
     void pause(MailSelector which, std::string who, std::string why, Completion<Result<std::uint64_t>> done) override;
     void resume(MailSelector which, Completion<Result<std::uint64_t>> done) override;
     void retry(MailSelector which, Completion<Result<std::uint64_t>> done) override;
-    void remove(MailSelector which, std::string who, std::string why,
-                Completion<Result<std::uint64_t>> done) override;
+    void remove(MailSelector which, std::string who, std::string why, Completion<Result<std::uint64_t>> done) override;
 
 private:
     struct Removal;

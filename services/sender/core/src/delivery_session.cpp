@@ -58,7 +58,7 @@ void DeliverySession::connect_next() {
         mx_address_ = candidate.peer.to_string();
         if (source.kind == VirtualMta::Source::Kind::NoneOfFamily) {
             last_failure_ = {SmtpPhase::Connect, smtp::Ending::Lost, Reply{0, {4, 4, 1}, source.reason},
-                             mx_host_, mx_address_, {}};
+                             mx_host_,           mx_address_,        {}};
             continue;
         }
         source_.reset();

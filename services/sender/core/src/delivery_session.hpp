@@ -100,21 +100,21 @@ private:
     std::vector<Candidate> candidates_;
     std::size_t next_candidate_ = 0;
     std::optional<IpAddress> source_;
-    OpenFailure last_failure_;         // of the addresses tried so far
+    OpenFailure last_failure_;  // of the addresses tried so far
     std::string no_source_reason_;
     SteadyTime no_source_until_ = SteadyTime::min();
 
     std::unique_ptr<Stream> stream_;
     std::optional<smtp::ClientSession> smtp_;
     std::string out_;
-    bool in_handler_ = false;          // out_ is flushed when the handler ends
-    bool wants_work_ = false;          // when the input is used up
+    bool in_handler_ = false;  // out_ is flushed when the handler ends
+    bool wants_work_ = false;  // when the input is used up
     bool is_loading_ = false;
     std::uint64_t seen_replies_ = 0;
     std::string mx_host_, mx_address_, source_text_;
 
     Work work_;
-    std::uint32_t recipients_ = 0;     // of the task, in this transaction
+    std::uint32_t recipients_ = 0;  // of the task, in this transaction
     std::uint32_t transactions_ = 0;
     SteadyTime began_at_{};
     TimerId pace_timer_, idle_timer_;
@@ -122,10 +122,10 @@ private:
     bool holds_turn_ = false;
 
     struct Body {
-        std::uint32_t chunk = 0;       // the one that goes out now, or goes next
+        std::uint32_t chunk = 0;  // the one that goes out now, or goes next
         bool at_line_start = true;
-        bool is_on_the_wire = false;   // written, but not all of it given to the kernel
-        SharedOctets waiting;          // read, waits until the one before is out
+        bool is_on_the_wire = false;  // written, but not all of it given to the kernel
+        SharedOctets waiting;         // read, waits until the one before is out
         std::optional<Error> damage;
     };
     Body body_;

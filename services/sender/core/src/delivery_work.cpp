@@ -10,8 +10,7 @@ namespace postfleet::sender {
 // --- taking work ---------------------------------------------------------------------------------------
 
 void DeliverySession::next_work() {
-    const std::uint32_t most = std::min(settings_->max_messages_per_connection,
-                                        smtp_->capabilities().max_transactions);
+    const std::uint32_t most = std::min(settings_->max_messages_per_connection, smtp_->capabilities().max_transactions);
     if (draining_ || transactions_ >= most) return quit();
     Queue::Next next = queue_->next_for(shared_from_this(), shard_);
     switch (next.kind) {
@@ -75,8 +74,8 @@ void DeliverySession::pace() {
 
 void DeliverySession::begin_transaction() {
     const HotTask& hot = *work_.hot;
-    std::size_t most = std::min<std::size_t>(settings_->max_recipients_per_transaction,
-                                             smtp_->capabilities().max_recipients);
+    std::size_t most =
+        std::min<std::size_t>(settings_->max_recipients_per_transaction, smtp_->capabilities().max_recipients);
     if (work_.is_paced) most = 1;
     recipients_ = static_cast<std::uint32_t>(std::min(most, hot.task.recipients.size()));
     const Message& message = *hot.message;
@@ -228,11 +227,10 @@ void DeliverySession::judge_recipients(const smtp::TransactionResult& result) {
 
 void DeliverySession::record(const smtp::TransactionResult& result) {
     HotTask& hot = *work_.hot;
-    const bool goes_again =
-        results_.size() < hot.task.recipients.size() ||
-        std::any_of(results_.begin(), results_.end(), [](const RecipientResult& r) {
-            return r.disposition == Disposition::Deferred || r.disposition == Disposition::NotTried;
-        });
+    const bool goes_again = results_.size() < hot.task.recipients.size() ||
+                            std::any_of(results_.begin(), results_.end(), [](const RecipientResult& r) {
+                                return r.disposition == Disposition::Deferred || r.disposition == Disposition::NotTried;
+                            });
     SettingsPointer mail = settings_;
     if (goes_again) {
         if (engine_.mail_keys_differ()) mail = engine_.mail_settings(*queue_, hot.task.domain, hot.task.tenant);

@@ -23,7 +23,7 @@ namespace postfleet::sender {
 
 struct Hop {
     std::uint16_t preference = 0;
-    std::string host;                    // a name, or the address as text
+    std::string host;  // a name, or the address as text
     std::uint16_t port = 25;
     std::vector<IpAddress> addresses;
 };
@@ -38,12 +38,14 @@ public:
     };
 
     Destination(Kind its_kind, std::string its_site, std::string its_text, std::vector<Hop> hops)
-        : kind(its_kind), site(std::move(its_site)), text(std::move(its_text)),
+        : kind(its_kind),
+          site(std::move(its_site)),
+          text(std::move(its_text)),
           hops_(std::make_shared<const std::vector<Hop>>(std::move(hops))) {}
 
     const Kind kind;
     const std::string site;
-    const std::string text;              // why not, for people
+    const std::string text;  // why not, for people
 
     bool is_permanent_failure() const { return kind == Kind::NoSuchDomain || kind == Kind::NullMx; }
 

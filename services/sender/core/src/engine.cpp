@@ -46,8 +46,7 @@ Engine::Engine(SenderDependencies its_dependencies, SenderConfiguration configur
     }
     reload(std::move(configuration));
     latched_ = dependencies.spool.state().condition == SpoolCondition::Latched;
-    dependencies.spool.on_state_change(*shards[0]->executor,
-                                       [this](SpoolState state) { on_spool_state(state); });
+    dependencies.spool.on_state_change(*shards[0]->executor, [this](SpoolState state) { on_spool_state(state); });
 }
 
 // Sessions and queues hold each other while there are connections.
@@ -139,8 +138,7 @@ void Engine::start_draining() {
 void Engine::count_unrecorded(std::ptrdiff_t change) {
     const std::size_t now = unrecorded_.fetch_add(static_cast<std::size_t>(change)) + static_cast<std::size_t>(change);
     metrics.unrecorded.set(static_cast<std::int64_t>(now));
-    if (change < 0 && now < kMaxUnrecorded / 2 && choked_.load(std::memory_order_relaxed) &&
-        choked_.exchange(false)) {
+    if (change < 0 && now < kMaxUnrecorded / 2 && choked_.load(std::memory_order_relaxed) && choked_.exchange(false)) {
         pump_all();
     }
 }

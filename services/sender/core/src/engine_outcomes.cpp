@@ -90,24 +90,23 @@ void Engine::load(Work&& work, Shard& shard, UniqueFunction<void(Work&&, Status)
     auto loading = std::make_unique<Loading>(Loading{std::move(work), std::move(then)});
     const TaskKey key = loading->work.key;
     if (loading->work.hot) {  // a message of several chunks, fresh from take-in
-        dependencies.spool.read_chunk(
-            key.message, 0, {shard.executor, [loading = std::move(loading)](Result<SharedOctets> chunk) {
-                                 if (!chunk) return loading->then(std::move(loading->work), chunk.error());
-                                 loading->work.hot->first_chunk = std::move(*chunk);
-                                 loading->then(std::move(loading->work), {});
-                             }});
+        dependencies.spool.read_chunk(key.message, 0,
+                                      {shard.executor, [loading = std::move(loading)](Result<SharedOctets> chunk) {
+                                           if (!chunk) return loading->then(std::move(loading->work), chunk.error());
+                                           loading->work.hot->first_chunk = std::move(*chunk);
+                                           loading->then(std::move(loading->work), {});
+                                       }});
         return;
     }
-    dependencies.spool.load(
-        key, {shard.executor, [loading = std::move(loading)](Result<Spool::Loaded> loaded) {
-                  if (!loaded) return loading->then(std::move(loading->work), loaded.error());
-                  auto hot = std::make_unique<HotTask>();
-                  hot->task = std::move(loaded->task);
-                  hot->message = std::move(loaded->message);
-                  hot->first_chunk = std::move(loaded->first_chunk);
-                  loading->work.hot = std::move(hot);
-                  loading->then(std::move(loading->work), {});
-              }});
+    dependencies.spool.load(key, {shard.executor, [loading = std::move(loading)](Result<Spool::Loaded> loaded) {
+                                      if (!loaded) return loading->then(std::move(loading->work), loaded.error());
+                                      auto hot = std::make_unique<HotTask>();
+                                      hot->task = std::move(loaded->task);
+                                      hot->message = std::move(loaded->message);
+                                      hot->first_chunk = std::move(loaded->first_chunk);
+                                      loading->work.hot = std::move(hot);
+                                      loading->then(std::move(loading->work), {});
+                                  }});
 }
 
 void Engine::give_up_unreadable(Work&& work, const Error& error, Shard& shard) {
@@ -252,11 +251,12 @@ void Engine::log_attempts(const Outcome& outcome) const {
     }
 }
 
-void Engine::report_source(EventType type, const VirtualMta& identity, const IpAddress& source,
-                           std::string_view reason, Shard& shard) {
+void Engine::report_source(EventType type, const VirtualMta& identity, const IpAddress& source, std::string_view reason,
+                           Shard& shard) {
     const bool is_enabled = type == EventType::VirtualMtaEnabled;
-    dependencies.log.line(is_enabled ? LogLevel::Info : LogLevel::Error,
-                          is_enabled ? "virtual-mta-enabled" : "virtual-mta-disabled")
+    dependencies.log
+        .line(is_enabled ? LogLevel::Info : LogLevel::Error,
+              is_enabled ? "virtual-mta-enabled" : "virtual-mta-disabled")
         .field("virtual_mta", identity.name)
         .field("source", source.to_string())
         .field("reason", reason);

@@ -19,8 +19,8 @@ namespace postfleet::sender {
 
 enum class Disposition : std::uint8_t {
     Delivered,
-    Deferred,   // the attempt counts; tried again by the retry list
-    NotTried,   // the attempt does not count; goes again at once, on another connection or transaction
+    Deferred,  // the attempt counts; tried again by the retry list
+    NotTried,  // the attempt does not count; goes again at once, on another connection or transaction
     Bounced,
     Expired,
     Cancelled,
@@ -28,7 +28,7 @@ enum class Disposition : std::uint8_t {
 
 enum class QueueEffect : std::uint8_t {
     None,
-    BackOff,    // connecting failed: wait, longer each time, then one probe
+    BackOff,  // connecting failed: wait, longer each time, then one probe
 };
 
 enum class SessionEffect : std::uint8_t { Keep, Close };
@@ -37,9 +37,9 @@ struct AttemptEnd {
     SmtpPhase phase = SmtpPhase::None;
     smtp::Ending ending = smtp::Ending::Replied;
     Reply reply;
-    bool fresh_connection = true;    // no transaction was finished on it before
-    bool touched = true;             // the server dealt with this transaction
-    bool others_accepted = false;    // some recipient of the same transaction was delivered
+    bool fresh_connection = true;  // no transaction was finished on it before
+    bool touched = true;           // the server dealt with this transaction
+    bool others_accepted = false;  // some recipient of the same transaction was delivered
 };
 
 struct Verdict {

@@ -125,8 +125,8 @@ std::vector<Task> to_tasks(Task&& task, std::vector<Group>&& groups) {
 
 }  // namespace
 
-Outcome settle(Task&& task, const std::shared_ptr<const Message>& message,
-               std::span<const RecipientResult> results, const AttemptContext& context) {
+Outcome settle(Task&& task, const std::shared_ptr<const Message>& message, std::span<const RecipientResult> results,
+               const AttemptContext& context) {
     Outcome outcome;
     outcome.events.reserve(results.size());
     std::vector<Group> groups;

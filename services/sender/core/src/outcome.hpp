@@ -26,13 +26,13 @@ namespace postfleet::sender {
 struct RecipientResult {
     Disposition disposition = Disposition::NotTried;
     SmtpPhase phase = SmtpPhase::None;
-    const Reply* reply = nullptr;    // null: nobody answered anything (expired, cancelled)
-    std::string_view reason;         // "expired …", "deleted by …"
+    const Reply* reply = nullptr;  // null: nobody answered anything (expired, cancelled)
+    std::string_view reason;       // "expired …", "deleted by …"
 };
 
 // What is the same for all recipients of the attempt.
 struct AttemptContext {
-    std::string_view queue;          // "site/vmta"
+    std::string_view queue;  // "site/vmta"
     std::string_view mx_host, mx_address, source_address, tls;
     Duration elapsed{};
     WallTime now{};
@@ -46,7 +46,7 @@ struct OutcomeCounts {
 
 struct Outcome {
     std::vector<Event> events;
-    std::vector<Task> remaining;     // to be put back; empty: the task is done
+    std::vector<Task> remaining;  // to be put back; empty: the task is done
     OutcomeCounts counts;
 };
 

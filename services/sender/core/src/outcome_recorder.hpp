@@ -34,14 +34,14 @@ struct ReturningTask {
 };
 
 struct RecordedTask {
-    std::shared_ptr<Queue> queue;   // null: an operator event, no task
+    std::shared_ptr<Queue> queue;  // null: an operator event, no task
     schedule::TaskId id = schedule::kNoTask;
     std::uint32_t domain = 0;
     bool shares_message = false;
     MessageId message;
     std::uint32_t content_chunks = 1;
     OutcomeCounts counts;
-    std::string last_failure;       // the reply of a failed attempt, for display
+    std::string last_failure;  // the reply of a failed attempt, for display
     std::vector<ReturningTask> remaining;
 };
 
@@ -68,7 +68,7 @@ private:
     std::vector<RecordedTask> pending_tasks_, in_flight_tasks_;
     bool is_committing_ = false;
     bool will_flush_ = false;
-    bool must_repeat_ = false;   // in_flight_ failed and comes first
+    bool must_repeat_ = false;  // in_flight_ failed and comes first
 };
 
 }  // namespace postfleet::sender

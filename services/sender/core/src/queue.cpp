@@ -12,8 +12,8 @@ namespace postfleet::sender {
 
 namespace {
 
-constexpr std::size_t kWakeAtOnce = 1000;   // tasks that one timer makes ready before it lets others run
-constexpr std::size_t kExpireAtOnce = 1000;   // held tasks that one timer expires
+constexpr std::size_t kWakeAtOnce = 1000;    // tasks that one timer makes ready before it lets others run
+constexpr std::size_t kExpireAtOnce = 1000;  // held tasks that one timer expires
 // Due times are wall time and timers steady time; a step of the wall clock is noticed after this at most.
 constexpr Duration kLongestSleep = std::chrono::minutes(5);
 
@@ -56,8 +56,7 @@ void Queue::arrive(schedule::NewTask&& task, const std::shared_ptr<Destination>&
     if (perform(std::move(action), shard)) pump(shard, Spread::Here);
 }
 
-void Queue::finish(schedule::TaskId id, const OutcomeCounts& counts, const std::string& last_failure,
-                   SteadyTime now) {
+void Queue::finish(schedule::TaskId id, const OutcomeCounts& counts, const std::string& last_failure, SteadyTime now) {
     if (counts.delivered > 0) delivered_total_.add(counts.delivered);
     if (counts.deferred > 0) deferred_total_.add(counts.deferred);
     if (counts.bounced > 0) bounced_total_.add(counts.bounced);
@@ -176,9 +175,7 @@ void Queue::pump(Shard& shard, Spread spread) {
     }
 }
 
-bool Queue::may_deliver_locked() const {
-    return !paused_ && virtual_mta->is_configured() && engine_.may_transact();
-}
+bool Queue::may_deliver_locked() const { return !paused_ && virtual_mta->is_configured() && engine_.may_transact(); }
 
 Queue::Action Queue::next_action_locked(Shard& shard, Spread spread) {
     Action action;
@@ -196,8 +193,7 @@ Queue::Action Queue::next_action_locked(Shard& shard, Spread spread) {
 }
 
 // True: `action` is something to do.
-bool Queue::try_route_locked(std::uint32_t number, Shard& shard, Spread spread, Action& action,
-                             SteadyTime& wake_at) {
+bool Queue::try_route_locked(std::uint32_t number, Shard& shard, Spread spread, Action& action, SteadyTime& wake_at) {
     Route& route = routes_[number];
     if (!route.to) return false;  // DNS has not answered: its answer pumps
     const SteadyTime now = shard.executor->now();
@@ -236,9 +232,7 @@ bool Queue::try_route_locked(std::uint32_t number, Shard& shard, Spread spread, 
     action.kind = Action::Kind::Open;
     action.route = number;
     action.destination = route.to;
-    action.shard = spread == Spread::Here
-                       ? shard.number
-                       : static_cast<unsigned>(next_shard_++ % engine_.shards.size());
+    action.shard = spread == Spread::Here ? shard.number : static_cast<unsigned>(next_shard_++ % engine_.shards.size());
     return true;
 }
 
@@ -271,10 +265,8 @@ bool Queue::perform(Action&& action, Shard& shard) {
             return true;
         }
         case Action::Kind::Open: {
-            const auto open = [self = shared_from_this(), route = action.route,
-                               to = std::move(action.destination)](Shard& on) {
-                DeliverySession::open(self->engine_, on, self, route, to);
-            };
+            const auto open = [self = shared_from_this(), route = action.route, to = std::move(action.destination)](
+                                  Shard& on) { DeliverySession::open(self->engine_, on, self, route, to); };
             if (action.shard == shard.number) {
                 open(shard);
             } else {
@@ -366,8 +358,9 @@ void Queue::on_timer() {
         const std::lock_guard lock(mutex_);
         timer_ = {};
         armed_for_ = SteadyTime::max();
-        tasks_.wake_due(shard.executor->wall_now(), kWakeAtOnce,
-                        [&](schedule::TaskId id) { woken.push_back({id, tasks_[id].domain}); });
+        tasks_.wake_due(shard.executor->wall_now(), kWakeAtOnce, [&](schedule::TaskId id) {
+            woken.push_back({id, tasks_[id].domain});
+        });
         look_for_expired = earliest_expiry_ <= shard.executor->wall_now();
     }
     // Where their mail goes may have changed while they waited. What is too old to be believed waits for the

@@ -56,8 +56,8 @@ struct OpenFailure {
 // What becomes of a task without a transaction.
 struct Untried {
     Disposition disposition = Disposition::Deferred;
-    OpenFailure failure;       // Deferred, Bounced
-    std::string reason;        // Expired, Cancelled
+    OpenFailure failure;  // Deferred, Bounced
+    std::string reason;   // Expired, Cancelled
 };
 
 class Queue final : public std::enable_shared_from_this<Queue> {
@@ -118,7 +118,7 @@ public:
     using TaskTest = std::function<bool(const schedule::WaitingTask&, std::string_view tenant, std::string_view job)>;
     struct Listed {
         TaskKey key;
-        std::string state;      // "ready", "waiting", "in flight", "held: …"
+        std::string state;  // "ready", "waiting", "in flight", "held: …"
     };
     void list(const TaskTest& test, std::size_t limit, Executor& clock, std::vector<Listed>& out);
     std::uint64_t retry(const TaskTest& test, Shard& shard);
@@ -134,8 +134,8 @@ private:
     struct Route {
         std::shared_ptr<Destination> to;  // null: DNS has not answered
         std::uint32_t connecting = 0;
-        std::uint32_t open = 0;           // sessions that got as far as Ready and are not closed
-        std::uint32_t failures = 0;       // in a row
+        std::uint32_t open = 0;      // sessions that got as far as Ready and are not closed
+        std::uint32_t failures = 0;  // in a row
         SteadyTime retry_at = SteadyTime::min();
     };
     struct Action {
@@ -177,7 +177,7 @@ private:
     std::vector<Route> routes_;
     std::vector<std::vector<std::shared_ptr<DeliverySession>>> idle_;  // by shard; the last is the warmest
     SettingsPointer settings_;
-    std::uint32_t connections_ = 0;      // from before connecting until the close has completed
+    std::uint32_t connections_ = 0;  // from before connecting until the close has completed
     unsigned next_shard_ = 0;
     shaping::RateLimit message_rate_, connect_rate_;
     const DeliverySession* turn_ = nullptr;  // holds a task and waits for its message permit
@@ -187,7 +187,7 @@ private:
     std::string no_source_reason_;
     WallTime earliest_expiry_ = schedule::kNever;  // not later than any task's
     SteadyTime armed_for_ = SteadyTime::max();
-    TimerId timer_;                      // confined to the home shard
+    TimerId timer_;  // confined to the home shard
 
     // For display.
     std::uint64_t delivered_ = 0, deferred_ = 0, bounced_ = 0, expired_ = 0;

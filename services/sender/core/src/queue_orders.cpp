@@ -106,7 +106,7 @@ void Queue::list(const TaskTest& test, std::size_t limit, Executor& clock, std::
             if (out.size() >= limit || !test(task, tasks_.tenant_of(id), tasks_.job_of(id))) return;
             const char* state = task.state == schedule::TaskState::InFlight  ? "in flight"
                                 : task.state == schedule::TaskState::Waiting ? "waiting"
-                                                                              : "ready";
+                                                                             : "ready";
             const bool holds = task.state == schedule::TaskState::Ready && !held.empty();
             out.push_back({task.key, holds ? "held: " + held : std::string(state)});
         });

@@ -54,8 +54,8 @@ Queue::Next Queue::next_for(const std::shared_ptr<DeliverySession>& session, Sha
 bool Queue::must_make_room_locked(const DeliverySession& session) const {
     if (routes_.size() < 2 || connections_ < settings_->max_connections) return false;
     const std::uint32_t mine = session.route();
-    const bool can_be_spared = routes_[mine].open > 1 || !tasks_.has_ready(mine) ||
-                               session.transactions() >= kTurnTransactions;
+    const bool can_be_spared =
+        routes_[mine].open > 1 || !tasks_.has_ready(mine) || session.transactions() >= kTurnTransactions;
     if (!can_be_spared) return false;
     for (std::uint32_t i = 0; i < routes_.size(); ++i) {
         const Route& other = routes_[i];

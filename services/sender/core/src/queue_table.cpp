@@ -101,7 +101,8 @@ void QueueTable::configure(const std::shared_ptr<const config::Config>& config) 
 
 void QueueTable::add_pause(PauseRule rule) {
     const std::lock_guard lock(mutex_);
-    std::erase_if(pauses_, [&](const PauseRule& p) { return p.site == rule.site && p.virtual_mta == rule.virtual_mta; });
+    std::erase_if(pauses_,
+                  [&](const PauseRule& p) { return p.site == rule.site && p.virtual_mta == rule.virtual_mta; });
     pauses_.push_back(std::move(rule));
 }
 

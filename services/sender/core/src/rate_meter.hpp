@@ -39,8 +39,7 @@ private:
         std::atomic<std::uint32_t> count{0};
     };
     static std::uint64_t second_of(SteadyTime now) {
-        return static_cast<std::uint64_t>(
-            std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count());
+        return static_cast<std::uint64_t>(std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count());
     }
     std::array<Slot, 10> slots_;
 };

@@ -54,8 +54,7 @@ bool Selection::covers(const Task& task) const {
 }
 
 Queue::TaskTest Selection::task_test(Engine& engine) const {
-    return [which = which_, &engine](const schedule::WaitingTask& task, std::string_view tenant,
-                                     std::string_view job) {
+    return [which = which_, &engine](const schedule::WaitingTask& task, std::string_view tenant, std::string_view job) {
         if (which.message && *which.message != task.key.message) return false;
         if (!which.tenant.empty() && which.tenant != tenant) return false;
         if (!which.job.empty() && which.job != job) return false;

@@ -21,7 +21,7 @@ public:
     bool needs_stored_task() const { return !which_.recipient.empty() || !which_.reverse_path.empty(); }
     bool covers(const Task& task) const;
     Queue::TaskTest task_test(Engine& engine) const;
-    const std::string& site() const { return site_; }                // a name or "*"
+    const std::string& site() const { return site_; }  // a name or "*"
     const std::string& virtual_mta() const { return virtual_mta_; }
     const MailSelector& selector() const { return which_; }
 

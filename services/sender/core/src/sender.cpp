@@ -27,10 +27,9 @@ void wait_until_quiet(Engine& engine, SteadyTime deadline, Completion<Status>&& 
         on.post([done = std::move(done), status]() mutable { done.run(std::move(status)); });
         return;
     }
-    clock.schedule_at(std::min(deadline, clock.now() + kDrainLook),
-                      [&engine, deadline, done = std::move(done)]() mutable {
-                          wait_until_quiet(engine, deadline, std::move(done));
-                      });
+    clock.schedule_at(
+        std::min(deadline, clock.now() + kDrainLook),
+        [&engine, deadline, done = std::move(done)]() mutable { wait_until_quiet(engine, deadline, std::move(done)); });
 }
 
 // The tasks of one message as the spool gives them, in one go.

@@ -11,9 +11,9 @@ namespace postfleet::sender {
 struct SiteTable::Lookup {
     Question question;
     Executor* on = nullptr;
-    std::vector<Hop> hops;        // of a route
+    std::vector<Hop> hops;  // of a route
     std::size_t waiting_for = 0;
-    std::string problem;          // why a name of the route did not resolve
+    std::string problem;  // why a name of the route did not resolve
     Duration time_to_live = kMaxTtl;
 };
 
@@ -207,9 +207,8 @@ void SiteTable::resolve_route(const std::shared_ptr<Lookup>& lookup, const std::
     }
     for (std::size_t i = 0; i < lookup->hops.size(); ++i) {
         if (!lookup->hops[i].addresses.empty()) continue;
-        resolver_.resolve_host(lookup->hops[i].host, {lookup->on, [this, lookup, i](MxAnswer answer) {
-                                                          on_host(lookup, i, answer);
-                                                      }});
+        resolver_.resolve_host(lookup->hops[i].host,
+                               {lookup->on, [this, lookup, i](MxAnswer answer) { on_host(lookup, i, answer); }});
     }
 }
 
@@ -224,8 +223,8 @@ void SiteTable::on_host(const std::shared_ptr<Lookup>& lookup, std::size_t hop, 
 }
 
 void SiteTable::finish_route(const std::shared_ptr<Lookup>& lookup) {
-    const bool any = std::any_of(lookup->hops.begin(), lookup->hops.end(),
-                                 [](const Hop& hop) { return !hop.addresses.empty(); });
+    const bool any =
+        std::any_of(lookup->hops.begin(), lookup->hops.end(), [](const Hop& hop) { return !hop.addresses.empty(); });
     // A next hop that the operator wrote down and that does not resolve is a mistake to mend, not a reason to
     // bounce mail: it waits.
     if (!any) return finish(lookup, Destination::Kind::Failed, lookup->problem, {}, Duration{});

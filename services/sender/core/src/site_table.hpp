@@ -70,7 +70,7 @@ private:
         std::uint32_t tasks = 0;
         bool in_use = false;
         bool asking = false;
-        bool has_waiting = false;                    // some task was told to wait for the answer
+        bool has_waiting = false;  // some task was told to wait for the answer
         std::shared_ptr<Destination> destination;
         SteadyTime fresh_until = SteadyTime::min();
         SteadyTime answered_at = SteadyTime::min();  // the last good answer
@@ -95,8 +95,8 @@ private:
     void finish_route(const std::shared_ptr<Lookup>& lookup);
     void on_mx(const std::shared_ptr<Lookup>& lookup, MxAnswer&& answer);
     void next_in_line();
-    void finish(const std::shared_ptr<Lookup>& lookup, Destination::Kind kind, std::string text,
-                std::vector<Hop> hops, Duration time_to_live);
+    void finish(const std::shared_ptr<Lookup>& lookup, Destination::Kind kind, std::string text, std::vector<Hop> hops,
+                Duration time_to_live);
     std::shared_ptr<Destination> intern_locked(Destination::Kind kind, std::string site, std::string text,
                                                std::vector<Hop>&& hops);
 
@@ -104,7 +104,7 @@ private:
     mutable std::mutex mutex_;
     std::shared_ptr<const routing::Snapshot> routing_;
     const Moved moved_;
-    std::deque<Entry> entries_;                                  // addresses do not move
+    std::deque<Entry> entries_;  // addresses do not move
     std::vector<std::uint32_t> free_;
     std::unordered_map<std::string_view, std::uint32_t> index_;  // views of Entry::name
     std::deque<std::uint32_t> unused_;                           // oldest first; may name one twice

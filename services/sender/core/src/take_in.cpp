@@ -75,17 +75,16 @@ void TakeIn::hand_over(AcceptedMessage accepted, Completion<Status> done) {
 
     Executor* const on = taken->done.on;
     engine_.dependencies.spool.commit(
-        std::move(batch), {on, [this, on, taken = std::move(taken)](Status status) mutable {
-                               const bool is_durable = status.has_value();
-                               taken->done.run(std::move(status));  // 250 first: the client waits
-                               if (!is_durable) return;
-                               if (Shard* shard = engine_.shard_of(on)) return on_committed(std::move(*taken), *shard);
-                               const auto any =
-                                   static_cast<unsigned>(taken->message->id.octets[15] % engine_.shards.size());
-                               engine_.on_shard(any, [this, taken = std::move(taken)](Shard& shard) {
-                                   on_committed(std::move(*taken), shard);
-                               });
-                           }});
+        std::move(batch),
+        {on, [this, on, taken = std::move(taken)](Status status) mutable {
+             const bool is_durable = status.has_value();
+             taken->done.run(std::move(status));  // 250 first: the client waits
+             if (!is_durable) return;
+             if (Shard* shard = engine_.shard_of(on)) return on_committed(std::move(*taken), *shard);
+             const auto any = static_cast<unsigned>(taken->message->id.octets[15] % engine_.shards.size());
+             engine_.on_shard(
+                 any, [this, taken = std::move(taken)](Shard& shard) { on_committed(std::move(*taken), shard); });
+         }});
 }
 
 void TakeIn::on_committed(Taken&& taken, Shard& shard) {

@@ -37,7 +37,9 @@ std::shared_ptr<const config::VirtualMta> VirtualMta::configuration() const {
 VirtualMta::Source VirtualMta::choose_source(bool v6, SteadyTime now) {
     const std::lock_guard lock(mutex_);
     if (sources_.empty()) return {};
-    Source none{Source::Kind::NoneOfFamily, {}, SteadyTime::max(),
+    Source none{Source::Kind::NoneOfFamily,
+                {},
+                SteadyTime::max(),
                 name + (v6 ? " has no IPv6 source address" : " has no IPv4 source address")};
     for (std::size_t i = 0; i < sources_.size(); ++i) {
         const std::size_t at = (next_source_ + i) % sources_.size();
@@ -114,8 +116,7 @@ bool VirtualMta::is_waiting_for_connection(const Queue& queue) const {
                        [&](const Waiting& waiting) { return waiting.queue == &queue; });
 }
 
-std::optional<SteadyTime> VirtualMta::take_connect(shaping::RateLimit& of_queue, Duration interval,
-                                                   SteadyTime now) {
+std::optional<SteadyTime> VirtualMta::take_connect(shaping::RateLimit& of_queue, Duration interval, SteadyTime now) {
     const Duration own = Duration(connect_interval_.load(std::memory_order_relaxed));
     if (own == Duration::zero()) return of_queue.try_take(now, interval);
     const std::lock_guard lock(mutex_);
@@ -125,8 +126,8 @@ std::optional<SteadyTime> VirtualMta::take_connect(shaping::RateLimit& of_queue,
     return of_queue.try_take(now, interval);
 }
 
-std::optional<SteadyTime> VirtualMta::take_message(const Queue& queue, shaping::RateLimit& of_queue,
-                                                   Duration interval, SteadyTime now) {
+std::optional<SteadyTime> VirtualMta::take_message(const Queue& queue, shaping::RateLimit& of_queue, Duration interval,
+                                                   SteadyTime now) {
     const Duration own = Duration(message_interval_.load(std::memory_order_relaxed));
     if (own == Duration::zero()) return of_queue.try_take(now, interval);
     const std::lock_guard lock(mutex_);

@@ -41,9 +41,9 @@ public:
 
     struct Source {
         enum class Kind { Any, Address, NoneOfFamily, AllDisabled } kind = Kind::Any;
-        IpAddress address;        // Address
-        SteadyTime retry_at{};    // AllDisabled: when one of them may be probed
-        std::string reason;       // AllDisabled, NoneOfFamily
+        IpAddress address;      // Address
+        SteadyTime retry_at{};  // AllDisabled: when one of them may be probed
+        std::string reason;     // AllDisabled, NoneOfFamily
     };
     // The next source, in turn, for a peer of this family.
     Source choose_source(bool v6, SteadyTime now);
@@ -79,7 +79,7 @@ public:
 private:
     struct SourceState {
         IpAddress address;
-        std::string disabled_reason;           // empty: enabled
+        std::string disabled_reason;  // empty: enabled
         SteadyTime retry_at = SteadyTime::min();
     };
 

@@ -23,8 +23,7 @@ public:
     // What a charge is worth; given back when the last holder of the content is gone.
     class Charge final {
     public:
-        Charge(std::shared_ptr<HotBudget> budget, std::uint64_t octets)
-            : budget_(std::move(budget)), octets_(octets) {}
+        Charge(std::shared_ptr<HotBudget> budget, std::uint64_t octets) : budget_(std::move(budget)), octets_(octets) {}
         ~Charge() { budget_->used_.fetch_sub(octets_, std::memory_order_relaxed); }
         Charge(const Charge&) = delete;
         Charge& operator=(const Charge&) = delete;
@@ -54,28 +53,28 @@ struct HotMessage {
                SharedOctets chunk)
         : message(std::move(of)), first_chunk(std::move(chunk)), charge(std::move(budget), octets) {}
     std::shared_ptr<const Message> message;
-    SharedOctets first_chunk;   // null: read it (the content has several chunks)
+    SharedOctets first_chunk;  // null: read it (the content has several chunks)
     HotBudget::Charge charge;
 };
 
 struct HotTask final : schedule::Attachment {
     Task task;
     std::shared_ptr<const Message> message;
-    SharedOctets first_chunk;              // null: read it
-    std::shared_ptr<HotMessage> charged;   // null: it was read for this attempt
+    SharedOctets first_chunk;             // null: read it
+    std::shared_ptr<HotMessage> charged;  // null: it was read for this attempt
 };
 
 struct Work {
-    std::shared_ptr<Queue> queue;          // null: no work
+    std::shared_ptr<Queue> queue;  // null: no work
     schedule::TaskId id = schedule::kNoTask;
     TaskKey key;
     std::uint32_t domain = 0;
     std::uint32_t recipients = 0;
     bool shares_message = false;
-    bool is_paced = false;                 // a message rate holds: one recipient, with a permit
+    bool is_paced = false;  // a message rate holds: one recipient, with a permit
     WallTime expires{};
     std::shared_ptr<const shaping::Settings> settings;
-    std::unique_ptr<HotTask> hot;          // null: read it
+    std::unique_ptr<HotTask> hot;  // null: read it
     explicit operator bool() const { return queue != nullptr; }
 };
 

@@ -11,7 +11,10 @@ namespace postfleet::support {
 class FakeStream final : public Stream {
 public:
     FakeStream(Executor& executor, StreamHandler& handler, Endpoint local, Endpoint remote)
-        : executor_(executor), handler_(&handler), local_(local), remote_(remote),
+        : executor_(executor),
+          handler_(&handler),
+          local_(local),
+          remote_(remote),
           alive_(std::make_shared<FakeStream*>(this)) {}
     ~FakeStream() override { drop(); }
 

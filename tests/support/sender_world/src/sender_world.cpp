@@ -104,8 +104,8 @@ sender::SenderConfiguration SenderWorld::compiled() const {
 
 void SenderWorld::start() {
     metrics = std::make_unique<Metrics>();
-    sender::SenderDependencies dependencies{.shards = {}, .spool = spool, .resolver = resolver, .metrics = *metrics,
-                                            .log = Log(log), .seed = 7};
+    sender::SenderDependencies dependencies{
+        .shards = {}, .spool = spool, .resolver = resolver, .metrics = *metrics, .log = Log(log), .seed = 7};
     for (std::size_t i = 0; i < executors.size(); ++i) {
         dependencies.shards.push_back({executors[i].get(), transports[i].get()});
     }
@@ -175,8 +175,8 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
     message->has_leading_dots = mail.has_leading_dots;
     message->size_octets = mail.content.size();
     message->prepended_header = "Received: from test\r\n";
-    message->content_chunks =
-        static_cast<std::uint32_t>(std::max<std::size_t>(1, (mail.content.size() + kContentChunkOctets - 1) / kContentChunkOctets));
+    message->content_chunks = static_cast<std::uint32_t>(
+        std::max<std::size_t>(1, (mail.content.size() + kContentChunkOctets - 1) / kContentChunkOctets));
     AcceptedMessage accepted;
     for (std::uint32_t i = 0; i < mail.to.size(); ++i) {
         const std::string domain(domain_of(mail.to[i]));
@@ -202,10 +202,10 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
     }
     const std::uint32_t last = message->content_chunks - 1;
     for (std::uint32_t chunk = 0; chunk < last; ++chunk) {
-        spool.append_content(message->id, chunk,
-                             std::make_shared<const std::string>(
-                                 mail.content.substr(chunk * kContentChunkOctets, kContentChunkOctets)),
-                             {});
+        spool.append_content(
+            message->id, chunk,
+            std::make_shared<const std::string>(mail.content.substr(chunk * kContentChunkOctets, kContentChunkOctets)),
+            {});
     }
     accepted.last_chunk = std::make_shared<const std::string>(mail.content.substr(last * kContentChunkOctets));
     accepted.message = std::move(message);
@@ -214,9 +214,8 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
 
 void SenderWorld::hand_over(const Mail& mail, unsigned shard) {
     last_status.reset();
-    sender->handover().hand_over(make(mail), {executors[shard].get(), [this](Status status) {
-                                                  last_status.emplace(std::move(status));
-                                              }});
+    sender->handover().hand_over(
+        make(mail), {executors[shard].get(), [this](Status status) { last_status.emplace(std::move(status)); }});
 }
 
 Status SenderWorld::try_accept(const Mail& mail) {
@@ -238,9 +237,9 @@ std::vector<QueueStatus> SenderWorld::queues() {
 }
 
 std::uint64_t SenderWorld::pause(MailSelector which) {
-    return ask<Result<std::uint64_t>>([&](auto done) {
-               sender->control().pause(std::move(which), "op", "maintenance", std::move(done));
-           }).value();
+    return ask<Result<std::uint64_t>>(
+               [&](auto done) { sender->control().pause(std::move(which), "op", "maintenance", std::move(done)); })
+        .value();
 }
 
 std::uint64_t SenderWorld::resume(MailSelector which) {
@@ -254,9 +253,9 @@ std::uint64_t SenderWorld::retry(MailSelector which) {
 }
 
 std::uint64_t SenderWorld::remove(MailSelector which) {
-    return ask<Result<std::uint64_t>>([&](auto done) {
-               sender->control().remove(std::move(which), "op", "test", std::move(done));
-           }).value();
+    return ask<Result<std::uint64_t>>(
+               [&](auto done) { sender->control().remove(std::move(which), "op", "test", std::move(done)); })
+        .value();
 }
 
 QueueStatus SenderWorld::queue(const std::string& name) {

@@ -19,15 +19,29 @@
 namespace postfleet::bounce {
 
 enum class Category : std::uint8_t {
-    BadConfiguration, BadConnection, BadDomain, BadMailbox, ContentRelated, InactiveMailbox, InvalidSender,
-    MessageExpired, NoAnswerFromHost, Other, PolicyRelated, ProtocolErrors, QuotaIssues, RelayingIssues,
-    RoutingErrors, SpamRelated, VirusRelated,
+    BadConfiguration,
+    BadConnection,
+    BadDomain,
+    BadMailbox,
+    ContentRelated,
+    InactiveMailbox,
+    InvalidSender,
+    MessageExpired,
+    NoAnswerFromHost,
+    Other,
+    PolicyRelated,
+    ProtocolErrors,
+    QuotaIssues,
+    RelayingIssues,
+    RoutingErrors,
+    SpamRelated,
+    VirusRelated,
 };
 
 const char* to_string(Category category);  // "bad-mailbox"
 
 Category categorize(const Reply& reply, SmtpPhase phase);
-const char* type_of(Category category);    // "hard", "soft", "block"
+const char* type_of(Category category);  // "hard", "soft", "block"
 
 BounceFacts classify(const Reply& reply, SmtpPhase phase);
 

@@ -28,6 +28,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "postfleet/schedule/round_robin.hpp"
 #include "postfleet/schedule/task_slab.hpp"
 
 namespace postfleet::schedule {
@@ -124,18 +125,9 @@ public:
 
 private:
     static constexpr std::uint32_t kNone = UINT32_MAX;
-    static constexpr std::int64_t kQuantum = 1;  // recipients that a round gives to a tenant or a lane
 
-    // What takes part in a round robin: a tenant, or a lane of a tenant.
-    struct Round {
-        std::int64_t deficit = 0;
-        std::uint32_t next = kNone;   // in the ring
-        bool in_ring = false;
-    };
-    struct Ring {
-        std::uint32_t first = kNone, last = kNone;
-    };
     struct Lane {
+        bool is_idle() const { return head == kNone; }
         Round round;
         std::uint32_t tenant = kNone;
         std::uint32_t head = kNone, tail = kNone;  // ready tasks
@@ -143,12 +135,13 @@ private:
         std::string job;
     };
     struct Tenant {
+        bool is_idle() const { return ready_tasks == 0; }
         Round round;
         Ring lanes;
         std::uint32_t destination = 0;
         Priority priority = Priority::Normal;
         std::uint64_t ready_tasks = 0;
-        std::uint32_t lanes_in_use = 0;            // 0: free
+        std::uint32_t lanes_in_use = 0;  // 0: free
         std::string name;
     };
     struct PriorityClass {
@@ -175,15 +168,6 @@ private:
     static std::size_t hash_of(const LaneName& name);
 
     PriorityClass* choose_class(Destination& destination);
-    template <class Member>
-    static std::uint32_t next_in_round(Ring& ring, std::vector<Member>& members);
-    template <class Member>
-    static void append(Ring& ring, std::vector<Member>& members, std::uint32_t member);
-    template <class Member>
-    static void remove(Ring& ring, std::vector<Member>& members, std::uint32_t member);
-    static bool is_idle(const Lane& lane) { return lane.head == kNone; }
-    static bool is_idle(const Tenant& tenant) { return tenant.ready_tasks == 0; }
-
     enum class End { Front, Back };
     void enter(TaskId id, TaskState state, End end);  // from nowhere into lane, heap or flight
     void leave(TaskId id);                            // and out of it again
@@ -202,7 +186,7 @@ private:
     std::vector<Lane> lanes_;
     std::vector<std::uint32_t> free_tenants_, free_lanes_;
     std::unordered_multimap<std::size_t, std::uint32_t> lane_index_;  // hash of the name → lane
-    std::uint32_t last_lane_ = kNone;  // where the task before went: mostly the same one
+    std::uint32_t last_lane_ = kNone;                                 // where the task before went: mostly the same one
     std::size_t first_destination_ = 0;
     std::array<std::uint64_t, 3> recipients_{};  // by TaskState
 };

@@ -38,16 +38,16 @@ struct WaitingTask {
     std::uint32_t lane = 0;
     WallTime due{};
     WallTime accepted_at{};
-    WallTime deadline = kNever;    // the submitter's own, if given
+    WallTime deadline = kNever;  // the submitter's own, if given
     std::unique_ptr<Attachment> attachment;
-    std::uint32_t domain = 0;      // the owner's number for the recipient domain
+    std::uint32_t domain = 0;  // the owner's number for the recipient domain
     std::uint32_t recipients = 1;
     std::uint32_t next = 0, previous = 0;  // in the lane, or in the free list
     std::uint32_t heap_position = 0;
-    std::uint16_t attempts = 0;    // most of any recipient
+    std::uint16_t attempts = 0;  // most of any recipient
     TaskState state = TaskState::Ready;
-    bool shares_message = false;   // other tasks of the same message may exist
-    bool is_cancelled = false;     // in flight, and not to be tried again
+    bool shares_message = false;  // other tasks of the same message may exist
+    bool is_cancelled = false;    // in flight, and not to be tried again
 };
 static_assert(sizeof(WaitingTask) <= 88);
 
@@ -102,7 +102,7 @@ private:
     void release_chunks(std::size_t keep);
 
     std::array<WaitingTask*, kChunks> chunks_{};
-    std::uint32_t used_ = 0;       // places that were ever constructed
+    std::uint32_t used_ = 0;  // places that were ever constructed
     std::uint32_t first_free_ = kFree;
     std::size_t size_ = 0;
 };

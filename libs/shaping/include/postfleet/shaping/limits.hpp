@@ -36,9 +36,7 @@ public:
     // When a permit could be had; the past if there is one now.
     SteadyTime next_permit(Duration interval) const;
 
-    static Duration guard(Duration interval) {
-        return std::min<Duration>(interval / 50, std::chrono::milliseconds(2));
-    }
+    static Duration guard(Duration interval) { return std::min<Duration>(interval / 50, std::chrono::milliseconds(2)); }
 
 private:
     static constexpr std::int64_t kNeverTaken = INT64_MIN;

@@ -16,9 +16,9 @@ struct Capabilities {
     bool smtputf8 = false;
     bool dsn = false;
     bool size = false;
-    std::uint64_t max_message_octets = UINT64_MAX;    // SIZE
-    std::uint32_t max_recipients = UINT32_MAX;        // LIMITS RCPTMAX, per transaction
-    std::uint32_t max_transactions = UINT32_MAX;      // LIMITS MAILMAX, per connection
+    std::uint64_t max_message_octets = UINT64_MAX;  // SIZE
+    std::uint32_t max_recipients = UINT32_MAX;      // LIMITS RCPTMAX, per transaction
+    std::uint32_t max_transactions = UINT32_MAX;    // LIMITS MAILMAX, per connection
     friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };
 

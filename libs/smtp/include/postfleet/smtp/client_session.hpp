@@ -36,22 +36,22 @@
 namespace postfleet::smtp {
 
 struct ClientTransaction {
-    std::string_view reverse_path;            // empty: <>
-    std::span<const Recipient> recipients;    // at least one
+    std::string_view reverse_path;          // empty: <>
+    std::span<const Recipient> recipients;  // at least one
     BodyType body_type = BodyType::SevenBit;
-    bool smtputf8 = false;                    // the header has UTF-8; of the paths the session knows itself
+    bool smtputf8 = false;  // the header has UTF-8; of the paths the session knows itself
     ReturnContent return_content = ReturnContent::NotGiven;
-    std::string_view envelope_id;             // passed on where the server offers DSN
-    std::uint64_t size_octets = 0;            // all that goes over the wire, without dot-stuffing
+    std::string_view envelope_id;   // passed on where the server offers DSN
+    std::uint64_t size_octets = 0;  // all that goes over the wire, without dot-stuffing
 };
 
 // How a transaction came to its end.
 enum class Ending : std::uint8_t {
-    Replied,   // the server answered; a 421 is an answer, too
-    Lost,      // the connection broke or a deadline passed
-    Garbage,   // the server did not follow the protocol
-    Refused,   // we did not try: the server cannot take this message (SIZE, SMTPUTF8) or an address is unusable
-    Aborted,   // we gave up on our side: the content could not be read
+    Replied,  // the server answered; a 421 is an answer, too
+    Lost,     // the connection broke or a deadline passed
+    Garbage,  // the server did not follow the protocol
+    Refused,  // we did not try: the server cannot take this message (SIZE, SMTPUTF8) or an address is unusable
+    Aborted,  // we gave up on our side: the content could not be read
 };
 
 struct TransactionResult {
@@ -59,24 +59,35 @@ struct TransactionResult {
         std::uint32_t position = 0;  // in ClientTransaction::recipients
         Reply reply;
     };
-    std::vector<Refusal> refused;    // answered by RCPT's own 4xx or 5xx, in order
+    std::vector<Refusal> refused;  // answered by RCPT's own 4xx or 5xx, in order
     // What holds for every other recipient.
     Ending ending = Ending::Replied;
     SmtpPhase phase = SmtpPhase::None;
-    Reply reply;                     // code 0: our own words
-    bool outcome_known = true;       // false: the server may have taken it (RFC 1047)
-    bool touched = false;            // the server dealt with it: answered MAIL or more, other than by 421
+    Reply reply;                // code 0: our own words
+    bool outcome_known = true;  // false: the server may have taken it (RFC 1047)
+    bool touched = false;       // the server dealt with it: answered MAIL or more, other than by 421
 };
 
 struct ClientOptions {
     std::string ehlo_name;
-    bool pipelining = true;          // use it when it is offered
+    bool pipelining = true;  // use it when it is offered
 };
 
 class ClientSession final {
 public:
     enum class State : std::uint8_t {
-        Greeting, Ehlo, Helo, Ready, Reset, Mail, Rcpt, Data, Body, EndOfData, Quit, Closed
+        Greeting,
+        Ehlo,
+        Helo,
+        Ready,
+        Reset,
+        Mail,
+        Rcpt,
+        Data,
+        Body,
+        EndOfData,
+        Quit,
+        Closed
     };
 
     enum class Step : std::uint8_t {
@@ -146,15 +157,15 @@ private:
     State state_ = State::Greeting;
     std::uint64_t replies_ = 0;
     bool in_transaction_ = false;
-    bool pipelined_ = false;       // this transaction's commands went out together
+    bool pipelined_ = false;  // this transaction's commands went out together
     bool needs_reset_ = false;
-    bool paths_are_safe_ = true;   // no control octets
+    bool paths_are_safe_ = true;  // no control octets
     bool paths_are_ascii_ = true;
-    bool dot_only_ = false;        // every recipient was refused, yet DATA got 354
-    std::uint32_t answered_ = 0;   // RCPT replies so far
+    bool dot_only_ = false;       // every recipient was refused, yet DATA got 354
+    std::uint32_t answered_ = 0;  // RCPT replies so far
     ClientTransaction transaction_;
     TransactionResult result_;
-    Reply mail_refusal_;           // pipelined: MAIL was refused, the other replies are still to come
+    Reply mail_refusal_;  // pipelined: MAIL was refused, the other replies are still to come
     Reply closing_reply_;
     SmtpPhase closing_phase_ = SmtpPhase::None;
     Ending closing_ending_ = Ending::Lost;

@@ -25,8 +25,8 @@ class FakeStream;
 
 struct Delivery {
     std::string from;
-    std::vector<std::string> to;   // accepted ones
-    std::string content;           // as it came, dot-stuffed, without the final dot
+    std::vector<std::string> to;  // accepted ones
+    std::string content;          // as it came, dot-stuffed, without the final dot
     unsigned connection = 0;
     SteadyTime at{};
     Endpoint client;
@@ -38,8 +38,8 @@ public:
     Peer(FakeHost& host, unsigned number, Endpoint client) : host_(host), number_(number), client_(client) {}
     void on_octets(std::string_view octets);
     void say(std::string_view octets);
-    void hang_up();                // FIN
-    void reset();                  // RST
+    void hang_up();  // FIN
+    void reset();    // RST
     unsigned number() const { return number_; }
     bool is_open() const { return stream_ != nullptr; }
 
@@ -65,25 +65,25 @@ private:
 
 class FakeHost {
 public:
-    std::optional<CloseReason> refuses;      // connecting fails like this
-    bool is_black_hole = false;              // connecting never ends
-    std::set<std::string> unbindable;        // source addresses that cannot be bound, for any peer
+    std::optional<CloseReason> refuses;  // connecting fails like this
+    bool is_black_hole = false;          // connecting never ends
+    std::set<std::string> unbindable;    // source addresses that cannot be bound, for any peer
     std::string greeting = "220 mx.test ESMTP\r\n";
     std::string ehlo = "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 10000000\r\n250 8BITMIME\r\n";
     // The reply to a command line ("MAIL FROM:<…>", "DATA", "." for the end of data); nothing: the usual one.
     // An empty reply is silence.
     std::function<std::optional<std::string>(Peer&, const std::string& command)> on_command;
-    bool is_stalled = false;                 // takes no more octets (a TCP window of zero)
-    bool keeps_open_after_quit = false;      // says 221 and does not close
-    std::size_t socket_octets = SIZE_MAX;    // what the socket takes at once
+    bool is_stalled = false;               // takes no more octets (a TCP window of zero)
+    bool keeps_open_after_quit = false;    // says 221 and does not close
+    std::size_t socket_octets = SIZE_MAX;  // what the socket takes at once
 
     std::vector<Delivery> deliveries;
     std::vector<std::pair<SteadyTime, std::string>> recipients_seen;  // every RCPT, with its time
     std::vector<std::shared_ptr<Peer>> peers;
-    unsigned connects = 0;                   // attempts
+    unsigned connects = 0;  // attempts
     std::vector<SteadyTime> connect_times;
     unsigned open = 0, most_open = 0;
-    std::vector<std::string> sources;        // local addresses of the connections, in order
+    std::vector<std::string> sources;  // local addresses of the connections, in order
 
     std::vector<std::string> recipients_delivered() const;
 };
@@ -94,7 +94,9 @@ public:
     std::unique_ptr<Stream> connect(const ConnectRequest& request, StreamHandler& handler) override;
 
     static Endpoint at(const std::string& text) { return Endpoint::parse(text).value(); }
-    FakeHost& host(const std::string& endpoint) { return *shared().emplace(at(endpoint), std::make_shared<FakeHost>()).first->second; }
+    FakeHost& host(const std::string& endpoint) {
+        return *shared().emplace(at(endpoint), std::make_shared<FakeHost>()).first->second;
+    }
     // Transports of several shards see the same hosts.
     void share_hosts(FakeTransport& other) { hosts_ = other.hosts_; }
 

@@ -21,12 +21,14 @@ namespace postfleet::support {
 class FakeResolver final : public Resolver {
 public:
     void resolve_mx(std::string domain, Completion<MxAnswer> done) override;
-    void resolve_host(std::string host, Completion<MxAnswer> done) override { resolve_mx(std::move(host), std::move(done)); }
+    void resolve_host(std::string host, Completion<MxAnswer> done) override {
+        resolve_mx(std::move(host), std::move(done));
+    }
 
     // One MX host per entry: "10 mx.example 192.0.2.1 192.0.2.2".
     void set_mx(const std::string& domain, const std::vector<std::string>& hosts, Duration ttl = std::chrono::hours(1));
     void fail(const std::string& domain, MxAnswer::Kind kind, std::string text);
-    bool is_silent = false;                    // answers are kept until answer_all()
+    bool is_silent = false;  // answers are kept until answer_all()
     void answer_all();
     std::vector<std::string> asked;
 
@@ -63,14 +65,14 @@ public:
     ~SenderWorld();
 
     // Before start(), or with reload().
-    config::Config config;   // has VMTA v1 (source 192.0.2.10, ehlo v1.test); retry_after 10s 30s; expire 1h
+    config::Config config;  // has VMTA v1 (source 192.0.2.10, ehlo v1.test); retry_after 10s 30s; expire 1h
     config::ShapingKeys& shaping() { return config.shaping.front().keys; }  // the general rule
     config::VirtualMta& add_virtual_mta(const std::string& name, const std::vector<std::string>& sources);
-    void route(const std::string& domain, const std::string& endpoint);     // in config.routes
+    void route(const std::string& domain, const std::string& endpoint);  // in config.routes
 
     void start();
     void reload();
-    void stop();             // the process is gone; the spool stays (call spool.restart() for a crash)
+    void stop();  // the process is gone; the spool stays (call spool.restart() for a crash)
     void settle();
     void advance(Duration duration);
 
