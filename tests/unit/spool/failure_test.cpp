@@ -83,6 +83,20 @@ TEST_CASE("a failed write latches, too, and what had been queued behind it fails
     CHECK(static_cast<std::ptrdiff_t>(test.caller->scan().size()) == confirmed);
 }
 
+TEST_CASE("attempts to recover leave no files behind") {
+    TestSpool test;
+    test.open();
+    REQUIRE(test.caller->commit(sample_acceptance(1)));
+    auto files = [&] {
+        std::filesystem::directory_iterator all(test.path() + "/log");
+        return std::distance(begin(all), end(all));
+    };
+    test.disk.failing_syncs = 4;
+    REQUIRE_FALSE(test.caller->commit(sample_acceptance(2)));
+    REQUIRE(test.reaches(SpoolCondition::Ready));
+    CHECK(files() <= 3);  // the failed one, the current one, the prepared one
+}
+
 TEST_CASE("a disk that is full when written to latches, and recovers when there is room") {
     TestSpool test;
     test.open();
@@ -178,6 +192,35 @@ TEST_CASE("a segment whose own header was hit is still read") {
     CHECK(test.caller->commit(sample_acceptance(4)));
     test.open();
     CHECK(test.caller->scan().size() == 4);
+}
+
+TEST_CASE("a flipped bit in a file of the index costs the records that it hit, and no others") {
+    TestSpool test;
+    test.options.index_memory = 64 << 10;  // written out all the time
+    test.open();
+    constexpr std::uint64_t kTasks = 3000;
+    for (std::uint64_t n = 0; n < kTasks; n += 50) {
+        SpoolBatch batch;
+        for (auto i = n; i < n + 50; i++) batch.put_tasks.push_back(sample_task(i));
+        REQUIRE(test.caller->commit(std::move(batch)));
+    }
+    test.close();
+    std::size_t hit = 0;
+    for (auto& entry : std::filesystem::directory_iterator(test.path() + "/index")) {
+        if (entry.path().extension() != ".sst" || hit > 0) continue;
+        auto octets = TemporaryDirectory::read(entry.path());
+        auto at = octets.find("rfc822;b@example.org", octets.size() / 3);
+        if (at == std::string::npos) continue;
+        octets[at] ^= 1;
+        std::ofstream(entry.path(), std::ios::binary).write(octets.data(), static_cast<std::streamsize>(octets.size()));
+        hit++;
+    }
+    REQUIRE(hit == 1);
+    test.open();
+    CHECK(test.caller->scan().size() == kTasks - 1);
+    CHECK(test.spool->statistics().quarantined == 1);
+    CHECK(test.spool->state().condition == SpoolCondition::Ready);
+    CHECK(test.caller->commit(sample_acceptance(kTasks)));
 }
 
 }  // namespace postfleet::spool

@@ -254,9 +254,16 @@ SegmentFacts SegmentLog::confirm(std::uint64_t group_octets, const SegmentFacts&
 
 void SegmentLog::abandon() {
     if (current_ == nullptr) return;
-    std::unique_lock lock(mutex_);
-    // One without a confirmed group holds nothing: its file may be used again, later, like any other.
-    current_ = nullptr;
+    auto facts = current_->facts;
+    {
+        std::unique_lock lock(mutex_);
+        current_ = nullptr;
+        if (facts.last_group >= facts.first_group) return;
+        segments_.erase(facts.number);
+    }
+    // Nothing in it was ever confirmed. A disk that is failing must not fill up with attempts; if the file stays,
+    // the next start makes it a spare, or finds it void.
+    (void)files_.remove(path_of(facts.number)).has_value();
 }
 
 SegmentLog::Pin SegmentLog::pin(std::uint64_t number) {

@@ -1,5 +1,6 @@
 #include "store_reader.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "octets.hpp"
@@ -65,7 +66,8 @@ Result<Location> StoreReader::find_chunk(const MessageId& id, std::uint32_t chun
     // The last chunk is named by the message itself.
     auto message = find_message(id);
     if (!message) return message.error();
-    if (!*message || (*message)->message.content_chunks != chunk + 1) return not_found("content", id, chunk);
+    auto chunks = *message ? std::max((*message)->message.content_chunks, 1u) : 0;
+    if (chunks != chunk + 1) return not_found("content", id, chunk);
     return (*message)->last_chunk;
 }
 

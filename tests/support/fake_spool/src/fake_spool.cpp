@@ -186,9 +186,6 @@ Status FakeSpool::keep_only_cursors(const std::vector<std::string>& names) {
 
 Result<std::vector<LoggedEvent>> FakeSpool::read(std::uint64_t after, std::size_t max_events) {
     std::lock_guard lock(mutex_);
-    if (state_.condition == SpoolCondition::Latched) {
-        return Error{ErrorKind::Unavailable, "spool latched: " + state_.reason};
-    }
     std::vector<LoggedEvent> found;
     for (auto at = events_.upper_bound(after); at != events_.end() && found.size() < max_events; ++at) {
         found.push_back({at->first, at->second});
