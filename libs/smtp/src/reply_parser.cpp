@@ -121,6 +121,8 @@ Reply ReplyParser::to_reply() const {
         joined.append(line);
     }
     reply.text = printable(joined, kMaxReplyText);
+    // An escaped octet takes four; of a text that is mostly that, a quarter says enough.
+    if (reply.text.size() > kMaxReplyText) reply.text = printable(joined, kMaxReplyText / 4);
     return reply;
 }
 

@@ -92,4 +92,5 @@ TEST_CASE("a reply is bounded in line length and in total") {
     CHECK(parse_all(endless) == Status::Garbage);
 
     CHECK(parse_one("250 " + std::string(3000, 'x') + "\r\n").text.size() == postfleet::kMaxReplyText);
+    CHECK(parse_one("250 " + std::string(3000, '\xf4') + "\r\n").text.size() <= postfleet::kMaxReplyText);
 }
