@@ -69,7 +69,9 @@ private:
 double cpu_seconds() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    auto seconds = [](const timeval& time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6; };
+    auto seconds = [](const timeval& time) {
+        return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+    };
     return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -87,7 +89,9 @@ public:
     }
     double percentile(double part) {
         std::ranges::sort(latencies_);
-        return latencies_.empty() ? 0 : latencies_[static_cast<std::size_t>(part * static_cast<double>(latencies_.size() - 1))];
+        return latencies_.empty()
+                   ? 0
+                   : latencies_[static_cast<std::size_t>(part * static_cast<double>(latencies_.size() - 1))];
     }
     std::size_t wakes() const { return inbox_.wakes; }
 
@@ -105,13 +109,15 @@ private:
         batch.put_messages.push_back({message, content_});
         batch.put_tasks.push_back(std::move(task));
         auto began = steady_clock_now();
-        spool_.commit(std::move(batch), {&inbox_, [this, message, began](Status status) {
-                                             if (!status) std::abort();
-                                             accepted_++;
-                                             latencies_.push_back(std::chrono::duration<double, std::micro>(steady_clock_now() - began).count());
-                                             deliver(message);
-                                             accept();
-                                         }});
+        spool_.commit(
+            std::move(batch),
+            {&inbox_, [this, message, began](Status status) {
+                 if (!status) std::abort();
+                 accepted_++;
+                 latencies_.push_back(std::chrono::duration<double, std::micro>(steady_clock_now() - began).count());
+                 deliver(message);
+                 accept();
+             }});
     }
 
     void deliver(const std::shared_ptr<const Message>& message) {
@@ -174,11 +180,12 @@ void measure(spool::RocksSpool& spool, std::size_t octets, std::size_t outstandi
     auto after = spool.statistics();
     auto count = static_cast<double>(messages);
     auto groups = static_cast<double>(after.synced_writes - before.synced_writes);
-    fmt::print("{:>7} octets {:>4} outstanding  {:>7.0f} messages/s  {:>5.1f} us CPU/message  {:>5.1f} messages/group  "
-               "commit p50 {:>5.0f} us p99 {:>6.0f} us  {:>4.2f} shard wake-ups/message{}\n",
-               octets, outstanding, count / seconds, cpu / count * 1e6, count / groups, run.percentile(0.5),
-               run.percentile(0.99), static_cast<double>(run.wakes()) / count,
-               undelivered_every != 0 ? fmt::format("  1 in {} stays", undelivered_every) : "");
+    fmt::print(
+        "{:>7} octets {:>4} outstanding  {:>7.0f} messages/s  {:>5.1f} us CPU/message  {:>5.1f} messages/group  "
+        "commit p50 {:>5.0f} us p99 {:>6.0f} us  {:>4.2f} shard wake-ups/message{}\n",
+        octets, outstanding, count / seconds, cpu / count * 1e6, count / groups, run.percentile(0.5),
+        run.percentile(0.99), static_cast<double>(run.wakes()) / count,
+        undelivered_every != 0 ? fmt::format("  1 in {} stays", undelivered_every) : "");
 }
 
 std::uint64_t resident_octets() {

@@ -25,8 +25,8 @@ int main(int argc, char** argv) {
         spool::test::Confirmation line{n, ended};
         if (::write(STDOUT_FILENO, &line, sizeof line) != sizeof line) ::_exit(4);
     };
-    spool::test::Load load(**opened, executor, std::stoull(argv[2]), [&](auto n) { tell(n, 0); },
-                           [&](auto n) { tell(n, 1); });
+    spool::test::Load load(
+        **opened, executor, std::stoull(argv[2]), [&](auto n) { tell(n, 0); }, [&](auto n) { tell(n, 1); });
     load.begin(30);
     executor.run_until([] { return false; });
     return 5;

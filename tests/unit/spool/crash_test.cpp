@@ -107,7 +107,8 @@ TEST_CASE("a power loss at any moment loses nothing that was confirmed", "[crash
     test.open();
     std::set<std::uint64_t> accepted, ended;
     auto& executor = test.caller->executor();
-    Load load(*test.spool, executor, 0, [&](auto n) { accepted.insert(n); }, [&](auto n) { ended.insert(n); });
+    Load load(
+        *test.spool, executor, 0, [&](auto n) { accepted.insert(n); }, [&](auto n) { ended.insert(n); });
     load.begin(20);
     std::uint64_t next_stop = 0;
     for (std::uint64_t seed = 1; seed <= 25; seed++) {

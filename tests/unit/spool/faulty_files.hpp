@@ -64,7 +64,9 @@ public:
     Status rename(const std::string& from, const std::string& to) override;
     Status remove(const std::string& path) override;
     Status sync_directory(const std::string& path) override { return real_files().sync_directory(path); }
-    Result<std::vector<std::string>> list(const std::string& directory) override { return real_files().list(directory); }
+    Result<std::vector<std::string>> list(const std::string& directory) override {
+        return real_files().list(directory);
+    }
     Result<std::uint64_t> free_octets(const std::string&) override { return disk_.free_octets.load(); }
 
 private:

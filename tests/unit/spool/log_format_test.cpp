@@ -75,8 +75,8 @@ TEST_CASE("any bit turned in a batch makes it damaged, and reading goes on behin
 }
 
 TEST_CASE("a group's header is only good at its place in its segment") {
-    GroupHeader header{.segment = 7, .offset = 8192, .number = 99, .content_octets = 5000, .batches_octets = 100,
-                       .batch_count = 2};
+    GroupHeader header{
+        .segment = 7, .offset = 8192, .number = 99, .content_octets = 5000, .batches_octets = 100, .batch_count = 2};
     std::string octets(kGroupHeaderOctets, '\0');
     put_group_header(octets.data(), header);
     CHECK(get_group_header(octets, 7, 8192) == header);

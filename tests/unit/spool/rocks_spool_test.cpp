@@ -47,7 +47,8 @@ TEST_CASE("more in flight than allowed is refused at once, outcomes are taken al
     std::vector<Status> accepted, outcomes;
     test.disk.hold();
     for (std::uint64_t n = 0; n < 10; n++) {
-        test.spool->commit(sample_acceptance(n, 10'000), {&executor, [&](Status status) { accepted.push_back(status); }});
+        test.spool->commit(sample_acceptance(n, 10'000),
+                           {&executor, [&](Status status) { accepted.push_back(status); }});
     }
     for (std::uint64_t n = 0; n < 100; n++) {
         test.spool->commit(sample_outcome(n), {&executor, [&](Status status) { outcomes.push_back(status); }});
@@ -191,7 +192,8 @@ TEST_CASE("too many reads at once are refused, and the others are answered") {
     for (std::size_t i = 0; i < kReads; i++) {
         test.spool->load({sample_id(1), 0}, {&executor, [&](Result<Spool::Loaded> loaded) {
                                                  if (loaded) found++;
-                                                 else if (loaded.error().kind == ErrorKind::ResourceExhausted) refused++;
+                                                 else if (loaded.error().kind == ErrorKind::ResourceExhausted)
+                                                     refused++;
                                              }});
     }
     REQUIRE(executor.run_until([&] { return found + refused == kReads; }));

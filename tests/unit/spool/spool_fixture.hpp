@@ -81,7 +81,8 @@ inline bool TestSpool::damage(const std::string& needle, std::size_t behind) {
             found = true;
         }
         if (found) {
-            std::ofstream(entry.path(), std::ios::binary).write(octets.data(), static_cast<std::streamsize>(octets.size()));
+            std::ofstream(entry.path(), std::ios::binary)
+                .write(octets.data(), static_cast<std::streamsize>(octets.size()));
             return true;
         }
     }

@@ -81,19 +81,19 @@ private:
         auto n = next_++;
         in_flight_++;
         spool_.commit(support::sample_acceptance(n, 500 + n * 37 % 9000), {&executor_, [this, n](Status status) {
-                                                                      in_flight_--;
-                                                                      if (!status) return;
-                                                                      accepted_(n);
-                                                                      if (n % 3 == 0) end(n);
-                                                                      accept();
-                                                                  }});
+                                                                               in_flight_--;
+                                                                               if (!status) return;
+                                                                               accepted_(n);
+                                                                               if (n % 3 == 0) end(n);
+                                                                               accept();
+                                                                           }});
     }
     void end(std::uint64_t n) {
         in_flight_++;
         spool_.commit(support::sample_outcome(n), {&executor_, [this, n](Status status) {
-                                              in_flight_--;
-                                              if (status) ended_(n);
-                                          }});
+                                                       in_flight_--;
+                                                       if (status) ended_(n);
+                                                   }});
     }
     Spool& spool_;
     Executor& executor_;

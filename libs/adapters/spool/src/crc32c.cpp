@@ -80,8 +80,7 @@ std::uint64_t load(const char* at) {
     return word;
 }
 
-__attribute__((target("sse4.2"))) std::uint32_t extend_sse42(std::uint32_t before, const char* at,
-                                                             std::size_t size) {
+__attribute__((target("sse4.2"))) std::uint32_t extend_sse42(std::uint32_t before, const char* at, std::size_t size) {
     static const ShiftTables kShift = make_shift_tables();
     std::uint64_t state = before;
     for (; size >= 3 * kLane; at += 3 * kLane, size -= 3 * kLane) {

@@ -107,10 +107,13 @@ void Housekeeper::look_at(const SegmentFacts& segment, SteadyTime now) {
         return;
     }
     auto& known = known_[segment.number];
+    known.look_again = now;
+    if (told && !findings.is_enough()) {
+        if (parts_.counters.moving_octets.load() > kMaxMoving) return;  // at the next tick
+        if (move(findings.live)) return;
+    }
     known.patience = known.patience == Duration{} ? kFirstPatience : std::min(known.patience * 2, kLastPatience);
     known.look_again = now + known.patience;
-    if (!told || findings.is_enough() || parts_.counters.moving_octets.load() > 0) return;
-    if (move(findings.live)) known.look_again = now + kFirstPatience;
 }
 
 std::optional<Housekeeper::Live> Housekeeper::live_in(std::uint64_t segment, Column column, std::string_view key,
@@ -187,7 +190,7 @@ bool Housekeeper::walk_batches(const SegmentFacts& segment, std::string_view bat
 bool Housekeeper::move(const std::vector<Live>& live) {
     bool any = false;
     for (auto& one : live) {
-        if (parts_.counters.moving_octets.load() > kMaxMoving) break;  // the rest next time
+        if (parts_.counters.moving_octets.load() > kMaxMoving) return true;  // the rest next time
         auto octets = parts_.log.read(one.location);
         // What is damaged stays, and keeps its segment: it is reported when it is asked for.
         if (!octets) continue;

@@ -68,7 +68,7 @@ private:
 
     std::map<std::uint64_t, Known> known_;
     std::set<std::pair<Column, std::string>> walked_;  // keys seen in the segment that is being walked
-    std::uint64_t written_out_at_ = 0;  // group up to which a write-out was asked for
+    std::uint64_t written_out_at_ = 0;                 // group up to which a write-out was asked for
     std::uint64_t event_files_dropped_to_ = 0;
     SteadyTime next_complaint_{};
 

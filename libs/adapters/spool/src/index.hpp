@@ -47,7 +47,7 @@ public:
     Status reopen();
 
     struct Position {
-        SegmentFacts segment;         // last_group: the last group that was applied
+        SegmentFacts segment;          // last_group: the last group that was applied
         std::uint64_t last_event = 0;  // number
     };
     Position position() const;

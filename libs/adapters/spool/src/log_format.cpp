@@ -10,7 +10,7 @@ namespace postfleet::spool {
 namespace {
 
 constexpr std::string_view kSegmentMagic = "PFSPLOG\n";
-constexpr std::size_t kSegmentHeaderOctets = 64;  // the rest of its block is zero
+constexpr std::size_t kSegmentHeaderOctets = 64;   // the rest of its block is zero
 constexpr std::uint32_t kGroupMagic = 0x52474650;  // "PFGR"
 constexpr std::uint8_t kRemove = 0x80;
 constexpr std::size_t kRemoveHeaderOctets = 2;

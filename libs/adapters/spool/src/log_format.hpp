@@ -105,7 +105,7 @@ public:
     BatchBuilder() : octets_(kBatchHeaderOctets, '\0') {}
 
     void put_task(const Task& task);
-    void put_message(const Message& message);            // content: place_content(…) with what it returns
+    void put_message(const Message& message);  // content: place_content(…) with what it returns
     void put_chunk(const MessageId& id, std::uint32_t chunk);
     void put_moved(Column column, std::string_view key, std::string_view fields);  // content with a new place
     void put_event(const Event& event);

@@ -64,7 +64,7 @@ private:
 
     mutable std::mutex mutex_;
     std::condition_variable arrived_;
-    std::deque<Written> tail_;           // numbers up to last_number_
+    std::deque<Written> tail_;  // numbers up to last_number_
     std::uint64_t tail_used_ = 0;
     unsigned waiting_ = 0;
     bool stopped_ = false;

@@ -281,14 +281,15 @@ void seal_record(Column column, std::string_view key, char* value, std::size_t s
 
 Result<std::string_view> open_record(Column column, std::string_view key, std::string_view value) {
     if (value.size() < kRecordHeaderOctets || get_fixed32(value.data() + 1) != checksum_of(column, key, value)) {
-        return Error{ErrorKind::Corruption, std::string("spool: a ") + to_string(column) + " record does not check out"};
+        return Error{ErrorKind::Corruption,
+                     std::string("spool: a ") + to_string(column) + " record does not check out"};
     }
     auto version = static_cast<std::uint8_t>(value[0]);
     if (version > kRecordVersion) {
-        return Error{ErrorKind::InvalidArgument,
-                     std::string("spool: a ") + to_string(column) + " record has version " + std::to_string(version) +
-                         ", and this Postfleet reads up to " + std::to_string(kRecordVersion) +
-                         ": start the newer Postfleet that wrote it"};
+        return Error{ErrorKind::InvalidArgument, std::string("spool: a ") + to_string(column) + " record has version " +
+                                                     std::to_string(version) + ", and this Postfleet reads up to " +
+                                                     std::to_string(kRecordVersion) +
+                                                     ": start the newer Postfleet that wrote it"};
     }
     return value.substr(kRecordHeaderOctets);
 }

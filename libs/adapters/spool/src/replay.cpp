@@ -22,7 +22,7 @@ struct Extent {
 
 struct ReadGroup {
     GroupHeader header;
-    SegmentFacts facts;   // of its segment, with this group
+    SegmentFacts facts;  // of its segment, with this group
     std::string batches;
     bool may_be_torn = false;
 };
@@ -58,13 +58,14 @@ public:
             }
             auto first = extent.found.header ? extent.found.header->first_group : last_number_ + 1;
             auto known = known_.find(number);
-            auto facts = known != known_.end() ? known->second
-                                               : SegmentFacts{.number = number,
-                                                              .first_group = first,
-                                                              .last_group = first - 1,
-                                                              .end = kBlockOctets};
+            auto facts =
+                known != known_.end()
+                    ? known->second
+                    : SegmentFacts{
+                          .number = number, .first_group = first, .last_group = first - 1, .end = kBlockOctets};
             log_.adopt(facts);
-            if (auto walked = walk(extent, facts, i + 1 == extents.size() && !tail_is_confirmed_); !walked) return walked.error();
+            if (auto walked = walk(extent, facts, i + 1 == extents.size() && !tail_is_confirmed_); !walked)
+                return walked.error();
         }
         if (auto finished = finish_tail(); !finished) return finished.error();
         return result_;
@@ -79,8 +80,10 @@ private:
             if (!segment.header) continue;
             auto& header = *segment.header;
             for (auto at = extents.upper_bound(header.previous); at != extents.end() && at->first < header.number;) {
-                log_.adopt({.number = at->first, .first_group = header.first_group,
-                            .last_group = header.first_group - 1, .end = kBlockOctets});
+                log_.adopt({.number = at->first,
+                            .first_group = header.first_group,
+                            .last_group = header.first_group - 1,
+                            .end = kBlockOctets});
                 at = extents.erase(at);
             }
             auto previous = extents.find(header.previous);
@@ -124,8 +127,8 @@ private:
             at += group.total_octets();
             if (group.number <= last_number_ && group.number > applied_) continue;  // seen: never so, but harmless
             ReadGroup read{group, {}, std::string(group.batches_octets, '\0'), may_be_torn};
-            auto got = log_.read_at(number, group.offset + kGroupHeaderOctets, read.batches.data(),
-                                    read.batches.size());
+            auto got =
+                log_.read_at(number, group.offset + kGroupHeaderOctets, read.batches.data(), read.batches.size());
             if (!got && got.error().kind != ErrorKind::Corruption) return got;
             if (!got) return {};  // the file ends inside it: torn
             facts.end = at;

@@ -20,7 +20,7 @@
 namespace postfleet::spool {
 
 struct ReplayedGroup {
-    const SegmentFacts& segment;  // as of this group
+    const SegmentFacts& segment;                // as of this group
     std::span<const std::string_view> batches;  // operations of each
     // Batches that did not check out, as they were found, with a name that says where.
     std::span<const std::pair<std::string, std::string_view>> damaged;
@@ -29,7 +29,7 @@ struct ReplayedGroup {
 struct ReplayResult {
     SegmentFacts last;  // where the log ends
     std::uint64_t groups_applied = 0;
-    std::uint64_t groups_missing = 0;   // damaged beyond recognition
+    std::uint64_t groups_missing = 0;  // damaged beyond recognition
     std::uint64_t batches_damaged = 0;
     bool tail_was_torn = false;
 };

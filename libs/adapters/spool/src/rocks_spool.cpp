@@ -67,11 +67,13 @@ Result<std::unique_ptr<RocksSpool>> RocksSpool::open(RocksSpoolOptions options) 
 
 void RocksSpool::commit(SpoolBatch batch, Completion<Status> done) {
     auto urgency = batch.urgency;
-    if (auto admitted = engine_->condition.admit(urgency); !admitted) return answer(std::move(done), std::move(admitted));
+    if (auto admitted = engine_->condition.admit(urgency); !admitted)
+        return answer(std::move(done), std::move(admitted));
     auto item = encode(std::move(batch));
     if (urgency == SpoolBatch::Urgency::Acceptance &&
         engine_->writer->octets_in_flight() + item.octets > engine_->options.max_in_flight) {
-        return answer(std::move(done), Status(Error{ErrorKind::ResourceExhausted, "spool: too much waits for the disk"}));
+        return answer(std::move(done),
+                      Status(Error{ErrorKind::ResourceExhausted, "spool: too much waits for the disk"}));
     }
     engine_->counters.commits.fetch_add(1, std::memory_order_relaxed);
     item.done = std::move(done);
@@ -80,13 +82,15 @@ void RocksSpool::commit(SpoolBatch batch, Completion<Status> done) {
 
 void RocksSpool::append_content(MessageId id, std::uint32_t chunk, SharedOctets octets, Completion<Status> done) {
     auto urgency = SpoolBatch::Urgency::Acceptance;
-    if (auto admitted = engine_->condition.admit(urgency); !admitted) return answer(std::move(done), std::move(admitted));
+    if (auto admitted = engine_->condition.admit(urgency); !admitted)
+        return answer(std::move(done), std::move(admitted));
     WriteItem item;
     item.batch.put_chunk(id, chunk);
     add_content(item, id, std::move(octets));
     item.octets += item.batch.size();
     if (engine_->writer->octets_in_flight() + item.octets > engine_->options.max_in_flight) {
-        return answer(std::move(done), Status(Error{ErrorKind::ResourceExhausted, "spool: too much waits for the disk"}));
+        return answer(std::move(done),
+                      Status(Error{ErrorKind::ResourceExhausted, "spool: too much waits for the disk"}));
     }
     item.done = std::move(done);
     engine_->writer->push(std::move(item));
@@ -106,7 +110,8 @@ void RocksSpool::load(TaskKey key, Completion<Result<Loaded>> done) {
 }
 
 void RocksSpool::read_chunk(MessageId id, std::uint32_t chunk, Completion<Result<SharedOctets>> done) {
-    engine_->read(std::move(done), [reader = engine_->reader.get(), id, chunk] { return reader->read_chunk(id, chunk); });
+    engine_->read(std::move(done),
+                  [reader = engine_->reader.get(), id, chunk] { return reader->read_chunk(id, chunk); });
 }
 
 void RocksSpool::load_tasks(std::vector<TaskKey> keys, Completion<Result<std::vector<Task>>> done) {
@@ -118,7 +123,8 @@ Status RocksSpool::scan_tasks(UniqueFunction<void(Task&&)> visit) { return engin
 
 void RocksSpool::put_note(std::string name, std::string value, Completion<Status> done) {
     if (name.empty() || name.size() > 255) {
-        return answer(std::move(done), Status(Error{ErrorKind::InvalidArgument, "spool: a note's name has 1 to 255 octets"}));
+        return answer(std::move(done),
+                      Status(Error{ErrorKind::InvalidArgument, "spool: a note's name has 1 to 255 octets"}));
     }
     if (auto admitted = engine_->condition.admit(SpoolBatch::Urgency::Outcome); !admitted) {
         return answer(std::move(done), std::move(admitted));
@@ -201,16 +207,16 @@ void RocksSpool::register_metrics(Metrics& metrics) {
     count("postfleet_spool_written_octets_total", "Octets written to the log.", counters.octets_written);
     count("postfleet_spool_latches_total", "Failed writes or syncs that latched the spool.", counters.latches);
     count("postfleet_spool_quarantined_total", "Records that did not check out.", counters.quarantined);
-    count("postfleet_spool_missing_groups_total", "Groups of the log damaged beyond recognition.", counters.groups_missing);
+    count("postfleet_spool_missing_groups_total", "Groups of the log damaged beyond recognition.",
+          counters.groups_missing);
     count("postfleet_spool_moved_octets_total", "Content moved out of mostly empty segments.",
           counters.content_moved_octets);
     count("postfleet_spool_free_octets", "Free space where the spool is.", counters.free_octets);
     auto* engine = engine_.get();
     metrics.computed_gauge("postfleet_spool_sync_seconds_total", "Time spent writing and syncing.", {},
                            [this] { return statistics().sync_seconds_total; });
-    metrics.computed_gauge("postfleet_spool_in_flight_octets", "Octets that wait for the disk.", {}, [engine] {
-        return static_cast<double>(engine->writer->octets_in_flight());
-    });
+    metrics.computed_gauge("postfleet_spool_in_flight_octets", "Octets that wait for the disk.", {},
+                           [engine] { return static_cast<double>(engine->writer->octets_in_flight()); });
     metrics.computed_gauge("postfleet_spool_log_octets", "Octets in the segments of the log.", {},
                            [engine] { return static_cast<double>(engine->log.octets()); });
     metrics.computed_gauge("postfleet_spool_ready", "1 ready, 0.5 space low, 0 latched.", {}, [engine] {

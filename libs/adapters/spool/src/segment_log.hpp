@@ -78,12 +78,12 @@ public:
     Status read_at(std::uint64_t segment, std::uint64_t offset, char* to, std::size_t size);
 
     // For the housekeeper.
-    Status prepare();                               // the next segment, if there is none
+    Status prepare();  // the next segment, if there is none
     std::vector<SegmentFacts> sealed() const;
-    bool release(std::uint64_t number);             // false: somebody is reading from it; ask again later
+    bool release(std::uint64_t number);  // false: somebody is reading from it; ask again later
     void close_idle_files();
     std::uint64_t octets_since(std::uint64_t group) const;  // of log behind that group
-    std::uint64_t octets() const;                   // of all segments
+    std::uint64_t octets() const;                           // of all segments
 
 private:
     struct Segment {

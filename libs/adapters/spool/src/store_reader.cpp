@@ -29,8 +29,7 @@ Error not_found(const char* what, const MessageId& id, std::uint32_t number) {
 
 }  // namespace
 
-StoreReader::StoreReader(Parts parts, std::function<void(WriteItem)> write)
-    : parts_(parts), write_(std::move(write)) {}
+StoreReader::StoreReader(Parts parts, std::function<void(WriteItem)> write) : parts_(parts), write_(std::move(write)) {}
 
 Result<std::optional<std::string>> StoreReader::fields_of(Column column, std::string_view key) {
     auto value = parts_.index.get(column, key);
@@ -201,8 +200,8 @@ Result<std::vector<std::pair<std::string, std::string>>> StoreReader::notes() {
 Result<std::vector<LoggedEvent>> StoreReader::read_events(std::uint64_t after, std::size_t max_events) {
     std::vector<LoggedEvent> events;
     auto last = parts_.outbox.last_number();
-    auto scanned = parts_.index.scan(
-        Column::Outbox, key_of_event(after + 1), [&](std::string_view key, std::string_view value) {
+    auto scanned =
+        parts_.index.scan(Column::Outbox, key_of_event(after + 1), [&](std::string_view key, std::string_view value) {
             if (events.size() >= max_events || key.size() != kEventKeyOctets) return false;
             auto number = get_big_endian<std::uint64_t>(key.data());
             if (number > last) return false;

@@ -39,7 +39,7 @@ struct WriteItem {
     };
     std::optional<Move> move;
     std::vector<std::pair<std::string, std::uint64_t>> cursors;  // to give back if the write fails
-    std::uint64_t octets = 0;             // in flight
+    std::uint64_t octets = 0;                                    // in flight
 };
 
 class WriteQueue {

@@ -276,7 +276,9 @@ void Writer::check_space(bool now) {
     if (condition.is(SpoolCondition::Ready) && *free < options_.min_free) {
         auto reason = "space is low: " + format_size(*free) + " free in " + options_.directory + ", and " +
                       format_size(options_.min_free) + " are kept in reserve";
-        parts_.lines.line(LogLevel::Warning, "spool_space_low").field("free", *free).field("reserve", options_.min_free);
+        parts_.lines.line(LogLevel::Warning, "spool_space_low")
+            .field("free", *free)
+            .field("reserve", options_.min_free);
         condition.change(SpoolCondition::SpaceLow, reason);
     } else if (condition.is(SpoolCondition::SpaceLow) && *free >= options_.min_free + options_.min_free / 8) {
         parts_.lines.line(LogLevel::Info, "spool_space_ok").field("free", *free);

@@ -65,15 +65,20 @@ void FakeSpool::apply(SpoolBatch& batch) {
 
 void FakeSpool::append_content(MessageId id, std::uint32_t chunk, SharedOctets octets, Completion<Status> done) {
     std::lock_guard lock(mutex_);
-    take([this, id, chunk, octets = std::move(octets)] { content_[{id, chunk}] = octets; }, std::move(done),
-         SpoolBatch::Urgency::Acceptance);
+    take(
+        [this, id, chunk, octets = std::move(octets)] {
+            content_[{id, chunk}] = octets;
+        },
+        std::move(done), SpoolBatch::Urgency::Acceptance);
 }
 
 void FakeSpool::discard_content(MessageId id, std::uint32_t chunks) {
     std::lock_guard lock(mutex_);
-    take([this, id, chunks] {
-        for (std::uint32_t chunk = 0; chunk < chunks; chunk++) content_.erase({id, chunk});
-    }, {}, SpoolBatch::Urgency::Outcome);
+    take(
+        [this, id, chunks] {
+            for (std::uint32_t chunk = 0; chunk < chunks; chunk++) content_.erase({id, chunk});
+        },
+        {}, SpoolBatch::Urgency::Outcome);
 }
 
 Result<SharedOctets> FakeSpool::chunk_of(const MessageId& id, std::uint32_t chunk) const {
@@ -92,8 +97,8 @@ void FakeSpool::load(TaskKey key, Completion<Result<Loaded>> done) {
     auto load_now = [&]() -> Result<Loaded> {
         auto task = tasks_.find(key);
         if (task == tasks_.end()) {
-            return Error{ErrorKind::NotFound, "spool: no task " + std::to_string(key.number) + " of " +
-                                                  key.message.to_string()};
+            return Error{ErrorKind::NotFound,
+                         "spool: no task " + std::to_string(key.number) + " of " + key.message.to_string()};
         }
         auto message = messages_.find(key.message);
         if (message == messages_.end()) {
@@ -235,7 +240,8 @@ void FakeSpool::latch(std::string reason) {
     std::lock_guard lock(mutex_);
     change(SpoolCondition::Latched, std::move(reason));
     while (!held_.empty()) {
-        complete(std::move(held_.front().done), Status(Error{ErrorKind::Unavailable, "spool latched: " + state_.reason}));
+        complete(std::move(held_.front().done),
+                 Status(Error{ErrorKind::Unavailable, "spool latched: " + state_.reason}));
         held_.pop_front();
     }
 }

@@ -92,8 +92,12 @@ Event sample_event(std::uint64_t n, EventType type) {
     event.queue = "google/promo-1";
     event.attempt = 2;
     event.next_attempt_at = time_at(n + 60);
-    event.delivery = DeliveryFacts{"mx1.example.org", "192.0.2.1:25", "192.0.2.20", "TLSv1.3/TLS_AES_128_GCM_SHA256",
-                                   SmtpPhase::EndOfData, Reply{250, {2, 0, 0}, "queued as 4711"},
+    event.delivery = DeliveryFacts{"mx1.example.org",
+                                   "192.0.2.1:25",
+                                   "192.0.2.20",
+                                   "TLSv1.3/TLS_AES_128_GCM_SHA256",
+                                   SmtpPhase::EndOfData,
+                                   Reply{250, {2, 0, 0}, "queued as 4711"},
                                    std::chrono::milliseconds(17)};
     event.bounce = BounceFacts{"soft", "greylisted", true};
     event.reason = "because " + std::to_string(n);
@@ -133,9 +137,9 @@ bool tells_the_same(const Event& stored, const Event& original) {
         message.template_reference.variables.clear();
         return *stored.message == message;
     };
-    return same_message() && stored.id == original.id && stored.type == original.type &&
-           stored.time == original.time && stored.recipient_index == original.recipient_index &&
-           stored.recipient == original.recipient && stored.original_recipient == original.original_recipient && stored.virtual_mta == original.virtual_mta &&
+    return same_message() && stored.id == original.id && stored.type == original.type && stored.time == original.time &&
+           stored.recipient_index == original.recipient_index && stored.recipient == original.recipient &&
+           stored.original_recipient == original.original_recipient && stored.virtual_mta == original.virtual_mta &&
            stored.pool == original.pool && stored.queue == original.queue && stored.attempt == original.attempt &&
            stored.next_attempt_at == original.next_attempt_at && stored.delivery == original.delivery &&
            stored.bounce == original.bounce && stored.reason == original.reason;

@@ -34,14 +34,14 @@ class Files;
 
 struct RocksSpoolOptions {
     std::string directory;
-    std::uint64_t min_free = std::uint64_t{1} << 30;        // below it new mail is refused
-    std::uint64_t max_in_flight = std::uint64_t{256} << 20;  // octets of acceptance that wait for the disk
-    std::uint64_t max_group = std::uint64_t{4} << 20;        // octets in one synced write, if more waits
-    std::uint64_t segment_octets = std::uint64_t{32} << 20;  // of the log
+    std::uint64_t min_free = std::uint64_t{1} << 30;             // below it new mail is refused
+    std::uint64_t max_in_flight = std::uint64_t{256} << 20;      // octets of acceptance that wait for the disk
+    std::uint64_t max_group = std::uint64_t{4} << 20;            // octets in one synced write, if more waits
+    std::uint64_t segment_octets = std::uint64_t{32} << 20;      // of the log
     std::uint64_t checkpoint_octets = std::uint64_t{128} << 20;  // log to apply again after a crash, about
-    std::uint64_t index_memory = std::uint64_t{96} << 20;    // changes not yet in the index's files
-    std::uint64_t index_cache = std::uint64_t{64} << 20;     // blocks of the index's files
-    std::uint64_t event_tail = std::uint64_t{8} << 20;       // newest events kept for readers
+    std::uint64_t index_memory = std::uint64_t{96} << 20;        // changes not yet in the index's files
+    std::uint64_t index_cache = std::uint64_t{64} << 20;         // blocks of the index's files
+    std::uint64_t event_tail = std::uint64_t{8} << 20;           // newest events kept for readers
     std::size_t max_reads_waiting = 4096;
     unsigned reader_threads = 2;
     // How long a group of outcomes alone waits for company: nobody waits for them, and a sync costs.
