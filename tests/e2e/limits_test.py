@@ -69,7 +69,10 @@ class Limits(EndToEnd):
         self.load(stack, 6)
         sink.wait(6)
         times = sorted(at for at, _, _ in sink.attempts)
-        self.assertGreaterEqual(min(b - a for a, b in zip(times, times[1:])), 0.6 - 0.005)
+        # One that arrives late makes the gap behind it look short, so every pair counts, with a tenth for that.
+        for first in range(len(times)):
+            for last in range(first + 1, len(times)):
+                self.assertGreaterEqual(times[last] - times[first], (last - first) * 0.6 - 0.1)
 
     def test_the_connect_rate_is_exact(self):
         sink = self.sink()
