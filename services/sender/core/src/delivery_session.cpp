@@ -5,29 +5,12 @@
 
 namespace postfleet::sender {
 
-namespace {
-
-std::string describe(const CloseReason& reason) {
-    switch (reason.kind) {
-        case CloseReason::Kind::PeerClosed: return "the server closed the connection";
-        case CloseReason::Kind::TimedOut: return "timed out";
-        case CloseReason::Kind::Reset:
-        case CloseReason::Kind::ConnectRefused:
-        case CloseReason::Kind::ConnectFailed:
-        case CloseReason::Kind::BindFailed:
-        case CloseReason::Kind::TlsFailed: break;
-    }
-    return reason.text.empty() ? "connection lost" : reason.text;
-}
-
-}  // namespace
-
 void DeliverySession::open(Engine& engine, Shard& shard, std::shared_ptr<Queue> queue, std::uint32_t route,
                            std::shared_ptr<Destination> destination) {
     auto session = std::make_shared<DeliverySession>(engine, shard, std::move(queue), route, std::move(destination));
     shard.sessions.insert(session);
     engine.open_sessions.fetch_add(1);
-    session->connect_next();
+    session->connector_.next(*session->settings_);
 }
 
 DeliverySession::DeliverySession(Engine& engine, Shard& shard, std::shared_ptr<Queue> queue, std::uint32_t route,
@@ -36,81 +19,38 @@ DeliverySession::DeliverySession(Engine& engine, Shard& shard, std::shared_ptr<Q
       shard_(shard),
       queue_(std::move(queue)),
       route_(route),
-      destination_(std::move(destination)),
       settings_(queue_->settings()),
-      candidates_(delivery_order(*destination_->hops(), shard.random())) {}
+      connector_(engine, shard, *queue_->virtual_mta, *destination, *this) {}
 
 // --- opening -------------------------------------------------------------------------------------------
 
-void DeliverySession::connect_next() {
-    const SteadyTime now = shard_.executor->now();
-    while (next_candidate_ < candidates_.size() && !draining_ && !engine_.is_draining()) {
-        const Candidate& candidate = candidates_[next_candidate_++];
-        const VirtualMta::Source source = queue_->virtual_mta->choose_source(candidate.peer.address.v6, now);
-        if (source.kind == VirtualMta::Source::Kind::AllDisabled) {
-            if (no_source_reason_.empty() || source.retry_at < no_source_until_) {
-                no_source_reason_ = source.reason;
-                no_source_until_ = source.retry_at;
-            }
-            continue;
-        }
-        mx_host_ = candidate.host;
-        mx_address_ = candidate.peer.to_string();
-        if (source.kind == VirtualMta::Source::Kind::NoneOfFamily) {
-            last_failure_ = {SmtpPhase::Connect, smtp::Ending::Lost, Reply{0, {4, 4, 1}, source.reason},
-                             mx_host_,           mx_address_,        {}};
-            continue;
-        }
-        source_.reset();
-        if (source.kind == VirtualMta::Source::Kind::Address) source_ = source.address;
-        phase_ = Phase::Connecting;
-        stream_ = shard_.transport->connect({candidate.peer, source_, now + settings_->connect_timeout}, *this);
-        return;
-    }
-    give_up_opening();
-}
-
-void DeliverySession::on_connected() {
-    if (source_ && queue_->virtual_mta->on_bound(*source_)) {
-        engine_.report_source(EventType::VirtualMtaEnabled, *queue_->virtual_mta, *source_, {}, shard_);
-    }
+void DeliverySession::on_connection_up() {
+    stream_ = connector_.take_stream();
+    stream_->set_handler(*this);
     const auto identity = queue_->virtual_mta->configuration();
-    source_text_ = stream_->local().address.to_string();
     smtp_.emplace(smtp::ClientOptions{identity ? identity->ehlo : std::string(), settings_->pipelining});
     seen_replies_ = 0;
     phase_ = Phase::Opening;
     set_phase_deadline();
 }
 
-void DeliverySession::on_bind_failed(const CloseReason& reason) {
-    const std::string text = "cannot bind " + source_->to_string() + ": " + reason.text;
-    if (queue_->virtual_mta->on_bind_failed(*source_, text, shard_.executor->now())) {
-        engine_.report_source(EventType::VirtualMtaDisabled, *queue_->virtual_mta, *source_, text, shard_);
-    }
-    stream_.reset();
-    --next_candidate_;  // the same address, from another source if there is one
-    connect_next();
-}
-
-void DeliverySession::on_address_failed(SmtpPhase phase, smtp::Ending ending, Reply reply) {
+void DeliverySession::on_opening_failed(SmtpPhase phase, smtp::Ending ending, Reply reply) {
     engine_.metrics.connect_failures.add();
-    last_failure_ = {phase, ending, std::move(reply), mx_host_, mx_address_, source_text_};
+    connector_.fail(phase, ending, std::move(reply));
     stream_.reset();
     smtp_.reset();
-    connect_next();
+    phase_ = Phase::Connecting;
+    connector_.next(*settings_);
 }
 
-void DeliverySession::give_up_opening() {
-    const bool tried = last_failure_.reply.code != 0 || !last_failure_.reply.text.empty();
-    if (!tried && no_source_reason_.empty()) {
-        last_failure_.reply = Reply{0, {4, 4, 4}, "no host of the destination has an address"};
-    }
-    if (engine_.is_draining() || draining_) {
+void DeliverySession::on_no_connection() {
+    const Connector::NoSource& no_source = connector_.no_source();
+    if (engine_.is_draining()) {
         queue_->on_open_abandoned(route_);
-    } else if (!tried && !no_source_reason_.empty()) {
-        queue_->on_no_source(route_, no_source_reason_, no_source_until_);
+    } else if (!no_source.reason.empty()) {
+        queue_->on_no_source(route_, no_source.reason, no_source.until);
     } else {
-        queue_->on_open_failed(route_, std::move(last_failure_), shard_);
+        queue_->on_open_failed(route_, connector_.take_failure(), shard_);
     }
     gone();
 }
@@ -154,7 +94,7 @@ void DeliverySession::on_smtp_closed() {
     wants_work_ = false;
     switch (phase_) {
         case Phase::Opening:
-            on_address_failed(smtp_->closing_phase(), smtp_->closing_ending(), smtp_->closing_reply());
+            on_opening_failed(smtp_->closing_phase(), smtp_->closing_ending(), smtp_->closing_reply());
             return;
         case Phase::Idle:
             if (!queue_->leave_idle(*this, shard_)) break;  // work is on its way: assign() puts it back
@@ -176,12 +116,10 @@ void DeliverySession::on_smtp_closed() {
 void DeliverySession::on_closed(const CloseReason& reason) {
     const auto self = shared_from_this();
     switch (phase_) {
-        case Phase::Connecting:
-            if (reason.kind == CloseReason::Kind::BindFailed && source_) return on_bind_failed(reason);
-            return on_address_failed(SmtpPhase::Connect, smtp::Ending::Lost, Reply{0, {4, 4, 1}, describe(reason)});
+        case Phase::Connecting: return;  // the connector's
         case Phase::Opening:
             smtp_->on_lost(describe(reason));
-            return on_address_failed(smtp_->closing_phase(), smtp::Ending::Lost, smtp_->closing_reply());
+            return on_opening_failed(smtp_->closing_phase(), smtp::Ending::Lost, smtp_->closing_reply());
         case Phase::Idle: queue_->leave_idle(*this, shard_); break;
         case Phase::Working:
             smtp_->on_lost(describe(reason));
@@ -249,6 +187,7 @@ void DeliverySession::gone() {
     if (phase_ == Phase::Gone) return;
     phase_ = Phase::Gone;
     stream_.reset();
+    connector_.stop();
     shard_.executor->cancel(pace_timer_);
     shard_.executor->cancel(idle_timer_);
     const auto self = shared_from_this();
@@ -265,6 +204,7 @@ void DeliverySession::drain() {
 void DeliverySession::abandon() {
     phase_ = Phase::Gone;
     stream_.reset();
+    connector_.stop();
     work_ = {};
 }
 

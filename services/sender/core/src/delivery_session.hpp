@@ -3,10 +3,9 @@
 //   Connecting ─▶ Opening (greeting, EHLO) ─▶ Idle ⇄ Working (loading, pacing, a transaction) ─▶ Closing ─▶ Gone
 //        └──────── next address ◀───┘ failed            none left: the queue is told
 //
-// Tries the destination's addresses in delivery order, each from a source address of the virtual MTA; a source that
-// cannot be bound is disabled there, and never is another one than its own used. Its permit (queue and virtual
-// MTA) comes from the queue and goes back when the close has completed: after QUIT and its reply the peer's FIN
-// is waited for, kGoodbye at most.
+// Its Connector finds the connection, address after address. Its permit (queue and virtual MTA) comes from the queue
+// and goes back when the close has completed: after QUIT and its reply the peer's FIN is waited for, kGoodbye at
+// most.
 //
 // The body goes out from where it is, without a copy: header, content, final dot in one gathered write. Content of
 // several chunks is read chunk by chunk, the next one while this one is on the wire; never more than two.
@@ -19,13 +18,16 @@
 #include <string>
 #include <vector>
 
+#include "connector.hpp"
 #include "engine.hpp"
 #include "postfleet/ports/transport.hpp"
 #include "postfleet/smtp/client_session.hpp"
 
 namespace postfleet::sender {
 
-class DeliverySession final : public StreamHandler, public std::enable_shared_from_this<DeliverySession> {
+class DeliverySession final : public StreamHandler,
+                              private ConnectorOwner,
+                              public std::enable_shared_from_this<DeliverySession> {
 public:
     static constexpr Duration kGoodbye = std::chrono::seconds(3);
 
@@ -47,7 +49,6 @@ public:
     std::uint32_t transactions() const { return transactions_; }
 
     // StreamHandler
-    void on_connected() override;
     void on_data(std::string_view octets) override;
     void on_writable() override;
     void on_closed(const CloseReason& reason) override;
@@ -56,10 +57,9 @@ private:
     enum class Phase : std::uint8_t { Connecting, Opening, Idle, Working, Closing, Gone };
 
     // opening and closing (delivery_session.cpp)
-    void connect_next();
-    void on_address_failed(SmtpPhase phase, smtp::Ending ending, Reply reply);
-    void on_bind_failed(const CloseReason& reason);
-    void give_up_opening();
+    void on_connection_up() override;
+    void on_no_connection() override;
+    void on_opening_failed(SmtpPhase phase, smtp::Ending ending, Reply reply);
     void on_smtp_ready();
     void on_smtp_closed();
     void flush();
@@ -91,18 +91,12 @@ private:
     Shard& shard_;
     const std::shared_ptr<Queue> queue_;
     const std::uint32_t route_;
-    const std::shared_ptr<Destination> destination_;
     SettingsPointer settings_;
 
     Phase phase_ = Phase::Connecting;
     bool was_opened_ = false;
     bool draining_ = false;
-    std::vector<Candidate> candidates_;
-    std::size_t next_candidate_ = 0;
-    std::optional<IpAddress> source_;
-    OpenFailure last_failure_;  // of the addresses tried so far
-    std::string no_source_reason_;
-    SteadyTime no_source_until_ = SteadyTime::min();
+    Connector connector_;
 
     std::unique_ptr<Stream> stream_;
     std::optional<smtp::ClientSession> smtp_;
@@ -111,7 +105,6 @@ private:
     bool wants_work_ = false;  // when the input is used up
     bool is_loading_ = false;
     std::uint64_t seen_replies_ = 0;
-    std::string mx_host_, mx_address_, source_text_;
 
     Work work_;
     std::uint32_t recipients_ = 0;  // of the task, in this transaction

@@ -247,9 +247,9 @@ void DeliverySession::record(const smtp::TransactionResult& result) {
     const SteadyTime now = shard_.executor->now();
     const AttemptContext context{
         .queue = queue_->name,
-        .mx_host = mx_host_,
-        .mx_address = mx_address_,
-        .source_address = source_text_,
+        .mx_host = connector_.mx_host(),
+        .mx_address = connector_.mx_address(),
+        .source_address = connector_.source_address(),
         .tls = {},
         .elapsed = now - began_at_,
         .now = shard_.executor->wall_now(),

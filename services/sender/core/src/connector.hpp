@@ -1,0 +1,92 @@
+// Connector: finds the connection of one DeliverySession: the destination's addresses in delivery order, each from
+// a source address of the virtual MTA, until one is up (RFC 5321 §5.1).
+//
+//   next() ─▶ connecting ─▶ on_connection_up: take_stream()      not good after all (4xx greeting …)? fail(), next()
+//        └── no address left, or too late ─▶ on_no_connection: failure() or no_source() says why
+//
+// A source that cannot be bound is disabled at its virtual MTA, and never is another one than its own used. After
+// kLongestSearch no further address is begun, so that one slow host after the other cannot hold a permit for hours.
+//
+// Threads: confined to its shard. The owner outlives it, and keeps itself alive while it is called.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "destination.hpp"
+#include "postfleet/ports/transport.hpp"
+#include "queue.hpp"
+
+namespace postfleet::sender {
+
+class Engine;
+struct Shard;
+
+class ConnectorOwner {
+public:
+    virtual void on_connection_up() = 0;
+    virtual void on_no_connection() = 0;
+
+protected:
+    ~ConnectorOwner() = default;
+};
+
+class Connector final : public StreamHandler {
+public:
+    static constexpr Duration kLongestSearch = std::chrono::minutes(10);
+
+    Connector(Engine& engine, Shard& shard, VirtualMta& identity, const Destination& destination,
+              ConnectorOwner& owner);
+
+    // The next address; the owner may be called from inside when there is none.
+    void next(const shaping::Settings& settings);
+    // Drops what is under way; nobody is called.
+    void stop() { stream_.reset(); }
+
+    // The connection that is up; from here on it is the owner's, its handler included.
+    std::unique_ptr<Stream> take_stream() { return std::move(stream_); }
+    // The address that was tried last turned out not to serve.
+    void fail(SmtpPhase phase, smtp::Ending ending, Reply reply);
+
+    const std::string& mx_host() const { return mx_host_; }
+    const std::string& mx_address() const { return mx_address_; }
+    const std::string& source_address() const { return source_text_; }
+
+    // Why there is no connection: how the last address failed …
+    OpenFailure take_failure() { return std::move(failure_); }
+    // … or that no source address could be used for any of them.
+    struct NoSource {
+        std::string reason;  // empty: that was not it
+        SteadyTime until = SteadyTime::min();
+    };
+    const NoSource& no_source() const { return no_source_; }
+
+private:
+    void on_connected() override;
+    void on_data(std::string_view) override {}
+    void on_closed(const CloseReason& reason) override;
+    bool try_candidate(const Candidate& candidate);
+    void on_bind_failed(const CloseReason& reason);
+
+    Engine& engine_;
+    Shard& shard_;
+    VirtualMta& identity_;
+    ConnectorOwner& owner_;
+    const SteadyTime give_up_at_;
+    const shaping::Settings* settings_ = nullptr;  // the owner's
+    std::vector<Candidate> candidates_;
+    std::size_t next_candidate_ = 0;
+    std::optional<IpAddress> source_;
+    std::string mx_host_, mx_address_, source_text_;
+    OpenFailure failure_;  // of the addresses tried so far
+    bool has_tried_ = false;
+    NoSource no_source_;
+    std::unique_ptr<Stream> stream_;
+};
+
+// What became of a stream, in words: "timed out".
+std::string describe(const CloseReason& reason);
+
+}  // namespace postfleet::sender
