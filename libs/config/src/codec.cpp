@@ -158,6 +158,10 @@ std::optional<std::uint64_t> SizeCodec::read(Reader& reader, const Node& node, c
         reader.report_value(node, path, fmt::format("is too small; at least {}", format_size(lowest)));
         return std::nullopt;
     }
+    if (*size > highest) {
+        reader.report_value(node, path, fmt::format("is too large; at most {}", format_size(highest)));
+        return std::nullopt;
+    }
     return *size;
 }
 

@@ -58,6 +58,7 @@ struct CountCodec {
 
 struct SizeCodec {
     std::uint64_t lowest = 0;
+    std::uint64_t highest = UINT64_MAX;
     std::optional<std::uint64_t> read(Reader& reader, const Node& node, const std::string& path) const;
     std::string show(std::uint64_t value) const;
     std::string type() const { return "size"; }

@@ -59,11 +59,12 @@ const Section& listener_section() {
                          "PEM file with the CAs whose client certificates are verified. With it, clients are asked "
                          "for a certificate; they need not have one.",
                          {.default_text = "(clients are not asked)"}),
-            value_key<L>("auth", &L::auth,
-                         ChoiceCodec<ListenerAuth>{{"none", "optional", "required"},
-                                                   {ListenerAuth::None, ListenerAuth::Optional, ListenerAuth::Required}},
-                         "Whether `users` may log in here, or must before they send. Who has logged in may send to "
-                         "any recipient, as the domains of its tenant."),
+            value_key<L>(
+                "auth", &L::auth,
+                ChoiceCodec<ListenerAuth>{{"none", "optional", "required"},
+                                          {ListenerAuth::None, ListenerAuth::Optional, ListenerAuth::Required}},
+                "Whether `users` may log in here, or must before they send. Who has logged in may send to "
+                "any recipient, as the domains of its tenant."),
             value_key<L>("auth_without_tls", &L::auth_without_tls, FlagCodec{},
                          "Offers AUTH in plain text too: only for networks that nobody else can listen to."),
             value_key<L>("tenant", &L::tenant, name_codec("name of a tenant"),
@@ -71,6 +72,32 @@ const Section& listener_section() {
             value_key<L>("line_ends", &L::line_ends,
                          ChoiceCodec<LineEnds>{{"strict", "normalize"}, {LineEnds::Strict, LineEnds::Normalize}},
                          "A bare CR or LF in a message: refuse it, or make it CRLF."),
+            value_key<L>(
+                "message_checks", &L::message_checks,
+                ChoiceCodec<MessageChecks>{{"allow", "repair", "refuse"},
+                                           {MessageChecks::Allow, MessageChecks::Repair, MessageChecks::Refuse}},
+                "A message without From, Date or Message-ID, with a field twice that may occur once, or with a "
+                "line of more than 998 octets (RFC 5322): take it as it is; add Date and Message-ID and refuse "
+                "what cannot be repaired; refuse it."),
+            value_key<L>(
+                "received", &L::received,
+                ChoiceCodec<ReceivedField>{{"full", "hide_client", "none"},
+                                           {ReceivedField::Full, ReceivedField::HideClient, ReceivedField::None}},
+                "The Received field that is added: full, without name and address of the client, or none. "
+                "Without it mail loops are not seen."),
+            value_key<L>("remove_bcc", &L::remove_bcc, FlagCodec{}, "Whether Bcc fields are taken out of the message."),
+            value_key<L>("max_future_release", &L::max_future_release, DurationCodec{.lowest = Duration{}},
+                         "How far ahead a client may schedule its mail (FUTURERELEASE, RFC 4865). 0: it may not."),
+            value_key<L>(
+                "deliver_by", &L::deliver_by, FlagCodec{},
+                "Whether a client may give its mail a time to live of its own (DELIVERBY, RFC 2852, by-mode R)."),
+            value_key<L>(
+                "mt_priority", &L::mt_priority, FlagCodec{},
+                "Whether a client may give its mail a priority (MT-PRIORITY, RFC 6710); it goes before the pool's."),
+            value_key<L>("max_hops", &L::max_hops, count(1, 1000),
+                         "A message with more Received fields is a loop and refused."),
+            value_key<L>("max_header_size", &L::max_header_size, SizeCodec{1024, kContentChunkOctets},
+                         "Messages with a larger header are refused with 552. At most 256KiB."),
             value_key<L>("max_message_size", &L::max_message_size, SizeCodec{1024},
                          "Larger messages are refused with 552."),
             value_key<L>("max_recipients", &L::max_recipients, count(1, 100'000),
@@ -87,6 +114,9 @@ const Section& listener_section() {
                          "How long to wait for a command (RFC 5321 §4.5.3.2.7)."),
             value_key<L>("data_timeout", &L::data_timeout, DurationCodec{},
                          "How long to wait for each part of a message."),
+            value_key<L>("min_data_rate", &L::min_data_rate, SizeCodec{1},
+                         "Octets per second that a message must come with on average, once `data_timeout` is over; "
+                         "slower connections are closed."),
         },
         {"proxy", "ciphers"}};
     return section;
@@ -116,7 +146,8 @@ std::optional<std::string> check_fingerprint(std::string& text) {
         if (c != ':') digits.push_back(ascii_lower(c));
     }
     const bool good = digits.size() == 64 && digits.find_first_not_of("0123456789abcdef") == std::string::npos;
-    if (!good) return "is not a SHA-256 fingerprint: 64 hexadecimal digits, as `openssl x509 -fingerprint -sha256` writes it";
+    if (!good)
+        return "is not a SHA-256 fingerprint: 64 hexadecimal digits, as `openssl x509 -fingerprint -sha256` writes it";
     text = digits;
     return std::nullopt;
 }
@@ -457,8 +488,8 @@ Section make_root() {
             object_key("log", &C::log, log_section(), "Logging."),
             object_key("dns", &C::dns, dns_section(), "Name resolution.", kRestart),
         },
-        {"reply_patterns", "bounce_categories", "dkim", "templates", "suppression", "webhooks", "router",
-         "senders", "tls", "amqp"}};
+        {"reply_patterns", "bounce_categories", "dkim", "templates", "suppression", "webhooks", "router", "senders",
+         "tls", "amqp"}};
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "postfleet/base/text.hpp"
+#include "postfleet/base/time.hpp"
 #include "postfleet/smtp/xtext.hpp"
 
 namespace postfleet::smtp {
@@ -70,13 +71,90 @@ ParameterError take_submitter(std::string_view value, MailParameters&) {
     return decode_xtext(value) ? ParameterError::None : ParameterError::Syntax;
 }
 
+constexpr std::size_t kMaxSecondsDigits = 9;  // RFC 4865 §4.1, RFC 2852 §4
+
+std::optional<std::chrono::seconds> parse_seconds(std::string_view digits) {
+    std::uint32_t value = 0;
+    if (digits.empty() || digits.size() > kMaxSecondsDigits) return std::nullopt;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+    return std::chrono::seconds(value);
+}
+
+ParameterError take_hold_for(std::string_view value, MailParameters& out) {
+    if (out.schedule.hold_for || out.schedule.hold_until) return ParameterError::Syntax;
+    out.schedule.hold_for = parse_seconds(value);
+    return out.schedule.hold_for ? ParameterError::None : ParameterError::Syntax;
+}
+
+// RFC 3339 §5.6 in UTC, with or without a fraction of the second.
+std::optional<WallTime> parse_utc_time(std::string_view text) {
+    constexpr std::string_view kForm = "0000-00-00T00:00:00";
+    if (text.size() < kForm.size() + 1 || text.back() != 'Z') return std::nullopt;
+    for (std::size_t i = 0; i < kForm.size(); ++i) {
+        const bool is_digit = text[i] >= '0' && text[i] <= '9';
+        if (kForm[i] == '0' ? !is_digit : text[i] != kForm[i]) return std::nullopt;
+    }
+    const auto number = [text](std::size_t at, std::size_t digits) {
+        int value = 0;
+        for (const char c : text.substr(at, digits)) value = value * 10 + (c - '0');
+        return value;
+    };
+    const std::chrono::year_month_day day{std::chrono::year(number(0, 4)),
+                                          std::chrono::month(static_cast<unsigned>(number(5, 2))),
+                                          std::chrono::day(static_cast<unsigned>(number(8, 2)))};
+    const int hour = number(11, 2), minute = number(14, 2), second = number(17, 2);
+    if (!day.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+    WallTime time = std::chrono::sys_days(day) + std::chrono::hours(hour) + std::chrono::minutes(minute) +
+                    std::chrono::seconds(second);
+    const std::string_view fraction = text.substr(kForm.size(), text.size() - kForm.size() - 1);
+    if (fraction.empty()) return time;
+    if (fraction.size() < 2 || fraction.front() != '.') return std::nullopt;
+    int weight = 100'000;  // microseconds
+    for (const char c : fraction.substr(1)) {
+        if (c < '0' || c > '9') return std::nullopt;
+        time += std::chrono::microseconds((c - '0') * weight);
+        weight /= 10;
+    }
+    return time;
+}
+
+ParameterError take_hold_until(std::string_view value, MailParameters& out) {
+    const auto time = parse_utc_time(value);
+    if (out.schedule.hold_for || out.schedule.hold_until || !time) return ParameterError::Syntax;
+    out.schedule.hold_until = *time;
+    return ParameterError::None;
+}
+
+// "600;R", "600;RT". By-mode N asks for a report after that time, which nobody here would write.
+ParameterError take_deliver_by(std::string_view value, MailParameters& out) {
+    const std::size_t semicolon = value.find(';');
+    if (out.schedule.deliver_by || semicolon == std::string_view::npos) return ParameterError::Syntax;
+    const std::string_view mode = value.substr(semicolon + 1);
+    if (ascii_iequals(mode, "N") || ascii_iequals(mode, "NT")) return ParameterError::Unsupported;
+    if (!ascii_iequals(mode, "R") && !ascii_iequals(mode, "RT")) return ParameterError::Syntax;
+    out.schedule.deliver_by = parse_seconds(value.substr(0, semicolon));
+    const bool positive = out.schedule.deliver_by && out.schedule.deliver_by->count() > 0;
+    return positive ? ParameterError::None : ParameterError::Syntax;
+}
+
+// -9 to 9, of which we know three levels (RFC 6710 §5).
+ParameterError take_priority(std::string_view value, MailParameters& out) {
+    const bool negative = value.front() == '-';
+    if (negative) value.remove_prefix(1);
+    if (out.schedule.priority || value.size() != 1 || value[0] < (negative ? '1' : '0') || value[0] > '9') {
+        return ParameterError::Syntax;
+    }
+    out.schedule.priority = negative ? Priority::Low : value[0] == '0' ? Priority::Normal : Priority::High;
+    return ParameterError::None;
+}
+
 // NEVER stands alone (RFC 3461 §4.1).
 ParameterError take_notify(std::string_view value, RcptParameters& out) {
     if (out.notify != 0) return ParameterError::Syntax;
     for (const std::string_view word : split(value, ',')) {
-        const NotifyWord* const known = std::find_if(std::begin(kNotifyWords), std::end(kNotifyWords), [word](auto& row) {
-            return ascii_iequals(row.word, word);
-        });
+        const NotifyWord* const known = std::find_if(std::begin(kNotifyWords), std::end(kNotifyWords),
+                                                     [word](auto& row) { return ascii_iequals(row.word, word); });
         if (known == std::end(kNotifyWords)) return ParameterError::Syntax;
         out.notify |= known->bit;
     }
@@ -122,7 +200,7 @@ std::optional<ParameterReader::Parameter> ParameterReader::next() {
     return parameter;
 }
 
-ParameterError parse_mail_parameters(std::string_view text, MailParameters& out) {
+ParameterError parse_mail_parameters(std::string_view text, MailParameters& out, MailOffers offers) {
     ParameterReader reader(text);
     bool body_given = false, auth_given = false;
     while (const auto parameter = reader.next()) {
@@ -137,6 +215,10 @@ ParameterError parse_mail_parameters(std::string_view text, MailParameters& out)
         else if (ascii_iequals(keyword, "RET")) take = take_return_content;
         else if (ascii_iequals(keyword, "ENVID")) take = take_envelope_id;
         else if (ascii_iequals(keyword, "AUTH")) take = take_submitter;
+        else if (offers.future_release && ascii_iequals(keyword, "HOLDFOR")) take = take_hold_for;
+        else if (offers.future_release && ascii_iequals(keyword, "HOLDUNTIL")) take = take_hold_until;
+        else if (offers.deliver_by && ascii_iequals(keyword, "BY")) take = take_deliver_by;
+        else if (offers.mt_priority && ascii_iequals(keyword, "MT-PRIORITY")) take = take_priority;
         else return ParameterError::Unknown;
         if (take == take_submitter && std::exchange(auth_given, true)) return ParameterError::Syntax;
         if (take == take_body && std::exchange(body_given, true)) return ParameterError::Syntax;

@@ -195,6 +195,17 @@ void ServerSession::ehlo(std::string_view argument, std::string& out) {
     out.append("250-").append(settings_->hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
     out.append(std::to_string(settings_->max_message_octets));
     out.append("\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n");
+    if (settings_->max_hold.count() > 0) {
+        const auto until = std::chrono::floor<std::chrono::seconds>(policy_.now()) + settings_->max_hold;
+        out.append("250-FUTURERELEASE ").append(std::to_string(settings_->max_hold.count()));
+        out.append(1, ' ').append(format_rfc3339(until)).append("\r\n");
+    }
+    if (settings_->offers_deliver_by) out.append("250-DELIVERBY\r\n");
+    if (settings_->offers_mt_priority) out.append("250-MT-PRIORITY\r\n");
+    // RFC 9422: what is enforced, so that a client need not find out.
+    out.append("250-LIMITS RCPTMAX=").append(std::to_string(settings_->max_recipients));
+    if (settings_->max_messages != UINT32_MAX) out.append(" MAILMAX=").append(std::to_string(settings_->max_messages));
+    out.append("\r\n");
     if (settings_->offers_starttls && !secured_) out.append("250-STARTTLS\r\n");
     if (offers_auth()) out.append("250-AUTH ").append(settings_->auth_mechanisms).append("\r\n");
     out.append("250 ENHANCEDSTATUSCODES\r\n");
@@ -232,7 +243,9 @@ void ServerSession::mail(std::string_view argument, std::string& out) {
         return mistake(Refusal::Syntax, sender_fault(PathError::Syntax), out);
     }
     MailParameters parameters;
-    const ParameterError error = parse_mail_parameters(argument, parameters);
+    const ParameterError error = parse_mail_parameters(
+        argument, parameters,
+        {settings_->max_hold.count() > 0, settings_->offers_deliver_by, settings_->offers_mt_priority});
     if (error != ParameterError::None) return mistake(refusal_of(error), parameter_fault(error), out);
     if (!is_plain && !parameters.smtputf8) {
         return mistake(Refusal::NonAsciiPath, sender_fault(PathError::NotAscii), out);
@@ -244,8 +257,15 @@ void ServerSession::mail(std::string_view argument, std::string& out) {
         return;
     }
     utf8_ = parameters.smtputf8 ? Mailbox::Utf8::Allow : Mailbox::Utf8::Refuse;
-    MailRequest request{{},          declared_octets_,    parameters.body,           hello_name_,
-                        extended_,   parameters.smtputf8, parameters.return_content, std::move(parameters.envelope_id)};
+    MailRequest request;
+    request.declared_size_octets = declared_octets_;
+    request.body = parameters.body;
+    request.hello_name = hello_name_;
+    request.extended = extended_;
+    request.smtputf8 = parameters.smtputf8;
+    request.return_content = parameters.return_content;
+    request.envelope_id = std::move(parameters.envelope_id);
+    request.schedule = parameters.schedule;
     if (path.kind == PathKind::Mailbox) request.reverse_path = path.mailbox.to_string();
     Decision decision = policy_.on_mail(std::move(request));
     if (decision.kind == Decision::Kind::Wait) question_ = Question::Mail;
@@ -288,8 +308,7 @@ void ServerSession::rcpt(std::string_view argument, std::string& out) {
         ++refused_recipients_;
         return mistake(refusal_of(error), parameter_fault(error), out);
     }
-    Decision decision =
-        policy_.on_rcpt({std::move(path.mailbox), parameters.notify, std::move(parameters.original)});
+    Decision decision = policy_.on_rcpt({std::move(path.mailbox), parameters.notify, std::move(parameters.original)});
     if (decision.kind == Decision::Kind::Wait) question_ = Question::Rcpt;
     else finish_rcpt(std::move(decision), out);
 }

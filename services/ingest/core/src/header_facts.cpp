@@ -11,22 +11,46 @@ void keep_first(std::string& to, std::string_view value, std::size_t limit) {
     if (to.empty()) to = mime::unfold(value, limit);
 }
 
-// The length tells most names apart before a letter is compared.
+// The fields that may occur once (RFC 5322 §3.6), most frequent first. Their bits are SingleField's and those above.
+struct SingleName {
+    std::string_view name;
+    std::uint16_t bit;
+};
+constexpr SingleName kSingleNames[] = {
+    {"From", kFrom},  {"To", 8},  {"Subject", 16}, {"Date", kDate},     {"Message-ID", kMessageId},
+    {"Reply-To", 32}, {"Cc", 64}, {"Sender", 128}, {"References", 256}, {"In-Reply-To", 512}};
+
+void take_single_field(HeaderFacts& facts, const mime::Field& field) {
+    for (const SingleName& row : kSingleNames) {
+        // The length tells most names apart before a letter is compared.
+        if (row.name.size() != field.name.size() || !ascii_iequals(row.name, field.name)) continue;
+        if ((facts.seen & row.bit) != 0 && facts.duplicate.empty()) facts.duplicate = row.name;
+        facts.seen |= row.bit;
+        if (row.bit == kFrom) keep_first(facts.from, field.value, kMaxKeptField);
+        else if (row.bit == kMessageId) keep_first(facts.message_id, field.value, kMaxKeptField);
+        else if (row.name == "Subject") keep_first(facts.subject, field.value, kMaxKeptField);
+        return;
+    }
+}
+
 void take_known_field(HeaderFacts& facts, const mime::Field& field) {
     switch (field.name.size()) {
-        case 4:
-            if (ascii_iequals(field.name, "From")) keep_first(facts.from, field.value, kMaxKeptField);
-            break;
-        case 7:
-            if (ascii_iequals(field.name, "Subject")) keep_first(facts.subject, field.value, kMaxKeptField);
-            break;
+        case 3:
+            if (ascii_iequals(field.name, "Bcc")) facts.blind_copies.push_back(field.span);
+            return;
         case 8:
             if (ascii_iequals(field.name, "Received")) ++facts.hops;
-            break;
+            else take_single_field(facts, field);
+            return;
         case 10:
-            if (ascii_iequals(field.name, "Message-ID")) keep_first(facts.message_id, field.value, kMaxKeptField);
-            break;
-        default: break;
+            if (ascii_iequals(field.name, "Resent-Bcc")) facts.blind_copies.push_back(field.span);
+            else take_single_field(facts, field);
+            return;
+        case 11:
+            if (ascii_iequals(field.name, "Return-Path")) facts.to_remove.push_back(field.span);
+            else take_single_field(facts, field);
+            return;
+        default: take_single_field(facts, field); return;
     }
 }
 
@@ -62,6 +86,13 @@ HeaderFacts HeaderFacts::gather(std::string_view content, config::HeaderTrust tr
     facts.is_cut_off = reader.is_cut_off();
     facts.header_octets = reader.end();
     return facts;
+}
+
+void HeaderFacts::remove_blind_copies() {
+    if (blind_copies.empty()) return;
+    to_remove.insert(to_remove.end(), blind_copies.begin(), blind_copies.end());
+    std::sort(to_remove.begin(), to_remove.end(),
+              [](const mime::Span& a, const mime::Span& b) { return a.begin < b.begin; });
 }
 
 }  // namespace postfleet::ingest

@@ -20,6 +20,8 @@ const char* to_string(Reason reason) {
         case Reason::AuthBusy: return "auth_busy";
         case Reason::AuthMalformed: return "auth_malformed";
         case Reason::SenderNotAllowed: return "sender_not_allowed";
+        case Reason::HeldTooLong: return "held_too_long";
+        case Reason::MalformedMessage: return "malformed_message";
         case Reason::StoreFailed: return "store_failed";
         case Reason::StoreTooSlow: return "store_too_slow";
     }

@@ -8,9 +8,6 @@
 namespace postfleet::ingest {
 namespace {
 
-// RFC 5321 §6.3 asks for at least 100.
-constexpr std::uint32_t kMaxHops = 100;
-
 constexpr EnhancedStatus kSystemNotAccepting{4, 3, 2};
 constexpr EnhancedStatus kSystemFull{4, 3, 1};
 constexpr EnhancedStatus kSystemTrouble{4, 3, 0};
@@ -78,6 +75,10 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
     message_->return_content = request.return_content;
     message_->envelope_id = std::move(request.envelope_id);
     utf8_ = request.smtputf8;
+    if (!take_schedule(request.schedule, *message_)) {
+        message_ = nullptr;
+        return refuse(Reason::HeldTooLong, 501, {5, 5, 4}, "Held longer than is offered");
+    }
     message_->tenant = user_ != nullptr ? user_->tenant : rules_->listener.tenant;
     if (user_ != nullptr) message_->user = user_->name;
     message_->listener = rules_->listener.name;
@@ -85,6 +86,18 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
     message_->helo = request.hello_name;
     extended_ = request.extended;
     return smtp::Decision::accept();
+}
+
+WallTime Intake::now() const { return shard_.executor().wall_now(); }
+
+// A time that has passed already is now. What must be delivered by a time counts from when it may be (RFC 4865 §5).
+bool Intake::take_schedule(const smtp::MailSchedule& schedule, Message& message) {
+    priority_ = schedule.priority;
+    if (schedule.hold_for) message.send_at = now() + *schedule.hold_for;
+    if (schedule.hold_until && *schedule.hold_until > now()) message.send_at = *schedule.hold_until;
+    if (message.send_at && *message.send_at > now() + rules_->session.max_hold) return false;
+    if (schedule.deliver_by) message.expires_at = message.send_at.value_or(now()) + *schedule.deliver_by;
+    return true;
 }
 
 smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
@@ -99,14 +112,11 @@ smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
 
 smtp::Decision Intake::on_header(std::string& content) {
     HeaderFacts facts = HeaderFacts::gather(content, rules_->listener.headers, rules_->routing->wanted_headers());
-    if (facts.is_cut_off && content.size() > kContentChunkOctets) {
-        return refuse(Reason::HeaderTooBig, 552, {5, 3, 4}, "Message header too big");
-    }
-    if (facts.hops > kMaxHops) {
-        return refuse(Reason::TooManyHops, 554, {5, 4, 6}, "Too many hops, mail loop?");
-    }
+    if (auto refusal = check_header(facts)) return std::move(*refusal);
     if (auto refusal = check_header_senders(content)) return std::move(*refusal);
     if (auto refusal = bind(facts)) return std::move(*refusal);
+    fields_seen_ = facts.seen;
+    ruler_ = {};
     needs_blank_line_ = !facts.has_fields && !content.starts_with("\r\n");
     message_->id = shard_.next_id();
     message_->job = std::move(facts.job);
@@ -117,8 +127,34 @@ smtp::Decision Intake::on_header(std::string& content) {
     message_->header_from = std::move(facts.from);
     message_->header_message_id = std::move(facts.message_id);
     message_->header_subject = std::move(facts.subject);
+    if (rules_->listener.remove_bcc) facts.remove_blind_copies();
     facts.strip(content);
     return smtp::Decision::accept();
+}
+
+// Repair adds Date and Message-ID later; what else is wrong only the sender can put right.
+std::optional<smtp::Decision> Intake::check_header(const HeaderFacts& facts) {
+    const config::Listener& listener = rules_->listener;
+    if (facts.header_octets > listener.max_header_size) {
+        return refuse(Reason::HeaderTooBig, 552, {5, 3, 4}, "Message header too big");
+    }
+    if (facts.hops > listener.max_hops) {
+        return refuse(Reason::TooManyHops, 554, {5, 4, 6}, "Too many hops, mail loop?");
+    }
+    if (listener.message_checks == config::MessageChecks::Allow) return std::nullopt;
+    std::string wrong;
+    if (!facts.duplicate.empty()) wrong = "more than one " + std::string(facts.duplicate) + " field";
+    else if ((facts.seen & kFrom) == 0) wrong = "no From field";
+    else if (listener.message_checks == config::MessageChecks::Repair) return std::nullopt;
+    else if ((facts.seen & kDate) == 0) wrong = "no Date field";
+    else if ((facts.seen & kMessageId) == 0) wrong = "no Message-ID field";
+    else return std::nullopt;
+    return refuse(Reason::MalformedMessage, 550, {5, 6, 0}, "Message breaks RFC 5322: " + wrong);
+}
+
+std::optional<smtp::Decision> Intake::check_lines(std::string_view part) {
+    if (rules_->listener.message_checks == config::MessageChecks::Allow || ruler_.measure(part)) return std::nullopt;
+    return refuse(Reason::MalformedMessage, 550, {5, 6, 0}, "Message breaks RFC 5322: a line of more than 998 octets");
 }
 
 // Binds every task, or says why not. One question to the rules when they do not look at the recipient.
@@ -143,7 +179,7 @@ std::optional<smtp::Decision> Intake::bind(const HeaderFacts& facts) {
         }
         task.virtual_mta = bound.virtual_mta;
         task.pool = bound.pool;
-        task.priority = bound.priority;
+        task.priority = priority_.value_or(bound.priority);
     }
     const Task& first = recipients_.tasks().front();
     message_->pool = first.pool;
@@ -152,6 +188,7 @@ std::optional<smtp::Decision> Intake::bind(const HeaderFacts& facts) {
 }
 
 smtp::Decision Intake::on_chunk(SharedOctets chunk, std::uint32_t number) {
+    if (auto refusal = check_lines(*chunk)) return std::move(*refusal);
     appended_chunks_ = number + 1;
     handed_over_ = false;
     ticket_ = shard_.desk().append(*this, message_->id, number, std::move(chunk));
@@ -159,13 +196,18 @@ smtp::Decision Intake::on_chunk(SharedOctets chunk, std::uint32_t number) {
 }
 
 smtp::Decision Intake::on_end_of_data(smtp::ContentEnd&& end) {
+    if (auto refusal = check_lines(end.last_chunk)) {
+        on_abandoned();
+        return std::move(*refusal);
+    }
     complete_message(end);
     AcceptedMessage accepted;
     accepted.message = message_;
     accepted.tasks = std::exchange(recipients_, {}).take_tasks();
     for (Task& task : accepted.tasks) {
         task.key.message = message_->id;
-        task.due = task.accepted_at = message_->accepted_at;
+        task.due = task.accepted_at = message_->send_at.value_or(message_->accepted_at);
+        task.expires_at = message_->expires_at;
         task.tenant = message_->tenant;
         task.job = message_->job;
         task.size_octets = message_->size_octets;
@@ -176,6 +218,27 @@ smtp::Decision Intake::on_end_of_data(smtp::ContentEnd&& end) {
     return smtp::Decision::wait();
 }
 
+void Intake::add_header(Message& message) {
+    const config::Listener& listener = rules_->listener;
+    const bool hidden = listener.received == config::ReceivedField::HideClient;
+    if (listener.received != config::ReceivedField::None) {
+        mime::append_received(message.prepended_header, {.hello_name = hidden ? std::string_view() : message.helo,
+                                                         .client_literal = client_.to_literal(),
+                                                         .by = rules_->session.hostname,
+                                                         .protocol = protocol(),
+                                                         .tls = tls_ ? tls_->protocol + " " + tls_->cipher : "",
+                                                         .id = message.id.to_string(),
+                                                         .only_recipient = recipients_.only_recipient(),
+                                                         .date = shard_.date()});
+    }
+    if (listener.message_checks != config::MessageChecks::Repair) return;
+    if ((fields_seen_ & kDate) == 0) message.prepended_header.append("Date: ").append(shard_.date()).append("\r\n");
+    if ((fields_seen_ & kMessageId) == 0) {
+        message.header_message_id = "<" + message.id.to_string() + "@" + rules_->session.hostname + ">";
+        message.prepended_header.append("Message-ID: ").append(message.header_message_id).append("\r\n");
+    }
+}
+
 void Intake::complete_message(const smtp::ContentEnd& end) {
     Message& message = *message_;
     message.accepted_at = shard_.executor().wall_now();
@@ -183,14 +246,7 @@ void Intake::complete_message(const smtp::ContentEnd& end) {
     message.content_chunks = end.chunks;
     message.has_leading_dots = end.has_leading_dots;
     if (end.has_eight_bit) message.body_type = BodyType::EightBitMime;
-    mime::append_received(message.prepended_header, {.hello_name = message.helo,
-                                                     .client_literal = client_.to_literal(),
-                                                     .by = rules_->session.hostname,
-                                                     .protocol = protocol(),
-                                                     .tls = tls_ ? tls_->protocol + " " + tls_->cipher : "",
-                                                     .id = message.id.to_string(),
-                                                     .only_recipient = recipients_.only_recipient(),
-                                                     .date = shard_.date()});
+    add_header(message);
     // What would follow our field directly is not a header: a blank line keeps it in the body.
     if (needs_blank_line_) message.prepended_header.append("\r\n");
     accepted_recipients_ = recipients_.recipients();

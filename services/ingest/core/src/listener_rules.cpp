@@ -38,6 +38,9 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     rules->users = std::move(users);
     if (rules->auth != nullptr) rules->session.auth_mechanisms = "SCRAM-SHA-256 PLAIN LOGIN";
     rules->session.auth_without_tls = listener.auth_without_tls;
+    rules->session.max_hold = std::chrono::floor<std::chrono::seconds>(listener.max_future_release);
+    rules->session.offers_deliver_by = listener.deliver_by;
+    rules->session.offers_mt_priority = listener.mt_priority;
     rules->session.offers_starttls = listener.tls == config::ListenerTls::Starttls;
     return rules;
 }

@@ -92,8 +92,7 @@ void Connection::start_tls() {
     stream_->resume_reading();
     const SteadyTime patience = shard_.loop().now() + kHandshakePatience;
     auto secured = tls::TlsStream::accept(
-        std::move(stream_), *tls_,
-        {.workspace = shard_.workspace(), .handler = *this, .handshake_deadline = patience});
+        std::move(stream_), *tls_, {.workspace = shard_.workspace(), .handler = *this, .handshake_deadline = patience});
     if (!secured) {
         shard_.intake().counters().tls_failures.add();
         return shard_.remove(self_);
@@ -178,7 +177,8 @@ void Connection::set_deadline() {
                 data_began_ = now;
                 octets_before_ = session_.content_octets();
             }
-            const auto earned = std::chrono::seconds((session_.content_octets() - octets_before_) / kSlowestRate);
+            const auto earned =
+                std::chrono::seconds((session_.content_octets() - octets_before_) / listener.min_data_rate);
             stream_->set_deadline(data_began_ + listener.data_timeout + earned);
             return;
         }

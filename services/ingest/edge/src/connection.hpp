@@ -9,7 +9,7 @@
 // way back. The connection counts against the listener's limits before the handshake.
 //
 // Deadlines: a handshake has kHandshakePatience; a command has command_timeout from the end of the last one, whatever trickles in between; the
-// data has data_timeout and a second for every kSlowestRate octets that came. A store that is slow has the
+// data has data_timeout and a second for every min_data_rate octets that came. A store that is slow has the
 // HandoverDesk's patience.
 //
 // Threads: confined to its loop.
@@ -87,7 +87,6 @@ public:
 private:
     // What a client may be sent without reading it.
     static constexpr std::size_t kUnreadReplies = 64 * 1024;
-    static constexpr std::size_t kSlowestRate = 256;  // octets a second
     static constexpr Duration kHandshakePatience = std::chrono::seconds(30);
     static constexpr Duration kLinger = std::chrono::seconds(5);
 

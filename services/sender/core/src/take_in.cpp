@@ -8,7 +8,7 @@ namespace postfleet::sender {
 struct TakeIn::Taken {
     std::vector<Task> tasks;
     std::shared_ptr<const Message> message;
-    std::shared_ptr<HotMessage> hot;  // null: the memory for content is used up
+    std::shared_ptr<HotMessage> hot;  // null: the memory for content is used up, or it is scheduled
     Completion<Status> done;
 };
 
@@ -63,7 +63,8 @@ void TakeIn::hand_over(AcceptedMessage accepted, Completion<Status> done) {
     auto taken = std::make_unique<Taken>();
     taken->message = accepted.message;
     const std::uint64_t octets = kOverheadOctets + (accepted.last_chunk ? accepted.last_chunk->size() : 0);
-    if (engine_.hot_budget->try_charge(octets)) {
+    // Scheduled mail waits on the disk.
+    if (!accepted.message->send_at && engine_.hot_budget->try_charge(octets)) {
         const bool is_whole = accepted.message->content_chunks == 1;
         taken->hot = std::make_shared<HotMessage>(engine_.hot_budget, octets, accepted.message,
                                                   is_whole ? accepted.last_chunk : nullptr);

@@ -38,11 +38,14 @@ struct Rate {
 // A value that may be unlimited ("unlimited" in the text).
 inline constexpr std::uint32_t kUnlimited = UINT32_MAX;
 
-enum class HeaderTrust { Ignore, Honour };  // X-Virtual-MTA, X-Job, X-EnvID
-enum class LineEnds { Strict, Normalize };  // bare CR or LF: refuse, or make CRLF
-enum class ListenerTls { None, Starttls, Implicit };  // RFC 3207, RFC 8314
+enum class HeaderTrust { Ignore, Honour };             // X-Virtual-MTA, X-Job, X-EnvID
+enum class LineEnds { Strict, Normalize };             // bare CR or LF: refuse, or make CRLF
+enum class ListenerTls { None, Starttls, Implicit };   // RFC 3207, RFC 8314
 enum class ListenerAuth { None, Optional, Required };  // RFC 4954
-enum class Unknown { Refuse, Default };     // X-Virtual-MTA names something that does not exist
+enum class Unknown { Refuse, Default };                // X-Virtual-MTA names something that does not exist
+
+enum class MessageChecks { Allow, Repair, Refuse };   // what to do with a message that breaks RFC 5322
+enum class ReceivedField { Full, HideClient, None };  // the trace field that a listener adds
 
 // 127.0.0.0/8 and ::1.
 std::vector<Network> loopback_networks();
@@ -53,12 +56,20 @@ struct Listener {
     std::vector<Network> relay_from = loopback_networks();  // who may send anywhere
     HeaderTrust headers = HeaderTrust::Ignore;
     LineEnds line_ends = LineEnds::Strict;
+    MessageChecks message_checks = MessageChecks::Allow;
+    ReceivedField received = ReceivedField::Full;
+    bool remove_bcc = true;
+    Duration max_future_release{};  // zero: FUTURERELEASE is not offered
+    bool deliver_by = false;
+    bool mt_priority = false;
+    std::uint32_t max_hops = 100;  // Received fields
+    std::uint64_t max_header_size = kContentChunkOctets;
     ListenerTls tls = ListenerTls::None;
     std::string certificate, private_key;  // PEM files; read again at every reload
     std::string client_ca;                 // PEM file; empty: no client is asked for a certificate
     ListenerAuth auth = ListenerAuth::None;
     bool auth_without_tls = false;
-    std::string tenant = "default";        // of mail that comes without authentication
+    std::string tenant = "default";  // of mail that comes without authentication
     std::uint64_t max_message_size = 50ull << 20;
     std::uint32_t max_recipients = 1000;  // per transaction
     std::uint32_t max_connections = 10'000;
@@ -67,6 +78,7 @@ struct Listener {
     std::uint32_t max_errors = 20;  // then 421
     Duration command_timeout = std::chrono::minutes(5);
     Duration data_timeout = std::chrono::minutes(3);
+    std::uint64_t min_data_rate = 256;  // octets a second, beside data_timeout
     Origin origin;
 };
 

@@ -50,28 +50,28 @@ struct TemplateReference {
 struct Message {
     MessageId id;
     WallTime accepted_at{};
-    std::optional<WallTime> send_at;      // scheduled mail; expiry counts from it
-    std::optional<WallTime> expires_at;   // the submitter's own deadline, if given
-    std::string reverse_path;             // "user@domain", empty for <>
-    std::string envelope_id;              // ENVID (RFC 3461 §4.4), decoded, or X-EnvID
+    std::optional<WallTime> send_at;     // scheduled mail; expiry counts from it
+    std::optional<WallTime> expires_at;  // the submitter's own deadline, if given
+    std::string reverse_path;            // "user@domain", empty for <>
+    std::string envelope_id;             // ENVID (RFC 3461 §4.4), decoded, or X-EnvID
     ReturnContent return_content = ReturnContent::NotGiven;
     std::string tenant = "default";
     std::string job;
-    std::string user;                     // authenticated user, if any
-    std::string listener;                 // where it came in
-    std::string client_address;           // printable; empty when it did not come over a socket
+    std::string user;            // authenticated user, if any
+    std::string listener;        // where it came in
+    std::string client_address;  // printable; empty when it did not come over a socket
     std::string helo;
-    std::string pool;                     // the pool it was bound to; empty when bound to a VMTA by name
+    std::string pool;  // the pool it was bound to; empty when bound to a VMTA by name
     Priority priority = Priority::Normal;
     BodyType body_type = BodyType::SevenBit;
-    bool smtputf8 = false;                // the header or the reverse-path has UTF-8 (RFC 6531)
-    bool has_leading_dots = true;         // some line of content starts with "."; false lets delivery skip the scan
-    std::uint64_t size_octets = 0;        // content only
+    bool smtputf8 = false;          // the header or the reverse-path has UTF-8 (RFC 6531)
+    bool has_leading_dots = true;   // some line of content starts with "."; false lets delivery skip the scan
+    std::uint64_t size_octets = 0;  // content only
     std::uint32_t content_chunks = 1;
     std::string prepended_header;
-    std::string header_from;              // as found, for events; capped
-    std::string header_message_id;        // with the angle brackets, for events
-    std::string header_subject;           // raw, capped, for events
+    std::string header_from;        // as found, for events; capped
+    std::string header_message_id;  // with the angle brackets, for events
+    std::string header_subject;     // raw, capped, for events
     TemplateReference template_reference;
     std::vector<std::pair<std::string, std::string>> metadata;
     friend bool operator==(const Message&, const Message&) = default;
@@ -81,14 +81,14 @@ struct Message {
 inline constexpr std::uint8_t kNotifyNever = 1, kNotifySuccess = 2, kNotifyFailure = 4, kNotifyDelay = 8;
 
 struct Recipient {
-    std::uint32_t index = 0;      // within the message; recipient id = message id + index
-    std::string address;          // forward-path "user@domain"
-    std::uint16_t attempts = 0;   // finished attempts so far
+    std::uint32_t index = 0;     // within the message; recipient id = message id + index
+    std::string address;         // forward-path "user@domain"
+    std::uint16_t attempts = 0;  // finished attempts so far
     std::uint16_t delayed_notices = 0;
     std::optional<Reply> last_reply;
-    std::string last_mx;          // host that gave it
-    std::string original;         // ORCPT (RFC 3461 §4.2): "rfc822;user@domain", decoded
-    std::uint8_t notify = 0;      // kNotify… bits; 0: not given
+    std::string last_mx;      // host that gave it
+    std::string original;     // ORCPT (RFC 3461 §4.2): "rfc822;user@domain", decoded
+    std::uint8_t notify = 0;  // kNotify… bits; 0: not given
     friend bool operator==(const Recipient&, const Recipient&) = default;
 };
 
@@ -101,7 +101,7 @@ struct TaskKey {
 struct Task {
     TaskKey key;
     WallTime due{};
-    WallTime accepted_at{};       // copied from the message, so that expiry needs no second read
+    WallTime accepted_at{};  // the message's, or its send_at: expiry counts from it without a second read
     std::optional<WallTime> expires_at;
     std::string domain;
     std::string virtual_mta;
@@ -118,7 +118,7 @@ struct Task {
 struct AcceptedMessage {
     std::shared_ptr<const Message> message;
     std::vector<Task> tasks;
-    SharedOctets last_chunk;   // chunk content_chunks - 1; the ones before were appended already
+    SharedOctets last_chunk;  // chunk content_chunks - 1; the ones before were appended already
 };
 
 }  // namespace postfleet

@@ -14,7 +14,7 @@
 namespace postfleet::mime {
 
 struct ReceivedFacts {
-    std::string_view hello_name;      // as the client said it; checked by the SMTP server
+    std::string_view hello_name;      // as the client said it, checked by the SMTP server; empty: hide the client
     std::string_view client_literal;  // "[192.0.2.1]"
     std::string_view by;              // our host name
     std::string_view protocol;        // "SMTP", "ESMTP", "ESMTPS" …

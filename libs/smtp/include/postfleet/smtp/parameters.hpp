@@ -1,5 +1,5 @@
 // ESMTP parameters: what follows the path of MAIL and RCPT (RFC 5321 §4.1.2; SIZE: RFC 1870; BODY: RFC 6152; RET, ENVID,
-// NOTIFY, ORCPT: RFC 3461; SMTPUTF8: RFC 6531).
+// NOTIFY, ORCPT: RFC 3461; SMTPUTF8: RFC 6531; HOLDFOR, HOLDUNTIL: RFC 4865; BY: RFC 2852; MT-PRIORITY: RFC 6710).
 //
 // ParameterReader walks "KEY=value KEY2 …" in place. The two parsers know the parameters of the extensions that the
 // server offers; whatever else comes is Unknown (555), never ignored.
@@ -13,6 +13,7 @@
 
 #include "postfleet/mail/address.hpp"
 #include "postfleet/mail/message.hpp"
+#include "postfleet/smtp/server_policy.hpp"
 
 namespace postfleet::smtp {
 
@@ -46,12 +47,18 @@ private:
     bool failed_ = false;
 };
 
+// The extensions that not every server offers.
+struct MailOffers {
+    bool future_release = false, deliver_by = false, mt_priority = false;
+};
+
 struct MailParameters {
     std::optional<std::uint64_t> size_octets;
     BodyType body = BodyType::SevenBit;
     bool smtputf8 = false;
     ReturnContent return_content = ReturnContent::NotGiven;
     std::string envelope_id;  // decoded
+    MailSchedule schedule;
 };
 
 struct RcptParameters {
@@ -59,7 +66,7 @@ struct RcptParameters {
     std::string original;     // "rfc822;user@domain", the address decoded; of type utf-8 as sent
 };
 
-ParameterError parse_mail_parameters(std::string_view text, MailParameters& out);
+ParameterError parse_mail_parameters(std::string_view text, MailParameters& out, MailOffers offers = {});
 ParameterError parse_rcpt_parameters(std::string_view text, Mailbox::Utf8 utf8, RcptParameters& out);
 
 // Up to 20 digits, nothing else. A number beyond 64 bits is the greatest one: it is too large in any case.

@@ -11,6 +11,7 @@
 // Threads: confined with its session.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -46,6 +47,14 @@ struct AuthRequest {
     std::optional<std::string_view> initial_response;
 };
 
+// When the client wants its mail sent, and how urgently.
+struct MailSchedule {
+    std::optional<std::chrono::seconds> hold_for;    // HOLDFOR; never with hold_until
+    std::optional<WallTime> hold_until;              // HOLDUNTIL
+    std::optional<std::chrono::seconds> deliver_by;  // BY in by-mode R: after that it is no use any more
+    std::optional<Priority> priority;                // MT-PRIORITY
+};
+
 struct MailRequest {
     std::string reverse_path;                // empty: <>
     std::uint64_t declared_size_octets = 0;  // SIZE=; 0: not given
@@ -55,10 +64,11 @@ struct MailRequest {
     bool smtputf8 = false;
     ReturnContent return_content = ReturnContent::NotGiven;
     std::string envelope_id;  // ENVID, decoded
+    MailSchedule schedule;
 };
 
 struct RcptRequest {
-    Mailbox mailbox;  // no domain: <postmaster>
+    Mailbox mailbox;          // no domain: <postmaster>
     std::uint8_t notify = 0;  // kNotify… bits; 0: not given
     std::string original;     // ORCPT, decoded
 };
@@ -113,6 +123,8 @@ public:
     virtual Decision on_end_of_data(ContentEnd&& end) = 0;
     // The open transaction is over without a message: RSET, EHLO, a lost connection, refused data.
     virtual void on_abandoned() = 0;
+    // For what EHLO says of FUTURERELEASE.
+    virtual WallTime now() const { return {}; }
     virtual void on_refusal(Refusal refusal) = 0;
 
 protected:

@@ -1,6 +1,7 @@
 // ServerSession: the server side of one SMTP connection (RFC 5321 §3, §4; PIPELINING RFC 2920, SIZE
 // RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461, CHUNKING RFC 3030, ENHANCEDSTATUSCODES RFC 2034,
-// STARTTLS RFC 3207, AUTH RFC 4954).
+// STARTTLS RFC 3207, AUTH RFC 4954, LIMITS RFC 9422; where the settings say so FUTURERELEASE RFC 4865,
+// DELIVERBY RFC 2852, MT-PRIORITY RFC 6710).
 //
 // Sans-IO: never touches a socket, a clock or a file. The driver feeds octets in, writes out what was
 // appended to `out` (once per turn, so pipelined commands share one write), and asks wants_input().
@@ -26,6 +27,7 @@
 // Threads: confined to its driver. Units: octets. Errors: none; whatever the peer does wrong is a reply.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -44,10 +46,13 @@ struct ServerSettings {
     std::uint64_t max_message_octets = 50ull << 20;
     std::uint32_t max_recipients = 1000;
     std::uint32_t max_messages = UINT32_MAX;  // per connection
-    std::uint32_t max_errors = 20;            // without a message accepted in between
+    std::chrono::seconds max_hold{0};         // FUTURERELEASE; zero: not offered
+    bool offers_deliver_by = false;
+    bool offers_mt_priority = false;
+    std::uint32_t max_errors = 20;  // without a message accepted in between
     // 512 (RFC 5321 §4.5.3.1.4) and what the parameters of extensions add to MAIL and RCPT.
     std::uint32_t max_command_octets = 2048;
-    std::string auth_mechanisms;       // "SCRAM-SHA-256 PLAIN"; empty: no AUTH
+    std::string auth_mechanisms;  // "SCRAM-SHA-256 PLAIN"; empty: no AUTH
     bool auth_without_tls = false;
     bool offers_starttls = false;  // as long as the connection is not secured
 };
@@ -55,7 +60,18 @@ struct ServerSettings {
 class ServerSession final {
 public:
     enum class State : std::uint8_t {
-        Opening, Start, Ready, Mail, Rcpt, Body, Chunk, BetweenChunks, Refused, Securing, Auth, Closed
+        Opening,
+        Start,
+        Ready,
+        Mail,
+        Rcpt,
+        Body,
+        Chunk,
+        BetweenChunks,
+        Refused,
+        Securing,
+        Auth,
+        Closed
     };
 
     // What the driver waits for, to choose a deadline.
@@ -170,7 +186,7 @@ private:
     bool dropping_line_ = false;
     bool dropped_cr_ = false;  // the last octet dropped was a CR
     bool header_inspected_ = false;
-    std::size_t unread_octets_ = 0;  // behind the line that is being run
+    std::size_t unread_octets_ = 0;               // behind the line that is being run
     Mailbox::Utf8 utf8_ = Mailbox::Utf8::Refuse;  // of the open transaction: SMTPUTF8
     std::uint32_t recipients_ = 0;
     std::uint32_t refused_recipients_ = 0;
@@ -183,7 +199,7 @@ private:
     std::uint64_t received_octets_ = 0;
     std::uint32_t chunks_sent_ = 0;  // to the policy
     // BDAT
-    std::uint64_t chunk_left_ = 0;      // octets still to come
+    std::uint64_t chunk_left_ = 0;  // octets still to come
     bool chunk_is_last_ = false;
     std::string_view chunk_misplaced_;  // what to answer behind a chunk that must not be here; else empty
     State before_chunk_ = State::Ready;

@@ -30,8 +30,10 @@ enum class Reason : std::uint8_t {
     AuthBusy,          // too many checks under way
     AuthMalformed,     // or cancelled
     SenderNotAllowed,  // MAIL FROM, From, Sender or Resent-From of somebody else
-    StoreFailed,   // the hand-over said no
-    StoreTooSlow,  // no answer in time: 451, and what comes of it is counted as unanswered
+    HeldTooLong,       // FUTURERELEASE
+    MalformedMessage,  // message_checks
+    StoreFailed,       // the hand-over said no
+    StoreTooSlow,      // no answer in time: 451, and what comes of it is counted as unanswered
 };
 inline constexpr std::size_t kReasons = static_cast<std::size_t>(Reason::StoreTooSlow) + 1;
 const char* to_string(Reason reason);  // "relaying_denied"
@@ -49,7 +51,7 @@ struct IngestCounters {
     Counter& timeouts;
     Counter& tls_handshakes;
     Counter& tls_failures;  // handshakes that failed, and TLS that broke later
-    Counter& lost;  // connections that ended inside a transaction
+    Counter& lost;          // connections that ended inside a transaction
     Histogram& handover_seconds;
 };
 

@@ -4,7 +4,9 @@
 //   AUTH        who is it: 235, 535; 454 and 421 for who fails too often (Login)
 //   MAIL        must it have logged in: 530; may the user send as this domain: 550; does the store take mail at all: 451, 452
 //   RCPT        may this client or user relay: 550 5.7.1
-//   header      may the user send as From, Sender, Resent-From: 550 5.7.1; X-Virtual-MTA, X-Job, X-EnvID; hops; binding → task per recipient domain: 554
+//   header      size, hops, what RFC 5322 asks for, as far as the listener checks it: 550, 552, 554
+//               may the user send as From, Sender, Resent-From: 550 5.7.1
+//               X-Virtual-MTA, X-Job, X-EnvID; binding → task per recipient domain: 554
 //   chunk       to the store as it comes
 //   end         Received, hand-over, then 250 with the id; else 451, 452, 554
 //
@@ -23,6 +25,7 @@
 #include "postfleet/ingest/handover_desk.hpp"
 #include "postfleet/ingest/header_facts.hpp"
 #include "postfleet/ingest/intake_shard.hpp"
+#include "postfleet/ingest/line_ruler.hpp"
 #include "postfleet/ingest/listener_rules.hpp"
 #include "postfleet/ingest/login.hpp"
 #include "postfleet/ingest/task_list.hpp"
@@ -74,6 +77,7 @@ public:
     smtp::Decision on_chunk(SharedOctets chunk, std::uint32_t number) override;
     smtp::Decision on_end_of_data(smtp::ContentEnd&& end) override;
     void on_abandoned() override;
+    WallTime now() const override;
     void on_refusal(smtp::Refusal refusal) override;
 
 private:
@@ -83,7 +87,11 @@ private:
     std::optional<smtp::Decision> check_sender(const std::string& reverse_path);
     std::optional<smtp::Decision> check_header_senders(std::string_view content);
     smtp::Decision refuse(Reason reason, int code, EnhancedStatus enhanced, std::string text);
+    bool take_schedule(const smtp::MailSchedule& schedule, Message& message);
+    std::optional<smtp::Decision> check_header(const HeaderFacts& facts);
+    std::optional<smtp::Decision> check_lines(std::string_view part);
     std::optional<smtp::Decision> bind(const HeaderFacts& facts);
+    void add_header(Message& message);
     void complete_message(const smtp::ContentEnd& end);
     smtp::Decision answer_of(const Status& status);
     smtp::Decision chunk_answer_of(const Status& status);
@@ -97,10 +105,13 @@ private:
     std::shared_ptr<const ListenerRules> rules_;
     const IpAddress client_;
     bool may_relay_ = false;
-    bool entered_ = false;           // counted by the listener's limits
-    bool extended_ = false;          // EHLO
-    bool utf8_ = false;              // MAIL had SMTPUTF8
-    bool needs_blank_line_ = false;  // the content has no header at all
+    bool entered_ = false;   // counted by the listener's limits
+    bool extended_ = false;  // EHLO
+    LineRuler ruler_;
+    std::uint16_t fields_seen_ = 0;        // SingleField bits
+    std::optional<Priority> priority_;     // MT-PRIORITY
+    bool utf8_ = false;                    // MAIL had SMTPUTF8
+    bool needs_blank_line_ = false;        // the content has no header at all
     std::unique_ptr<const TlsFacts> tls_;  // null: plain text
     std::unique_ptr<Login> login_;         // while AUTH goes on
     // shared_ptr because a reload replaces the directory it is from; null: nobody has logged in.

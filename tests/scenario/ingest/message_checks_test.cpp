@@ -1,0 +1,128 @@
+// What a listener makes of messages that break RFC 5322, and of what must not go on: Bcc, Return-Path, the client's name.
+#include "ingest_fixture.hpp"
+#include "postfleet/base/text.hpp"
+
+namespace postfleet::ingest {
+namespace {
+
+std::string with(const std::string& keys) {
+    std::string text = kConfiguration;
+    text.insert(text.find(", tenant: acme}"), ", " + keys);
+    return text;
+}
+
+std::string send(IngestFixture& f, const std::string& message) {
+    Client client(f);
+    client.begin();
+    return client.say(message + ".\r\n");
+}
+
+const Message& taken(IngestFixture& f) { return *f.handover.accepted.at(0).message; }
+
+const std::string kGood =
+    "From: a@b.example\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\nMessage-ID: <1@b.example>\r\n\r\nx\r\n";
+
+}  // namespace
+
+TEST_CASE("messages are taken as they are unless the listener checks them", "[M5322-1]") {
+    for (const char* const message : {"", "x\r\n", "From: a\r\nFrom: b\r\n\r\nx\r\n", "Subject: x\r\n\r\nx\r\n"}) {
+        IngestFixture f;
+        CHECK(send(f, message).starts_with("250"));
+        CHECK(taken(f).prepended_header.find("Message-ID") == std::string::npos);
+    }
+}
+
+TEST_CASE("a missing Date and Message-ID are added by repair, and refused by refuse", "[M5322-1]") {
+    const std::string message = "From: a@b.example\r\nSubject: x\r\n\r\nx\r\n";
+    IngestFixture repairing(with("message_checks: repair"));
+    CHECK(send(repairing, message).starts_with("250"));
+    const Message& got = taken(repairing);
+    const std::string id = "<" + got.id.to_string() + "@mx.example>";
+    CHECK(got.prepended_header.ends_with("\r\nDate: Thu, 01 Jan 2026 00:00:00 +0000\r\nMessage-ID: " + id + "\r\n"));
+    CHECK(got.header_message_id == id);
+
+    IngestFixture refusing(with("message_checks: refuse"));
+    CHECK(send(refusing, message) == "550 5.6.0 Message breaks RFC 5322: no Date field\r\n");
+    CHECK(refusing.refused(Reason::MalformedMessage) == 1);
+    CHECK(send(refusing, "Date: x\r\n" + message) == "550 5.6.0 Message breaks RFC 5322: no Message-ID field\r\n");
+    CHECK(send(refusing, kGood).starts_with("250"));
+}
+
+TEST_CASE("a good message is not touched by repair", "[M5322-1]") {
+    IngestFixture f(with("message_checks: repair"));
+    CHECK(send(f, kGood).starts_with("250"));
+    CHECK(*f.handover.accepted.at(0).last_chunk == kGood);
+    CHECK(taken(f).prepended_header.find("Date:") == std::string::npos);
+}
+
+TEST_CASE("no From, and a field twice that may occur once, are refused by repair and refuse", "[M5322-1]") {
+    for (const char* const mode : {"repair", "refuse"}) {
+        IngestFixture f(with(std::string("message_checks: ") + mode));
+        CHECK(send(f, "Subject: x\r\n\r\nx\r\n") == "550 5.6.0 Message breaks RFC 5322: no From field\r\n");
+        CHECK(send(f, "no header at all\r\n") == "550 5.6.0 Message breaks RFC 5322: no From field\r\n");
+        for (const std::string name :
+             {"From", "Date", "Message-ID", "Sender", "Reply-To", "To", "Cc", "Subject", "In-Reply-To", "References"}) {
+            CHECK(send(f, name + ": 1\r\n" + to_ascii_lower(name) + ": 2\r\n" + kGood) ==
+                  "550 5.6.0 Message breaks RFC 5322: more than one " + name + " field\r\n");
+        }
+        CHECK(send(f, "Received: a\r\nReceived: b\r\nComments: 1\r\nComments: 2\r\n" + kGood).starts_with("250"));
+    }
+}
+
+TEST_CASE("a line of 998 octets is taken, one of 999 is not, wherever it stands and however it is cut", "[M5322-2]") {
+    for (const std::size_t before :
+         {std::size_t{0}, kContentChunkOctets - 700, kContentChunkOctets - 700 + 299, 2 * kContentChunkOctets}) {
+        for (const std::size_t length : {std::size_t{998}, std::size_t{999}}) {
+            INFO(before << " " << length);
+            IngestFixture f(with("message_checks: repair"));
+            std::string message = kGood;
+            while (message.size() + 100 < before) message += std::string(70, 'y') + "\r\n";
+            while (message.size() + 2 < before) message += "\r\n";
+            message += std::string(length, 'z') + "\r\nend\r\n";
+            const std::string reply = send(f, message);
+            if (length == 998) {
+                CHECK(reply.starts_with("250"));
+            } else {
+                CHECK(reply == "550 5.6.0 Message breaks RFC 5322: a line of more than 998 octets\r\n");
+                CHECK(f.handover.accepted.empty());
+            }
+        }
+    }
+}
+
+TEST_CASE("the header has a limit of its own, and so have its hops", "[M5322-4][S5321-9]") {
+    IngestFixture f(with("max_header_size: 2KiB, max_hops: 2"));
+    CHECK(send(f, "Subject: " + std::string(900, 'x') + "\r\nTo: " + std::string(900, 'y') + "\r\n\r\n" +
+                      std::string(900, 'z') + "\r\n")
+              .starts_with("250"));
+    CHECK(send(f, "Subject: " + std::string(2100, 'x') + "\r\n\r\nx\r\n") == "552 5.3.4 Message header too big\r\n");
+    const std::string hop = "Received: from a by b; x\r\n";
+    CHECK(send(f, hop + hop + "\r\n").starts_with("250"));
+    CHECK(send(f, hop + hop + hop + "\r\n") == "554 5.4.6 Too many hops, mail loop?\r\n");
+}
+
+TEST_CASE("Bcc and Return-Path do not go on, also between fields that decide", "[S5321-11]") {
+    const std::string message =
+        "Return-Path: <a@b.example>\r\nBcc: secret@b.example,\r\n other@b.example\r\nFrom: a@b.example\r\nX-Job: j\r\n"
+        "resent-bcc: x@b.example\r\nSubject: x\r\n\r\nBcc: in the body\r\n";
+    IngestFixture f;
+    CHECK(send(f, message).starts_with("250"));
+    CHECK(*f.handover.accepted.at(0).last_chunk == "From: a@b.example\r\nSubject: x\r\n\r\nBcc: in the body\r\n");
+    IngestFixture keeping(with("remove_bcc: false"));
+    CHECK(send(keeping, message).starts_with("250"));
+    CHECK(keeping.handover.accepted.at(0).last_chunk->starts_with("Bcc: secret@b.example"));
+}
+
+TEST_CASE("the Received field hides the client, or is left out, as the listener says", "[S5321-9]") {
+    IngestFixture hiding(with("received: hide_client"));
+    CHECK(send(hiding, kGood).starts_with("250"));
+    CHECK(taken(hiding).prepended_header.starts_with("Received: by mx.example with ESMTP id " +
+                                                     taken(hiding).id.to_string()));
+    CHECK(taken(hiding).prepended_header.find("192.0.2.7") == std::string::npos);
+    CHECK(taken(hiding).client_address == "192.0.2.7");
+    IngestFixture silent(with("received: none"));
+    CHECK(send(silent, kGood).starts_with("250"));
+    CHECK(taken(silent).prepended_header.empty());
+}
+
+}  // namespace postfleet::ingest

@@ -1,0 +1,107 @@
+// When mail is to be sent, until when, and how urgently: FUTURERELEASE, DELIVERBY, MT-PRIORITY.
+#include "ingest_fixture.hpp"
+
+namespace postfleet::ingest {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string with(const std::string& keys) {
+    std::string text = kConfiguration;
+    text.insert(text.find(", tenant: acme}"), ", " + keys);
+    return text;
+}
+
+const std::string kOffering = with("max_future_release: 1d, deliver_by: true, mt_priority: true");
+
+std::string mail(Client& client, const std::string& parameters) {
+    client.say("RSET\r\n");
+    return client.say("MAIL FROM:<a@b.example>" + parameters + "\r\n");
+}
+
+const AcceptedMessage& take(IngestFixture& f, const std::string& parameters) {
+    Client client(f);
+    client.say("EHLO c.example\r\n");
+    REQUIRE(mail(client, parameters).starts_with("250"));
+    client.say("RCPT TO:<c@d.example>\r\nDATA\r\n");
+    REQUIRE(client.say("x\r\n.\r\n").starts_with("250"));
+    return f.handover.accepted.back();
+}
+
+}  // namespace
+
+TEST_CASE("what a listener offers of schedules stands in EHLO, with what holds now", "[X4865][X2852][X6710][X9422]") {
+    IngestFixture f(kOffering);
+    Client client(f);
+    const std::string reply = client.say("EHLO c.example\r\n");
+    CHECK(reply.find("250-FUTURERELEASE 86400 2026-01-02T00:00:00") != std::string::npos);
+    CHECK(reply.find("250-DELIVERBY\r\n") != std::string::npos);
+    CHECK(reply.find("250-MT-PRIORITY\r\n") != std::string::npos);
+    CHECK(reply.find("250-LIMITS RCPTMAX=1000\r\n") != std::string::npos);
+}
+
+TEST_CASE("held mail is due later, and its expiry counts from then", "[X4865]") {
+    IngestFixture f(kOffering);
+    const WallTime now = f.executor.wall_now();
+    const AcceptedMessage held = take(f, " HOLDFOR=3600");
+    CHECK(held.message->accepted_at == now);
+    CHECK(held.message->send_at == now + 1h);
+    CHECK(held.tasks.at(0).due == now + 1h);
+    CHECK(held.tasks.at(0).accepted_at == now + 1h);
+    CHECK_FALSE(held.tasks.at(0).expires_at);
+    CHECK(take(f, " HOLDUNTIL=2026-01-01T12:00:00Z").tasks.at(0).due == now + 12h);
+    CHECK(take(f, " HOLDUNTIL=2025-01-01T12:00:00Z").tasks.at(0).due == now);
+    CHECK(take(f, " HOLDFOR=86400").tasks.at(0).due == now + 24h);
+}
+
+TEST_CASE("mail that is no use after a time expires then, counted from when it may be sent", "[X2852]") {
+    IngestFixture f(kOffering);
+    const WallTime now = f.executor.wall_now();
+    CHECK(take(f, " BY=600;R").tasks.at(0).expires_at == now + 10min);
+    CHECK(take(f, " BY=600;rt HOLDFOR=3600").message->expires_at == now + 70min);
+}
+
+TEST_CASE("a priority of the client goes before that of the pool", "[X6710]") {
+    IngestFixture f(kOffering + "bindings: [{listener: relay, virtual_mta: transactional}]\n");
+    CHECK(take(f, "").tasks.at(0).priority == Priority::High);
+    CHECK(take(f, " MT-PRIORITY=-3").tasks.at(0).priority == Priority::Low);
+    CHECK(take(f, " MT-PRIORITY=0").message->priority == Priority::Normal);
+    CHECK(take(f, " MT-PRIORITY=9").tasks.at(0).priority == Priority::High);
+}
+
+TEST_CASE("schedules that are wrong, twice, or too far ahead are refused", "[X4865][X2852][X6710]") {
+    IngestFixture f(with("max_future_release: 1d, deliver_by: true, mt_priority: true, max_errors: 1000"));
+    Client client(f);
+    client.say("EHLO c.example\r\n");
+    for (const char* const wrong : {" HOLDFOR",
+                                    " HOLDFOR=",
+                                    " HOLDFOR=-1",
+                                    " HOLDFOR=1h",
+                                    " HOLDFOR=1234567890",
+                                    " HOLDFOR=1 HOLDFOR=1",
+                                    " HOLDFOR=1 HOLDUNTIL=2026-01-01T12:00:00Z",
+                                    " HOLDUNTIL=2026-01-01",
+                                    " HOLDUNTIL=2026-02-30T00:00:00Z",
+                                    " HOLDUNTIL=2026-01-01T12:00:00+01:00",
+                                    " HOLDUNTIL=2026-01-01T24:00:00Z",
+                                    " BY=600",
+                                    " BY=0;R",
+                                    " BY=-5;R",
+                                    " BY=;R",
+                                    " BY=60;X",
+                                    " BY=60;R BY=60;R",
+                                    " MT-PRIORITY=10",
+                                    " MT-PRIORITY=-0",
+                                    " MT-PRIORITY=+1",
+                                    " MT-PRIORITY=-",
+                                    " MT-PRIORITY=1 MT-PRIORITY=1"}) {
+        INFO(wrong);
+        CHECK(mail(client, wrong) == "501 5.5.4 Bad parameter syntax\r\n");
+    }
+    CHECK(mail(client, " BY=60;N") == "504 5.5.4 Parameter value not implemented\r\n");
+    CHECK(mail(client, " HOLDFOR=86401") == "501 5.5.4 Held longer than is offered\r\n");
+    CHECK(mail(client, " HOLDUNTIL=2026-01-02T00:00:01Z") == "501 5.5.4 Held longer than is offered\r\n");
+    CHECK(f.refused(Reason::HeldTooLong) == 2);
+}
+
+}  // namespace postfleet::ingest
