@@ -99,8 +99,7 @@ void DnsServer::add_mx(const std::string& name, std::uint16_t preference, const 
     std::string rdata;
     put16(rdata, preference);
     rdata += wire_name(host);
-    const std::lock_guard lock(mutex_);
-    names_[name].rdata[Type::Mx].push_back(rdata);
+    add_record(name, Type::Mx, rdata);
 }
 
 void DnsServer::add_address(const std::string& name, const std::string& address) {
@@ -115,13 +114,25 @@ void DnsServer::add_alias(const std::string& name, const std::string& target) {
     names_[name].rdata[Type::Cname] = {target};
 }
 
+void DnsServer::add_txt(const std::string& name, const std::vector<std::string>& strings) {
+    std::string rdata;
+    for (const auto& text : strings) rdata += static_cast<char>(text.size()) + text;
+    add_record(name, Type::Txt, rdata);
+}
+
+void DnsServer::add_record(const std::string& name, Type type, const std::string& rdata) {
+    const std::lock_guard lock(mutex_);
+    names_[name].rdata[type].push_back(rdata);
+}
+
 void DnsServer::add_name(const std::string& name) {
     const std::lock_guard lock(mutex_);
     names_[name];
 }
 
 void DnsServer::set_behaviour(const std::string& name, Behaviour behaviour) {
-    for (const auto type : {Type::A, Type::Cname, Type::Mx, Type::Aaaa}) set_behaviour(name, type, behaviour);
+    for (const auto type : {Type::A, Type::Cname, Type::Mx, Type::Txt, Type::Aaaa, Type::Tlsa})
+        set_behaviour(name, type, behaviour);
 }
 
 void DnsServer::set_behaviour(const std::string& name, Type type, Behaviour behaviour) {

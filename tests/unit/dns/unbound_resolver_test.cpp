@@ -29,11 +29,17 @@ struct Fixture {
     MxAnswer host(const std::string& name) {
         return wait([&](auto done) { resolver->resolve_host(name, std::move(done)); });
     }
+    TxtAnswer txt(const std::string& name) {
+        return wait<TxtAnswer>([&](auto done) { resolver->resolve_txt(name, std::move(done)); });
+    }
+    TlsaAnswer tlsa(const std::string& name) {
+        return wait<TlsaAnswer>([&](auto done) { resolver->resolve_tlsa(name, std::move(done)); });
+    }
 
-    template <class Ask>
-    MxAnswer wait(Ask ask) {
-        std::optional<MxAnswer> got;
-        ask(Completion<MxAnswer>{&shard, [&](MxAnswer answer) { got = std::move(answer); }});
+    template <class Answer = MxAnswer, class Ask>
+    Answer wait(Ask ask) {
+        std::optional<Answer> got;
+        ask(Completion<Answer>{&shard, [&](Answer answer) { got = std::move(answer); }});
         CHECK_FALSE(got);  // never inside the call
         REQUIRE(shard.run_until([&] { return got.has_value(); }, 30s));
         return *got;
@@ -61,7 +67,7 @@ TEST_CASE("MX, A and AAAA come in one answer") {
     CHECK(answer.hosts[0].addresses.size() == 2);
     CHECK(answer.hosts[1].preference == 20);
     CHECK(answer.time_to_live == 300s);
-    CHECK_FALSE(answer.secure);
+    CHECK(answer.state == DnsState::Insecure);
 }
 
 TEST_CASE("an answer is asked for once while it lasts") {
@@ -201,4 +207,20 @@ TEST_CASE("a trust anchor that cannot be used is an error that names it") {
     const auto nonsense = UnboundResolver::create({.trust_anchor_file = __FILE__}, metrics);
     REQUIRE_FALSE(nonsense);
     CHECK(nonsense.error().text.find("dns.trust_anchor_file") != std::string::npos);
+}
+
+TEST_CASE("TXT and TLSA records of names with underscores", "[rfc6698][rfc8461]") {
+    Fixture dns;
+    dns.server.add_txt("_mta-sts.a.test", {"v=STSv1; ", "id=1;"});
+    dns.server.add_record("_25._tcp.mx.a.test", DnsServer::Type::Tlsa, std::string("\3\1\1", 3) + std::string(32, 'd'));
+    dns.server.add_name("empty.test");
+    dns.server.set_behaviour("broken.test", DnsServer::Type::Txt, DnsServer::Behaviour::ServFail);
+    CHECK(dns.txt("_MTA-STS.a.test.").records == std::vector<std::string>{"v=STSv1; id=1;"});
+    CHECK(dns.tlsa("_25._tcp.mx.a.test").records == std::vector<TlsaRecord>{{3, 1, 1, std::string(32, 'd')}});
+    CHECK(dns.txt("empty.test").kind == TxtAnswer::Kind::NoRecords);
+    CHECK(dns.txt("none.test").kind == TxtAnswer::Kind::NoSuchName);
+    CHECK(dns.txt("broken.test").kind == TxtAnswer::Kind::Temporary);
+    CHECK(dns.txt("not..a.name").kind == TxtAnswer::Kind::NoSuchName);
+    CHECK(dns.txt("_mta-sts.a.test").records.size() == 1);
+    CHECK(dns.server.queries("_mta-sts.a.test", DnsServer::Type::Txt) == 1);
 }

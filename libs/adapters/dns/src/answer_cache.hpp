@@ -1,5 +1,5 @@
-// AnswerCache: answers by name until they expire; the one that was not asked for longest goes first when it
-// is full. Threads: externally locked.
+// AnswerCache: answers by what was asked until they expire. It is full at so many answers or at so many octets,
+// whichever comes first; then the one that was not asked for longest goes. Threads: externally locked.
 #pragma once
 
 #include <list>
@@ -7,30 +7,40 @@
 #include <string>
 #include <unordered_map>
 
-#include "postfleet/ports/resolver.hpp"
+#include "lookup.hpp"
 
 namespace postfleet::dns {
 
 class AnswerCache {
 public:
-    explicit AnswerCache(std::size_t capacity) : capacity_(capacity) {}
+    struct Limits {
+        std::size_t answers = 0;
+        std::size_t octets = 0;
+    };
+    explicit AnswerCache(Limits limits) : limits_(limits) {}
 
     // With the time that is left to it.
-    std::optional<MxAnswer> find(const std::string& key, SteadyTime now);
-    void put(const std::string& key, const MxAnswer& answer, SteadyTime now);
+    std::optional<Answer> find(const std::string& key, SteadyTime now);
+    void put(const std::string& key, const Answer& answer, SteadyTime now);
     std::size_t size() const { return entries_.size(); }
+    std::size_t octets() const { return octets_; }
 
 private:
     struct Entry {
         std::string key;
-        MxAnswer answer;
+        Answer answer;
         SteadyTime expires_at;
+        std::size_t octets = 0;
     };
     using Entries = std::list<Entry>;  // last used first
+    void drop(Entries::iterator entry);
 
-    const std::size_t capacity_;
+    const Limits limits_;
     Entries entries_;
     std::unordered_map<std::string, Entries::iterator> by_key_;
+    std::size_t octets_ = 0;
 };
+
+Duration time_to_live_of(const Answer& answer);
 
 }  // namespace postfleet::dns

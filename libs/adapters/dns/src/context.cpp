@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "postfleet/base/text.hpp"
+
 namespace postfleet::dns {
 
 namespace {
@@ -26,6 +28,16 @@ constexpr std::pair<const char*, const char*> kSettings[] = {
 Status check(int error, std::string_view what) {
     if (error == 0) return {};
     return Error{ErrorKind::Unavailable, fmt::format("libunbound: {}: {}", what, ub_strerror(error))};
+}
+
+// Where aliases led to; empty where there were none.
+std::string canonical_name(const ub_result& result) {
+    const auto normal = [](std::string_view name) {
+        if (name.ends_with('.')) name.remove_suffix(1);
+        return to_ascii_lower(name);
+    };
+    auto name = normal(result.canonname);
+    return name == normal(result.qname) ? std::string() : name;
 }
 
 }  // namespace
@@ -95,6 +107,7 @@ Records Context::to_records(int error, ub_result* result) {
         return records;
     }
     if (result->bogus != 0) {
+        records.state = DnsState::Bogus;
         records.text =
             fmt::format("DNSSEC validation failed: {}", result->why_bogus == nullptr ? "" : result->why_bogus);
         return records;
@@ -105,7 +118,8 @@ Records Context::to_records(int error, ub_result* result) {
         return records;
     }
     records.time_to_live = std::chrono::seconds(result->ttl);
-    records.secure = result->secure != 0;
+    records.state = result->secure != 0 ? DnsState::Secure : DnsState::Insecure;
+    if (result->canonname != nullptr) records.canonical_name = canonical_name(*result);
     if (result->nxdomain != 0) {
         records.kind = Records::Kind::NoSuchName;
     } else if (result->havedata == 0) {

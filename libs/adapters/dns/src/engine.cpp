@@ -14,12 +14,8 @@ UnboundResolver::Engine::Engine(Context context, int wake_descriptor, const Opti
       wake_(wake_descriptor),
       timeout_(options.timeout),
       max_outstanding_(std::max<std::size_t>(1, options.max_outstanding)),
-      lookups_(metrics.counter("postfleet_dns_lookups_total", "Look-ups that were not answered from the cache.")),
-      cache_hits_(metrics.counter("postfleet_dns_cache_hits_total", "Look-ups answered from the cache.")),
-      failures_(metrics.counter("postfleet_dns_failures_total", "Look-ups that failed for now.")),
-      refused_(metrics.counter("postfleet_dns_refused_total", "Look-ups refused because too many were under way.")),
-      waiting_(metrics.gauge("postfleet_dns_requests", "Callers that wait for an answer.")),
-      cache_(options.max_cached) {
+      metrics_(metrics),
+      cache_({options.max_cached, options.max_cached_octets}) {
     thread_ = std::thread([this] {
         ::pthread_setname_np(::pthread_self(), "postfleet-dns");
         run();
@@ -37,7 +33,7 @@ UnboundResolver::Engine::~Engine() {
 }
 
 std::string UnboundResolver::Engine::key_of(Lookup::Kind kind, const std::string& name) {
-    return (kind == Lookup::Kind::Mx ? "mx " : "host ") + name;
+    return std::string(1, static_cast<char>('0' + static_cast<int>(kind))) + name;
 }
 
 void UnboundResolver::Engine::wake() {
@@ -45,33 +41,30 @@ void UnboundResolver::Engine::wake() {
     static_cast<void>(!::write(wake_, &one, sizeof one));
 }
 
-void UnboundResolver::Engine::complete(Completion<MxAnswer> done, MxAnswer answer) {
+void UnboundResolver::Engine::complete(Completion<Answer> done, Answer answer) {
     done.on->post([run = std::move(done.run), answer = std::move(answer)]() mutable { run(std::move(answer)); });
 }
 
-void UnboundResolver::Engine::submit(Lookup::Kind kind, std::string name, Completion<MxAnswer> done) {
+void UnboundResolver::Engine::submit(Lookup::Kind kind, std::string name, Completion<Answer> done) {
     const auto now = steady_clock_now();
     const auto key = key_of(kind, name);
     std::unique_lock lock(mutex_);
     if (auto known = cache_.find(key, now)) {
         lock.unlock();
-        cache_hits_.add();
+        metrics_.of(kind).cache_hits.add();
         complete(std::move(done), std::move(*known));
         return;
     }
     if (requests_ >= kMaxRequests) {
         lock.unlock();
-        refused_.add();
-        MxAnswer answer;
-        answer.text = "too many DNS look-ups are under way";
-        answer.time_to_live = kFailureTtl;
-        complete(std::move(done), std::move(answer));
+        metrics_.refused.add();
+        complete(std::move(done), Lookup::failure(kind, name, "too many DNS look-ups are under way"));
         return;
     }
     ++requests_;
-    waiting_.add(1);
+    metrics_.requests.add(1);
     const bool was_empty = incoming_.empty();
-    incoming_.push_back({kind, std::move(name), now + timeout_, std::move(done)});
+    incoming_.push_back({kind, std::move(name), now, std::move(done)});
     lock.unlock();
     if (was_empty) wake();
 }
@@ -85,6 +78,7 @@ void UnboundResolver::Engine::run() {
         pass_deadlines();
         start_waiting_lookups();
         ask_questions();
+        metrics_.queries.set(static_cast<std::int64_t>(queries_.size()));
         const std::lock_guard lock(mutex_);
         if (is_stopping_ && incoming_.empty()) break;
     }
@@ -124,7 +118,8 @@ void UnboundResolver::Engine::add(Request request) {
     active.key = key;
     active.kind = request.kind;
     active.name = std::move(request.name);
-    active.deadline = request.deadline;
+    active.asked_at = request.asked_at;
+    active.deadline = request.asked_at + timeout_;
     active.waiters.push_back(std::move(request.done));
     by_key_.emplace(std::move(key), number);
     deadlines_.emplace(active.deadline, number);
@@ -139,7 +134,6 @@ void UnboundResolver::Engine::start_waiting_lookups() {
         const auto found = lookups_under_way_.find(number);
         if (found == lookups_under_way_.end()) continue;  // its deadline passed
         ++started_lookups_;
-        lookups_.add();
         found->second.lookup = std::make_unique<Lookup>(found->second.kind, found->second.name);
         advance(number, found->second);
     }
@@ -215,22 +209,17 @@ void UnboundResolver::Engine::finish(std::uint64_t number, std::string_view why)
         context_.cancel(queries_.at(query)->id);
         queries_.erase(query);
     }
-    MxAnswer answer;
-    if (active.lookup) {
-        --started_lookups_;
-        answer = active.lookup->answer(why);
-    } else {
-        answer.text = active.name + ": " + std::string(why);
-        answer.time_to_live = kFailureTtl;
-    }
-    if (answer.kind == MxAnswer::Kind::Temporary) failures_.add();
+    if (active.lookup) --started_lookups_;
+    Answer answer = active.lookup ? active.lookup->answer(why) : Lookup::failure(active.kind, active.name, why);
+    const auto now = steady_clock_now();
+    metrics_.on_answer(active.kind, answer, now - active.asked_at);
     {
         const std::lock_guard lock(mutex_);
         // A look-up that never had its turn says nothing about the name.
-        if (active.lookup && !is_stopping_) cache_.put(active.key, answer, steady_clock_now());
+        if (active.lookup && !is_stopping_) cache_.put(active.key, answer, now);
         requests_ -= active.waiters.size();
     }
-    waiting_.add(-static_cast<std::int64_t>(active.waiters.size()));
+    metrics_.requests.add(-static_cast<std::int64_t>(active.waiters.size()));
     for (std::size_t i = 0; i + 1 < active.waiters.size(); ++i) complete(std::move(active.waiters[i]), answer);
     complete(std::move(active.waiters.back()), std::move(answer));
 }

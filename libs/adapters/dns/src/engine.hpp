@@ -15,6 +15,7 @@
 
 #include "answer_cache.hpp"
 #include "context.hpp"
+#include "resolver_metrics.hpp"
 
 namespace postfleet::dns {
 
@@ -26,22 +27,23 @@ public:
     Engine& operator=(const Engine&) = delete;
 
     // On the completion's executor, soon.
-    static void complete(Completion<MxAnswer> done, MxAnswer answer);
-    void submit(Lookup::Kind kind, std::string name, Completion<MxAnswer> done);
+    static void complete(Completion<Answer> done, Answer answer);
+    void submit(Lookup::Kind kind, std::string name, Completion<Answer> done);
 
 private:
-    using Waiters = std::vector<Completion<MxAnswer>>;
+    using Waiters = std::vector<Completion<Answer>>;
     struct Request {
         Lookup::Kind kind = Lookup::Kind::Mx;
         std::string name;
-        SteadyTime deadline;
-        Completion<MxAnswer> done;
+        SteadyTime asked_at;
+        Completion<Answer> done;
     };
     struct Active {
         std::string key;
-        std::unique_ptr<Lookup> lookup;  // null: waits for its turn
         Lookup::Kind kind = Lookup::Kind::Mx;
         std::string name;
+        std::unique_ptr<Lookup> lookup;  // null: waits for its turn
+        SteadyTime asked_at;
         SteadyTime deadline;
         bool in_grace = false;
         Waiters waiters;
@@ -75,11 +77,7 @@ private:
     const int wake_;
     const Duration timeout_;
     const std::size_t max_outstanding_;
-    Counter& lookups_;
-    Counter& cache_hits_;
-    Counter& failures_;
-    Counter& refused_;
-    Gauge& waiting_;
+    ResolverMetrics metrics_;
 
     std::mutex mutex_;  // the next four; held for a few operations on them
     std::deque<Request> incoming_;

@@ -48,6 +48,21 @@ std::optional<MxAnswer> answer_without_asking(std::string_view name) {
     return answer;
 }
 
+template <class Record>
+RecordAnswer<Record> no_such_name(std::string_view name) {
+    RecordAnswer<Record> answer;
+    answer.kind = RecordAnswer<Record>::Kind::NoSuchName;
+    answer.time_to_live = UnboundResolver::kLongestNegativeTtl;
+    answer.text = fmt::format("'{}' is not a domain name", printable(name, 80));
+    return answer;
+}
+
+// The engine answers in one type; who asked knows which of them it is.
+template <class Of>
+Completion<Answer> typed(Completion<Of> done) {
+    return {done.on, [run = std::move(done.run)](Answer answer) mutable { run(std::get<Of>(std::move(answer))); }};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<UnboundResolver>> UnboundResolver::create(const Options& options, Metrics& metrics) {
@@ -63,13 +78,23 @@ UnboundResolver::UnboundResolver(std::unique_ptr<Engine> engine) : engine_(std::
 UnboundResolver::~UnboundResolver() = default;
 
 void UnboundResolver::resolve_mx(std::string domain, Completion<MxAnswer> done) {
-    if (auto answer = answer_without_asking(domain)) Engine::complete(std::move(done), std::move(*answer));
-    else engine_->submit(Lookup::Kind::Mx, normal_form(domain), std::move(done));
+    if (auto answer = answer_without_asking(domain)) Engine::complete(typed(std::move(done)), std::move(*answer));
+    else engine_->submit(Lookup::Kind::Mx, normal_form(domain), typed(std::move(done)));
 }
 
 void UnboundResolver::resolve_host(std::string host, Completion<MxAnswer> done) {
-    if (auto answer = answer_without_asking(host)) Engine::complete(std::move(done), std::move(*answer));
-    else engine_->submit(Lookup::Kind::Host, normal_form(host), std::move(done));
+    if (auto answer = answer_without_asking(host)) Engine::complete(typed(std::move(done)), std::move(*answer));
+    else engine_->submit(Lookup::Kind::Host, normal_form(host), typed(std::move(done)));
+}
+
+void UnboundResolver::resolve_tlsa(std::string name, Completion<TlsaAnswer> done) {
+    if (may_be_asked(name)) engine_->submit(Lookup::Kind::Tlsa, normal_form(name), typed(std::move(done)));
+    else Engine::complete(typed(std::move(done)), no_such_name<TlsaRecord>(name));
+}
+
+void UnboundResolver::resolve_txt(std::string name, Completion<TxtAnswer> done) {
+    if (may_be_asked(name)) engine_->submit(Lookup::Kind::Txt, normal_form(name), typed(std::move(done)));
+    else Engine::complete(typed(std::move(done)), no_such_name<std::string>(name));
 }
 
 }  // namespace postfleet::dns

@@ -7,60 +7,6 @@
 
 namespace postfleet::support {
 
-// --- DNS -----------------------------------------------------------------------------------------------
-
-void FakeResolver::resolve_mx(std::string domain, Completion<MxAnswer> done) {
-    asked.push_back(domain);
-    Kept kept{std::move(domain), std::move(done)};
-    if (is_silent) {
-        kept_.push_back(std::move(kept));
-    } else {
-        answer(std::move(kept));
-    }
-}
-
-void FakeResolver::answer(Kept&& kept) {
-    MxAnswer answer;
-    answer.kind = MxAnswer::Kind::NoSuchDomain;
-    answer.text = "NXDOMAIN";
-    if (const auto found = answers_.find(kept.domain); found != answers_.end()) answer = found->second;
-    Executor& on = *kept.done.on;
-    on.post([run = std::move(kept.done.run), answer = std::move(answer)]() mutable { run(std::move(answer)); });
-}
-
-void FakeResolver::answer_all() {
-    for (Kept& kept : std::exchange(kept_, {})) answer(std::move(kept));
-}
-
-void FakeResolver::set_mx(const std::string& domain, const std::vector<std::string>& hosts, Duration ttl) {
-    MxAnswer answer;
-    answer.kind = MxAnswer::Kind::Found;
-    answer.time_to_live = ttl;
-    for (const std::string& text : hosts) {
-        MxHost host;
-        std::size_t at = text.find(' ');
-        host.preference = static_cast<std::uint16_t>(std::stoi(text.substr(0, at)));
-        std::size_t next = text.find(' ', at + 1);
-        host.name = text.substr(at + 1, next == std::string::npos ? next : next - at - 1);
-        while (next != std::string::npos) {
-            at = next;
-            next = text.find(' ', at + 1);
-            host.addresses.push_back(
-                IpAddress::parse(text.substr(at + 1, next == std::string::npos ? next : next - at - 1)).value());
-        }
-        answer.hosts.push_back(std::move(host));
-    }
-    answers_[domain] = std::move(answer);
-}
-
-void FakeResolver::fail(const std::string& domain, MxAnswer::Kind kind, std::string text) {
-    MxAnswer answer;
-    answer.kind = kind;
-    answer.text = std::move(text);
-    answer.time_to_live = std::chrono::minutes(5);
-    answers_[domain] = std::move(answer);
-}
-
 // --- the world -----------------------------------------------------------------------------------------
 
 SenderWorld::SenderWorld(unsigned shards) {

@@ -20,7 +20,7 @@ namespace postfleet::support {
 
 class DnsServer {
 public:
-    enum class Type : std::uint16_t { A = 1, Cname = 5, Mx = 15, Aaaa = 28 };
+    enum class Type : std::uint16_t { A = 1, Cname = 5, Mx = 15, Txt = 16, Aaaa = 28, Tlsa = 52 };
     enum class Behaviour {
         Answer,
         ServFail,
@@ -39,6 +39,8 @@ public:
     void add_mx(const std::string& name, std::uint16_t preference, const std::string& host);  // host "": null MX
     void add_address(const std::string& name, const std::string& address);                    // A or AAAA
     void add_alias(const std::string& name, const std::string& target);
+    void add_txt(const std::string& name, const std::vector<std::string>& strings);  // one record
+    void add_record(const std::string& name, Type type, const std::string& rdata);   // as on the wire
     void add_name(const std::string& name);  // exists, without records
     void set_behaviour(const std::string& name, Behaviour behaviour);
     void set_behaviour(const std::string& name, Type type, Behaviour behaviour);

@@ -1,4 +1,4 @@
-// UnboundResolver: the Resolver port on libunbound (RFC 5321 §5.1, RFC 7505, RFC 2308).
+// UnboundResolver: the Resolver port on libunbound (RFC 5321 §5.1, RFC 7505, RFC 2308, RFC 4035).
 //
 // One thread of its own runs everything; libunbound has one more for the network. Look-ups of the same name
 // that are under way at the same time are one look-up. Bounded: at most max_outstanding queries are with
@@ -28,8 +28,9 @@ struct Options {
     std::vector<Endpoint> servers;  // empty: those of /etc/resolv.conf, else the root servers
     Duration timeout = std::chrono::seconds(20);
     std::uint32_t max_outstanding = 1000;
-    std::string trust_anchor_file;  // empty: no DNSSEC validation
-    std::size_t max_cached = 100'000;
+    std::string trust_anchor_file;     // empty: no DNSSEC validation
+    std::size_t max_cached = 100'000;  // answers
+    std::size_t max_cached_octets = std::size_t{64} << 20;
 };
 
 class UnboundResolver final : public Resolver {
@@ -47,6 +48,8 @@ public:
 
     void resolve_mx(std::string domain, Completion<MxAnswer> done) override;
     void resolve_host(std::string host, Completion<MxAnswer> done) override;
+    void resolve_tlsa(std::string name, Completion<TlsaAnswer> done) override;
+    void resolve_txt(std::string name, Completion<TxtAnswer> done) override;
 
 private:
     class Engine;

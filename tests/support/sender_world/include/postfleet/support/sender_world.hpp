@@ -12,35 +12,12 @@
 #include <vector>
 
 #include "postfleet/sender/sender.hpp"
+#include "postfleet/support/fake_resolver.hpp"
 #include "postfleet/support/fake_spool.hpp"
 #include "postfleet/support/fake_transport.hpp"
 #include "postfleet/support/manual_executor.hpp"
 
 namespace postfleet::support {
-
-class FakeResolver final : public Resolver {
-public:
-    void resolve_mx(std::string domain, Completion<MxAnswer> done) override;
-    void resolve_host(std::string host, Completion<MxAnswer> done) override {
-        resolve_mx(std::move(host), std::move(done));
-    }
-
-    // One MX host per entry: "10 mx.example 192.0.2.1 192.0.2.2".
-    void set_mx(const std::string& domain, const std::vector<std::string>& hosts, Duration ttl = std::chrono::hours(1));
-    void fail(const std::string& domain, MxAnswer::Kind kind, std::string text);
-    bool is_silent = false;  // answers are kept until answer_all()
-    void answer_all();
-    std::vector<std::string> asked;
-
-private:
-    struct Kept {
-        std::string domain;
-        Completion<MxAnswer> done;
-    };
-    void answer(Kept&& kept);
-    std::map<std::string, MxAnswer> answers_;  // by domain
-    std::deque<Kept> kept_;
-};
 
 class LogLines final : public LogSink {
 public:
