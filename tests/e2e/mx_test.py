@@ -1,61 +1,11 @@
 """Mail without routes: MX lookup through the resolver, hosts in order of preference, null MX, domains that are not."""
 
-import socket
-import struct
-import threading
 import unittest
 
+from dns_server import DnsServer
 from harness import EndToEnd, Sink
 
 MX_ADDRESSES = ("127.0.25.1", "127.0.25.2")
-
-
-class NameServer:
-    """Answers A and MX over UDP from a table: {("name", "MX"): [(preference, host)], ("name", "A"): [address]}."""
-
-    process = None
-    TYPES = {1: "A", 15: "MX"}
-
-    def __init__(self, table):
-        self.table = table
-        self.names = {name for name, _ in table}
-        self.asked = []
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                query, client = self.socket.recvfrom(4096)
-            except OSError:
-                return
-            self.socket.sendto(self.answer(query), client)
-
-    @staticmethod
-    def encode(name):
-        labels = name.split(".") if name else []
-        return b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
-
-    def answer(self, query):
-        end, labels = 12, []
-        while query[end]:
-            labels.append(query[end + 1:end + 1 + query[end]].decode().lower())
-            end += 1 + query[end]
-        question = query[12:end + 5]
-        name, kind = ".".join(labels), self.TYPES.get(struct.unpack("!H", query[end + 1:end + 3])[0])
-        self.asked.append((name, kind))
-        records = b""
-        found = self.table.get((name, kind), [])
-        for record in found:
-            data = socket.inet_aton(record) if kind == "A" else struct.pack("!H", record[0]) + self.encode(record[1])
-            records += b"\xc0\x0c" + query[end + 1:end + 5] + struct.pack("!IH", 300, len(data)) + data
-        status = 0 if name in self.names else 3
-        return query[:2] + struct.pack("!HHHHH", 0x8180 | status, 1, len(found), 0, 0) + question + records
-
-    def close(self):
-        self.socket.close()
 
 
 class MxLookup(EndToEnd):
@@ -68,8 +18,10 @@ class MxLookup(EndToEnd):
         return sink
 
     def resolving_stack(self, table):
-        names = NameServer(table)
+        names = DnsServer()
         self.closers.append(names)
+        for (name, kind), values in table.items():
+            names.set(name, kind, values)
         return names, self.stack(f'dns: {{servers: ["127.0.0.1:{names.port}"]}}\nshaping:\n  - {{retry_after: [300ms]}}\n').start()
 
     def test_mail_goes_to_the_most_preferred_host_and_the_site_is_named_after_it(self):
