@@ -360,6 +360,7 @@ ClientSession::Step ClientSession::close(Ending ending, Reply reply) {
         result_.phase = where.phase;
         result_.reply = reply;
         result_.outcome_known = where.outcome_known || dot_only_ || ending == Ending::Replied;
+        if (ending == Ending::Garbage) doubt_refusals();
         if (mail_refusal_.code != 0) {
             result_.ending = Ending::Replied;
             result_.phase = SmtpPhase::Mail;
@@ -377,6 +378,16 @@ void ClientSession::on_lost(std::string_view what) {
     text += " while ";
     text += doing(state_);
     close(Ending::Lost, own_words({4, 4, 2}, std::move(text)));
+}
+
+void ClientSession::on_timed_out() {
+    doubt_refusals();
+    on_lost("timed out");
+}
+
+void ClientSession::doubt_refusals() {
+    const bool in_envelope = state_ == State::Mail || state_ == State::Rcpt || state_ == State::Data;
+    if (in_envelope && pipelined_) result_.refused.clear();
 }
 
 void ClientSession::abort(std::string_view why) {

@@ -193,3 +193,37 @@ TEST_CASE("a lower max_connections after a reload closes what is too many") {
     world.advance(1min);
     CHECK(world.count(EventType::Delivered) == 200);
 }
+
+TEST_CASE("the message rate is exact at a host that connects, greets and answers slowly", "[P7]") {
+    SenderWorld world;
+    world.route("x.test", "192.0.2.1:25");
+    world.shaping().max_message_rate = config::Rate{100, 1min};
+    world.shaping().max_connections = 4;
+    world.shaping().idle_timeout = 100ms;  // the next permit is further away, so each message opens a connection
+    FakeHost& host = world.host("192.0.2.1:25");
+    unsigned answered = 0;
+    SECTION("connecting") { host.connect_takes = 450ms; }
+    SECTION("the greeting") { host.greeting_after = 550ms; }
+    SECTION("now and then") {
+        host.on_command = [&](Peer&, const std::string& command) -> std::optional<std::string> {
+            host.greeting_after = std::chrono::milliseconds(answered++ % 3 * 290);
+            static_cast<void>(command);
+            return {};
+        };
+    }
+    SECTION("the reply to MAIL, without pipelining") {
+        host.ehlo = "250 mx.test\r\n";
+        host.on_command = [&](Peer& peer, const std::string& command) -> std::optional<std::string> {
+            if (!command.starts_with("MAIL")) return {};
+            ManualExecutor& clock = *world.executors[0];
+            clock.schedule_at(clock.now() + std::chrono::milliseconds(answered++ % 2 * 400),
+                              [&peer] { peer.say("250 ok\r\n"); });
+            return "";
+        };
+    }
+    world.start();
+    for (int i = 0; i < 12; ++i) world.hand_over({});
+    world.advance(30s);
+    CHECK(host.recipients_seen.size() == 12);
+    check_rate(host.recipients_seen, 600ms);
+}

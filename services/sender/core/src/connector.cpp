@@ -1,5 +1,6 @@
 #include "connector.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine.hpp"
@@ -26,7 +27,11 @@ Connector::Connector(Engine& engine, Shard& shard, VirtualMta& identity, const D
       identity_(identity),
       owner_(owner),
       give_up_at_(shard.executor->now() + kLongestSearch),
-      candidates_(delivery_order(*destination.hops(), shard.random())) {}
+      candidates_(delivery_order(*destination.hops(), shard.random())) {
+    const SteadyTime now = shard.executor->now();
+    std::stable_partition(candidates_.begin(), candidates_.end(),
+                          [&](const Candidate& c) { return !engine.peers.is_unreachable(c.peer, now); });
+}
 
 void Connector::next(const shaping::Settings& settings) {
     settings_ = &settings;
@@ -51,6 +56,7 @@ bool Connector::try_candidate(const Candidate& candidate) {
         }
         return false;
     }
+    peer_ = candidate.peer;
     mx_host_ = candidate.host;
     mx_address_ = candidate.peer.to_string();
     source_text_.clear();
@@ -82,6 +88,7 @@ void Connector::on_closed(const CloseReason& reason) {
         on_bind_failed(reason);
     } else {
         engine_.metrics.connect_failures.add();
+        engine_.peers.on_unreachable(peer_, shard_.executor->now());
         fail(SmtpPhase::Connect, smtp::Ending::Lost, Reply{0, {4, 4, 1}, describe(reason)});
     }
     stream_.reset();

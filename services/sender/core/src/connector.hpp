@@ -4,6 +4,7 @@
 //   next() ─▶ connecting ─▶ on_connection_up: take_stream()      not good after all (4xx greeting …)? fail(), next()
 //        └── no address left, or too late ─▶ on_no_connection: failure() or no_source() says why
 //
+// Hosts that did not answer a moment ago come last, whatever their preference (PeerMemory).
 // A source that cannot be bound is disabled at its virtual MTA, and never is another one than its own used. After
 // kLongestSearch no further address is begun, so that one slow host after the other cannot hold a permit for hours.
 //
@@ -50,6 +51,7 @@ public:
     // The address that was tried last turned out not to serve.
     void fail(SmtpPhase phase, smtp::Ending ending, Reply reply);
 
+    const Endpoint& peer() const { return peer_; }
     const std::string& mx_host() const { return mx_host_; }
     const std::string& mx_address() const { return mx_address_; }
     const std::string& source_address() const { return source_text_; }
@@ -79,6 +81,7 @@ private:
     std::vector<Candidate> candidates_;
     std::size_t next_candidate_ = 0;
     std::optional<IpAddress> source_;
+    Endpoint peer_;
     std::string mx_host_, mx_address_, source_text_;
     OpenFailure failure_;  // of the addresses tried so far
     bool has_tried_ = false;

@@ -28,7 +28,10 @@ void DeliverySession::on_connection_up() {
     stream_ = connector_.take_stream();
     stream_->set_handler(*this);
     const auto identity = queue_->virtual_mta->configuration();
-    smtp_.emplace(smtp::ClientOptions{identity ? identity->ehlo : std::string(), settings_->pipelining});
+    const SteadyTime now = shard_.executor->now();
+    const bool pipelining = settings_->pipelining && engine_.peers.may_pipeline(connector_.peer(), now);
+    most_transactions_ = engine_.peers.max_transactions(connector_.peer(), now);
+    smtp_.emplace(smtp::ClientOptions{identity ? identity->ehlo : std::string(), pipelining});
     seen_replies_ = 0;
     phase_ = Phase::Opening;
     set_phase_deadline();
@@ -36,6 +39,7 @@ void DeliverySession::on_connection_up() {
 
 void DeliverySession::on_opening_failed(SmtpPhase phase, smtp::Ending ending, Reply reply) {
     engine_.metrics.connect_failures.add();
+    if (ending == smtp::Ending::Lost) engine_.peers.on_unreachable(connector_.peer(), shard_.executor->now());
     connector_.fail(phase, ending, std::move(reply));
     stream_.reset();
     smtp_.reset();
@@ -57,6 +61,7 @@ void DeliverySession::on_no_connection() {
 
 void DeliverySession::on_smtp_ready() {
     was_opened_ = true;
+    engine_.peers.on_reachable(connector_.peer());
     queue_->on_opened(route_);
     wants_work_ = true;
 }
@@ -122,7 +127,12 @@ void DeliverySession::on_closed(const CloseReason& reason) {
             return on_opening_failed(smtp_->closing_phase(), smtp::Ending::Lost, smtp_->closing_reply());
         case Phase::Idle: queue_->leave_idle(*this, shard_); break;
         case Phase::Working:
-            smtp_->on_lost(describe(reason));
+            has_timed_out_ = reason.kind == CloseReason::Kind::TimedOut;
+            if (has_timed_out_) {
+                smtp_->on_timed_out();
+            } else {
+                smtp_->on_lost(describe(reason));
+            }
             if (smtp_->has_transaction()) {
                 finish_transaction();
             } else if (!is_loading_) {

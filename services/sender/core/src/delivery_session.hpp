@@ -84,6 +84,7 @@ private:
     void on_body_out();
     void finish_transaction();
     void judge_recipients(const smtp::TransactionResult& result);
+    void learn_from(const smtp::TransactionResult& result);
     void record(const smtp::TransactionResult& result);
     void drop_work();
 
@@ -109,6 +110,8 @@ private:
     Work work_;
     std::uint32_t recipients_ = 0;  // of the task, in this transaction
     std::uint32_t transactions_ = 0;
+    std::uint32_t most_transactions_ = PeerMemory::kNoLimit;  // learned from earlier connections
+    bool has_timed_out_ = false;
     SteadyTime began_at_{};
     TimerId pace_timer_, idle_timer_;
     SteadyTime idle_since_{};

@@ -10,7 +10,8 @@ namespace postfleet::sender {
 // --- taking work ---------------------------------------------------------------------------------------
 
 void DeliverySession::next_work() {
-    const std::uint32_t most = std::min(settings_->max_messages_per_connection, smtp_->capabilities().max_transactions);
+    const std::uint32_t most =
+        std::min({settings_->max_messages_per_connection, smtp_->capabilities().max_transactions, most_transactions_});
     if (draining_ || transactions_ >= most) return quit();
     Queue::Next next = queue_->next_for(shared_from_this(), shard_);
     switch (next.kind) {
@@ -198,6 +199,7 @@ void DeliverySession::finish_transaction() {
     }
     if (!result.outcome_known) engine_.metrics.outcome_unknown.add();
     judge_recipients(result);
+    learn_from(result);
     ++transactions_;
     const bool nothing_tried = std::all_of(results_.begin(), results_.end(), [](const RecipientResult& r) {
         return r.disposition == Disposition::NotTried;
@@ -213,6 +215,7 @@ void DeliverySession::judge_recipients(const smtp::TransactionResult& result) {
     end.reply = result.reply;
     end.fresh_connection = transactions_ == 0;
     end.touched = result.touched;
+    end.is_pipelined = smtp_->is_pipelining();
     Disposition rest = Disposition::NotTried;
     if (result.refused.size() < recipients_) rest = judge(end).disposition;
     results_.assign(recipients_, RecipientResult{rest, result.phase, &result.reply, {}});
@@ -222,6 +225,23 @@ void DeliverySession::judge_recipients(const smtp::TransactionResult& result) {
         refused.reply = refusal.reply;
         refused.others_accepted = rest == Disposition::Delivered;
         results_[refusal.position] = {judge(refused).disposition, SmtpPhase::Rcpt, &refusal.reply, {}};
+    }
+}
+
+// How this host ends connections, for those that come after this one.
+void DeliverySession::learn_from(const smtp::TransactionResult& result) {
+    if (result.ending != smtp::Ending::Lost && result.ending != smtp::Ending::Garbage && result.reply.code != 421)
+        return;
+    const SteadyTime now = shard_.executor->now();
+    const bool in_envelope = result.phase >= SmtpPhase::Mail && result.phase <= SmtpPhase::Data;
+    const bool out_of_step = result.ending == smtp::Ending::Garbage || has_timed_out_;
+    if (in_envelope && out_of_step && smtp_->is_pipelining()) {
+        engine_.peers.on_out_of_step(connector_.peer(), now);
+        engine_.report_peer("pipelining-off", connector_.mx_host(), connector_.mx_address(), result.reply.text);
+    } else if (!result.touched && transactions_ > 0 && !out_of_step &&
+               engine_.peers.on_cut_after(connector_.peer(), transactions_, now)) {
+        engine_.report_peer("connection-limit-learned", connector_.mx_host(), connector_.mx_address(),
+                            std::to_string(transactions_) + " transactions");
     }
 }
 

@@ -20,6 +20,7 @@
 #include "message_references.hpp"
 #include "outcome.hpp"
 #include "outcome_recorder.hpp"
+#include "peer_memory.hpp"
 #include "postfleet/sender/sender.hpp"
 #include "queue.hpp"
 #include "queue_table.hpp"
@@ -81,6 +82,9 @@ public:
     void give_up_unreadable(Work&& work, const Error& error, Shard& shard);
     void record(Work&& work, Outcome&& outcome, const Message& message, Shard& shard);
     void on_recorded(RecordedTask&& recorded, Shard& shard);
+    // A line in the log about how a host behaves, learned from the connection to `mx_address`.
+    void report_peer(std::string_view what, const std::string& mx_host, const std::string& mx_address,
+                     std::string_view detail) const;
     // An operator event about a source address, and a line in the log.
     void report_source(EventType type, const VirtualMta& identity, const IpAddress& source, std::string_view reason,
                        Shard& shard);
@@ -109,6 +113,7 @@ public:
     MessageReferences references;
     QueueTable queues;
     SiteTable sites;
+    PeerMemory peers;
     RateMeter accepted_rate;
     std::atomic<std::int64_t> open_sessions{0};
 

@@ -251,6 +251,14 @@ void Engine::log_attempts(const Outcome& outcome) const {
     }
 }
 
+void Engine::report_peer(std::string_view what, const std::string& mx_host, const std::string& mx_address,
+                         std::string_view detail) const {
+    dependencies.log.line(LogLevel::Info, what)
+        .field("mx", mx_host)
+        .field("address", mx_address)
+        .field("detail", detail);
+}
+
 void Engine::report_source(EventType type, const VirtualMta& identity, const IpAddress& source, std::string_view reason,
                            Shard& shard) {
     const bool is_enabled = type == EventType::VirtualMtaEnabled;

@@ -11,9 +11,9 @@ namespace {
 
 using smtp::Ending;
 
-enum class Phases : std::uint8_t { Any, Resolve, Opening, Rcpt, EndOfData, Transaction };
+enum class Phases : std::uint8_t { Any, Resolve, Opening, Rcpt, EndOfData, Envelope, Transaction };
 enum class Answer : std::uint8_t { Any, Positive, Transient, Permanent, TooManyRecipients, Closing };
-enum class When : std::uint8_t { Always, ReusedAndUntouched, OthersAccepted };
+enum class When : std::uint8_t { Always, ReusedAndUntouched, Pipelined, OthersAccepted };
 
 struct Row {
     Ending ending;
@@ -46,6 +46,9 @@ constexpr std::array kTable{
     Row{Ending::Replied, Phases::Transaction, Answer::Closing, When::ReusedAndUntouched, {kNotTried, kNone, kClose}},
     Row{Ending::Replied, Phases::Transaction, Answer::Closing, When::Always, {kDeferred, kNone, kClose}},
 
+    // Out of step while we pipelined: the next connection to this host does not (peer_memory.hpp), so this comes once.
+    Row{Ending::Garbage, Phases::Envelope, Answer::Any, When::Pipelined, {kNotTried, kNone, kClose}},
+
     // Too many recipients for one transaction (RFC 5321 §4.5.3.1.10): the rest goes in the next one.
     Row{Ending::Replied, Phases::Rcpt, Answer::TooManyRecipients, When::OthersAccepted, {kNotTried, kNone, kKeep}},
     Row{Ending::Replied, Phases::Rcpt, Answer::TooManyRecipients, When::Always, {kDeferred, kNone, kKeep}},
@@ -72,6 +75,7 @@ bool fits(Phases phases, SmtpPhase phase) {
         case Phases::Opening: return phase >= SmtpPhase::Resolve && phase < SmtpPhase::Mail;
         case Phases::Rcpt: return phase == SmtpPhase::Rcpt;
         case Phases::EndOfData: return phase == SmtpPhase::EndOfData;
+        case Phases::Envelope: return phase >= SmtpPhase::Mail && phase <= SmtpPhase::Data;
         case Phases::Transaction: return phase >= SmtpPhase::Mail && phase <= SmtpPhase::EndOfData;
     }
     return false;
@@ -98,6 +102,7 @@ bool fits(When when, const AttemptEnd& end) {
     switch (when) {
         case When::Always: return true;
         case When::ReusedAndUntouched: return !end.fresh_connection && !end.touched;
+        case When::Pipelined: return end.is_pipelined;
         case When::OthersAccepted: return end.others_accepted;
     }
     return false;

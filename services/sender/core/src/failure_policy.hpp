@@ -39,6 +39,7 @@ struct AttemptEnd {
     Reply reply;
     bool fresh_connection = true;  // no transaction was finished on it before
     bool touched = true;           // the server dealt with this transaction
+    bool is_pipelined = false;     // commands went out before the replies to earlier ones had come
     bool others_accepted = false;  // some recipient of the same transaction was delivered
 };
 

@@ -51,8 +51,11 @@ public:
         peer_->stream_ = this;
         ++host.open;
         host.most_open = std::max(host.most_open, host.open);
-        later([](FakeStream& s) { s.handler_->on_connected(); });
-        peer_->say(host.greeting);
+        const SteadyTime up = executor_.now() + host.connect_takes;
+        at(up, [](FakeStream& s) { s.handler_->on_connected(); });
+        at(up + host.greeting_after, [](FakeStream& s) {
+            if (s.host_ != nullptr) s.peer_->say(s.host_->greeting);
+        });
     }
     void deliver(std::string octets) {
         later([octets = std::move(octets)](FakeStream& s) { s.handler_->on_data(octets); });
@@ -84,6 +87,13 @@ private:
     template <class F>
     void later(F&& f) {
         executor_.post([weak = std::weak_ptr(alive_), f = std::forward<F>(f)]() mutable {
+            if (const auto self = weak.lock()) f(**self);
+        });
+    }
+    template <class F>
+    void at(SteadyTime when, F&& f) {
+        if (when <= executor_.now()) return later(std::forward<F>(f));
+        executor_.schedule_at(when, [weak = std::weak_ptr(alive_), f = std::forward<F>(f)]() mutable {
             if (const auto self = weak.lock()) f(**self);
         });
     }
@@ -132,6 +142,10 @@ void Peer::reset() {
 
 void Peer::on_octets(std::string_view octets) {
     input_.append(octets);
+    if (!in_data_) {
+        const auto lines = static_cast<unsigned>(std::count(input_.begin(), input_.end(), '\n'));
+        most_pipelined = std::max(most_pipelined, lines);
+    }
     for (;;) {
         if (in_data_) {
             std::size_t end = input_.starts_with(".\r\n") && delivery_.content.empty() ? 0 : input_.find("\r\n.\r\n");

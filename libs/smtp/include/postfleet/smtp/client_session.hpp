@@ -15,7 +15,8 @@
 //
 // A loss in EndOfData leaves the outcome unknown. A 421 closes in every state, and is the answer for every
 // recipient that has none of its own. Replies that nobody asked for (an early talker, one that is out of
-// step) close, too; the transaction ends as Ending::Garbage.
+// step) close, too; the transaction ends as Ending::Garbage. When replies to a pipelined envelope are missing or too
+// many, nobody knows which of them was to which RCPT, and no refusal is believed.
 //
 // The spans and views of a transaction are borrowed until it has ended. Threads: confined to its driver.
 // Errors: none; whatever the peer does is a Step. Calling begin() when not Ready is a bug.
@@ -111,6 +112,8 @@ public:
     void quit(std::string& out);
     // The connection is gone; `what` says how: "connection reset". Ends an open transaction.
     void on_lost(std::string_view what);
+    // A deadline passed.
+    void on_timed_out();
     // We cannot finish the body; the driver drops the connection, so that the server discards what it has.
     void abort(std::string_view why);
 
@@ -148,6 +151,7 @@ private:
     Step expect_end_of_recipients(std::string& out);
     Step end_transaction(Reply reply);
     Step close(Ending ending, Reply reply);
+    void doubt_refusals();
     bool is_out_of_step(std::string_view rest) const;
     bool is_code(int klass) const { return parser_.code() / 100 == klass; }
 

@@ -45,6 +45,7 @@ public:
 
     std::string helo;
     std::vector<std::string> commands;
+    unsigned most_pipelined = 0;  // command lines that came at once
 
 private:
     friend class FakeStream;
@@ -68,6 +69,7 @@ public:
     std::optional<CloseReason> refuses;  // connecting fails like this
     bool is_black_hole = false;          // connecting never ends
     std::set<std::string> unbindable;    // source addresses that cannot be bound, for any peer
+    Duration connect_takes{}, greeting_after{};
     std::string greeting = "220 mx.test ESMTP\r\n";
     std::string ehlo = "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 10000000\r\n250 8BITMIME\r\n";
     // The reply to a command line ("MAIL FROM:<…>", "DATA", "." for the end of data); nothing: the usual one.
