@@ -30,6 +30,7 @@ class DeliverySession final : public StreamHandler,
                               public std::enable_shared_from_this<DeliverySession> {
 public:
     static constexpr Duration kGoodbye = std::chrono::seconds(3);
+    static constexpr Duration kBusyRest = std::chrono::seconds(1);  // when too much is being rendered
 
     // On `shard`; the permits have been taken.
     static void open(Engine& engine, Shard& shard, std::shared_ptr<Queue> queue, std::uint32_t route,
@@ -74,6 +75,8 @@ private:
     // work (delivery_work.cpp)
     void next_work();
     void prepare(Work&& work);
+    void render();
+    void on_rendered(Work&& work, RenditionOutcome outcome);
     void pace();
     void begin_transaction();
     void maybe_pass_turn();

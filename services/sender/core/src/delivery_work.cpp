@@ -35,7 +35,7 @@ void DeliverySession::prepare(Work&& work) {
     settings_ = work.settings;
     if (work.hot && work.hot->first_chunk) {
         work_ = std::move(work);
-        return pace();
+        return render();
     }
     is_loading_ = true;
     engine_.load(std::move(work), shard_, [self = shared_from_this()](Work&& loaded, Status status) {
@@ -50,8 +50,41 @@ void DeliverySession::prepare(Work&& work) {
             return session.next_work();
         }
         if (session.phase_ != Phase::Working) return session.drop_work();  // it closed meanwhile
-        session.pace();
+        session.render();
     });
+}
+
+// Nearly all mail goes out as it is stored.
+void DeliverySession::render() {
+    const HotTask& hot = *work_.hot;
+    const RenditionForm form = engine_.renditions.form_for(*hot.message, smtp_->capabilities());
+    if (form.is_as_stored()) return pace();
+    is_loading_ = true;
+    Renditions::Order order{.message = hot.message, .first_chunk = hot.first_chunk, .form = form};
+    engine_.renditions.make(std::move(order),
+                            {shard_.executor, [self = shared_from_this(),
+                                               work = std::exchange(work_, {})](RenditionOutcome outcome) mutable {
+                                 self->on_rendered(std::move(work), std::move(outcome));
+                             }});
+}
+
+void DeliverySession::on_rendered(Work&& work, RenditionOutcome outcome) {
+    is_loading_ = false;
+    switch (outcome.kind) {
+        case RenditionOutcome::Kind::Ready:
+            work_ = std::move(work);
+            if (phase_ != Phase::Working) return drop_work();  // it closed meanwhile
+            work_.rendition = std::move(outcome.rendition);
+            return pace();
+        case RenditionOutcome::Kind::Refused: engine_.refuse(std::move(work), std::move(outcome.reply), shard_); break;
+        case RenditionOutcome::Kind::Unreadable:
+            engine_.give_up_unreadable(std::move(work), outcome.error, shard_);
+            break;
+        case RenditionOutcome::Kind::Busy: engine_.put_aside(std::move(work), kBusyRest, shard_); break;
+    }
+    if (phase_ != Phase::Working) return;
+    queue_->release_turn(*this, shard_);
+    next_work();
 }
 
 void DeliverySession::drop_work() {
@@ -80,14 +113,15 @@ void DeliverySession::begin_transaction() {
     if (work_.is_paced) most = 1;
     recipients_ = static_cast<std::uint32_t>(std::min(most, hot.task.recipients.size()));
     const Message& message = *hot.message;
+    const Rendition* const rendition = work_.rendition.get();
     const smtp::ClientTransaction transaction{
         .reverse_path = message.reverse_path,
         .recipients = std::span(hot.task.recipients).first(recipients_),
-        .body_type = message.body_type,
+        .body_type = rendition ? rendition->body_type : message.body_type,
         .smtputf8 = message.smtputf8,
         .return_content = message.return_content,
         .envelope_id = message.envelope_id,
-        .size_octets = message.prepended_header.size() + message.size_octets,
+        .size_octets = rendition ? rendition->size_octets : message.prepended_header.size() + message.size_octets,
     };
     began_at_ = shard_.executor->now();
     body_ = {};
@@ -114,22 +148,27 @@ void DeliverySession::maybe_pass_turn() {
 
 // --- the body ------------------------------------------------------------------------------------------
 
-void DeliverySession::send_body() { send_chunk(work_.hot->first_chunk); }
+void DeliverySession::send_body() {
+    const Rendition* const rendition = work_.rendition.get();
+    send_chunk(rendition && rendition->content ? rendition->content : work_.hot->first_chunk);
+}
 
 void DeliverySession::send_chunk(const SharedOctets& chunk) {
     const Message& message = *work_.hot->message;
+    const Rendition* const rendition = work_.rendition.get();
     WritePiece pieces[4];
     std::size_t n = 0;
     if (!out_.empty()) pieces[n++] = {out_, nullptr};
-    if (body_.chunk == 0) pieces[n++] = {message.prepended_header, work_.hot->message};
-    if (message.has_leading_dots) {
+    if (body_.chunk == 0 && rendition) pieces[n++] = {rendition->header, work_.rendition};
+    if (body_.chunk == 0 && !rendition) pieces[n++] = {message.prepended_header, work_.hot->message};
+    if (rendition ? rendition->has_leading_dots : message.has_leading_dots) {
         auto stuffed = std::make_shared<const std::string>(smtp::stuff_dots(*chunk, body_.at_line_start));
         pieces[n++] = {*stuffed, stuffed};
     } else {
         if (!chunk->empty()) body_.at_line_start = chunk->back() == '\n';
         pieces[n++] = {*chunk, chunk};
     }
-    const bool is_last = body_.chunk + 1 >= message.content_chunks;
+    const bool is_last = body_.chunk + 1 >= work_.content_chunks();
     std::string_view end;
     if (is_last) end = body_.at_line_start ? ".\r\n" : "\r\n.\r\n";
     if (is_last) pieces[n++] = {end, nullptr};
@@ -172,7 +211,7 @@ void DeliverySession::on_chunk(Result<SharedOctets> chunk) {
 void DeliverySession::on_writable() {
     if (phase_ != Phase::Working || !smtp_ || smtp_->state() != smtp::ClientSession::State::Body) return;
     body_.is_on_the_wire = false;
-    if (body_.chunk >= work_.hot->message->content_chunks) {
+    if (body_.chunk >= work_.content_chunks()) {
         smtp_->body_written();
     } else if (body_.waiting) {
         return send_chunk(std::exchange(body_.waiting, nullptr));

@@ -30,7 +30,8 @@ Engine::Engine(SenderDependencies its_dependencies, SenderConfiguration configur
       queues(*this),
       sites(dependencies.resolver, configuration.routing,
             [this](std::uint32_t domain, const std::string& old_site, const std::shared_ptr<Destination>& to,
-                   Executor& on) { on_moved(domain, old_site, to, *shard_of(&on)); }) {
+                   Executor& on) { on_moved(domain, old_site, to, *shard_of(&on)); }),
+      renditions(dependencies.spool, dependencies.workers) {
     require(!dependencies.shards.empty());
     std::uint64_t seed = dependencies.seed;
     if (seed == 0) seed = std::random_device{}() | std::uint64_t{1} << 40;

@@ -24,6 +24,7 @@
 #include "postfleet/sender/sender.hpp"
 #include "queue.hpp"
 #include "queue_table.hpp"
+#include "renditions.hpp"
 #include "sender_metrics.hpp"
 #include "site_table.hpp"
 #include "work.hpp"
@@ -80,6 +81,10 @@ public:
     void load(Work&& work, Shard& shard, UniqueFunction<void(Work&&, Status)> then);
     // What the spool cannot read: gone for good (a bounce, "spool record damaged"), or later perhaps.
     void give_up_unreadable(Work&& work, const Error& error, Shard& shard);
+    // What was not sent for a reason of our own, before the server heard of it: `reply` says it.
+    void refuse(Work&& work, Reply&& reply, Shard& shard);
+    // Comes back after `rest`; the attempt does not count.
+    void put_aside(Work&& work, Duration rest, Shard& shard);
     void record(Work&& work, Outcome&& outcome, const Message& message, Shard& shard);
     void on_recorded(RecordedTask&& recorded, Shard& shard);
     // A line in the log about how a host behaves, learned from the connection to `mx_address`.
@@ -114,6 +119,7 @@ public:
     QueueTable queues;
     SiteTable sites;
     PeerMemory peers;
+    Renditions renditions;
     RateMeter accepted_rate;
     std::atomic<std::int64_t> open_sessions{0};
 

@@ -48,6 +48,13 @@ void Engine::finish_untried(Work&& work, Untried&& untried, Shard& shard) {
     });
 }
 
+void Engine::refuse(Work&& work, Reply&& reply, Shard& shard) {
+    const AttemptEnd end{.phase = SmtpPhase::Mail, .ending = smtp::Ending::Refused, .reply = reply};
+    Untried untried{.disposition = judge(end).disposition};
+    untried.failure = {.phase = SmtpPhase::Mail, .ending = smtp::Ending::Refused, .reply = std::move(reply)};
+    finish_untried(std::move(work), std::move(untried), shard);
+}
+
 void Engine::finish_loaded(Work&& work, const Untried& untried, Shard& shard) {
     HotTask& hot = *work.hot;
     const OpenFailure& failure = untried.failure;
@@ -114,10 +121,7 @@ void Engine::give_up_unreadable(Work&& work, const Error& error, Shard& shard) {
         dependencies.log.line(LogLevel::Warning, "spool-read-failed")
             .field("message", work.key.message.to_string())
             .field("reason", error.text);
-        const WallTime until = shard.executor->wall_now() + std::chrono::floor<WallTime::duration>(kUnreadableRest);
-        const auto queue = work.queue;
-        queue->put_aside(std::move(work), until, shard);
-        return;
+        return put_aside(std::move(work), kUnreadableRest, shard);
     }
     count_unrecorded(+1);
     // The task itself may still be readable; then its recipients can be named.
@@ -159,6 +163,12 @@ void Engine::give_up_damaged(Work&& work, std::optional<Task> task, const Error&
     context.now = shard.executor->wall_now();
     Outcome outcome = settle(std::move(*task), message, results, context);
     record(std::move(work), std::move(outcome), *message, shard);
+}
+
+void Engine::put_aside(Work&& work, Duration rest, Shard& shard) {
+    const WallTime until = shard.executor->wall_now() + std::chrono::floor<WallTime::duration>(rest);
+    const auto queue = work.queue;
+    queue->put_aside(std::move(work), until, shard);
 }
 
 // --- recording -----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@
 #include "postfleet/mail/message.hpp"
 #include "postfleet/schedule/task_queue.hpp"
 #include "postfleet/shaping/settings.hpp"
+#include "rendition.hpp"
 
 namespace postfleet::sender {
 
@@ -74,8 +75,11 @@ struct Work {
     bool is_paced = false;  // a message rate holds: one recipient, with a permit
     WallTime expires{};
     std::shared_ptr<const shaping::Settings> settings;
-    std::unique_ptr<HotTask> hot;  // null: read it
+    std::unique_ptr<HotTask> hot;                // null: read it
+    std::shared_ptr<const Rendition> rendition;  // null: the message goes out as it is stored
     explicit operator bool() const { return queue != nullptr; }
+    // How many pieces of content go over the wire.
+    std::uint32_t content_chunks() const { return rendition && rendition->content ? 1 : hot->message->content_chunks; }
 };
 
 }  // namespace postfleet::sender

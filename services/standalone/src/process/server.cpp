@@ -124,12 +124,18 @@ Status Server::make_sender() {
                                                  metrics_);
     if (!resolver) return Error{resolver.error().kind, "dns: " + resolver.error().text};
     resolver_ = std::move(*resolver);
+    workers_ = std::make_unique<runtime::WorkerPool>(
+        runtime::WorkerPoolSettings{.threads = static_cast<unsigned>(shards_of(*config_))});
     std::vector<sender::ShardPorts> shards;
     for (net::EpollLoop* loop : loops_->loops()) shards.push_back({loop, loop});
-    sender_ = std::make_unique<sender::Sender>(
-        sender::SenderDependencies{
-            .shards = std::move(shards), .spool = *spool_, .resolver = *resolver_, .metrics = metrics_, .log = log_},
-        sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_)});
+    sender_ =
+        std::make_unique<sender::Sender>(sender::SenderDependencies{.shards = std::move(shards),
+                                                                    .spool = *spool_,
+                                                                    .resolver = *resolver_,
+                                                                    .workers = *workers_,
+                                                                    .metrics = metrics_,
+                                                                    .log = log_},
+                                         sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_)});
     return {};
 }
 
@@ -230,6 +236,7 @@ void Server::stop_all() {
     ingest_.reset();
     if (feedback_) feedback_->stop();
     feedback_.reset();
+    if (workers_) workers_->stop();
     sender_.reset();
     resolver_.reset();
     if (spool_) spool_->stop();

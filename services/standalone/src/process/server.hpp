@@ -28,6 +28,7 @@
 #include "postfleet/runtime/health.hpp"
 #include "postfleet/runtime/main_loop.hpp"
 #include "postfleet/runtime/watchdog.hpp"
+#include "postfleet/runtime/worker_pool.hpp"
 #include "postfleet/sender/sender.hpp"
 #include "postfleet/spool/rocks_spool.hpp"
 #include "postfleet/standalone/control_commands.hpp"
@@ -100,6 +101,7 @@ private:
     std::unique_ptr<http::Server> http_;
     std::unique_ptr<spool::RocksSpool> spool_;
     std::unique_ptr<dns::UnboundResolver> resolver_;
+    std::unique_ptr<runtime::WorkerPool> workers_;
     std::unique_ptr<sender::Sender> sender_;
     std::unique_ptr<feedback::Feedback> feedback_;
     std::unique_ptr<ingest::SmtpListenerService> ingest_;

@@ -50,8 +50,14 @@ sender::SenderConfiguration SenderWorld::compiled() const {
 
 void SenderWorld::start() {
     metrics = std::make_unique<Metrics>();
-    sender::SenderDependencies dependencies{
-        .shards = {}, .spool = spool, .resolver = resolver, .metrics = *metrics, .log = Log(log), .seed = 7};
+    workers.on = executors[0].get();
+    sender::SenderDependencies dependencies{.shards = {},
+                                            .spool = spool,
+                                            .resolver = resolver,
+                                            .workers = workers,
+                                            .metrics = *metrics,
+                                            .log = Log(log),
+                                            .seed = 7};
     for (std::size_t i = 0; i < executors.size(); ++i) {
         dependencies.shards.push_back({executors[i].get(), transports[i].get()});
     }
@@ -119,6 +125,7 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
     message->pool = mail.pool;
     message->priority = mail.priority;
     message->has_leading_dots = mail.has_leading_dots;
+    message->body_type = mail.body_type;
     message->size_octets = mail.content.size();
     message->prepended_header = "Received: from test\r\n";
     message->content_chunks = static_cast<std::uint32_t>(

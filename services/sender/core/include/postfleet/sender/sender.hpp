@@ -31,6 +31,7 @@
 #include "postfleet/ports/sender_control.hpp"
 #include "postfleet/ports/spool.hpp"
 #include "postfleet/ports/transport.hpp"
+#include "postfleet/ports/workers.hpp"
 #include "postfleet/routing/snapshot.hpp"
 
 namespace postfleet::sender {
@@ -44,6 +45,7 @@ struct SenderDependencies {
     std::vector<ShardPorts> shards;  // at least one
     Spool& spool;
     Resolver& resolver;
+    Workers& workers;  // what makes renditions
     Metrics& metrics;
     Log log;
     std::uint64_t seed = 0;  // of the choices among equal hosts; 0: from the operating system

@@ -19,6 +19,20 @@
 
 namespace postfleet::support {
 
+// Runs what it is given with whatever else can run now.
+class FakeWorkers final : public Workers {
+public:
+    bool submit(Priority priority, Callback task) override {
+        if (is_full) return false;
+        priorities.push_back(priority);
+        on->post(std::move(task));
+        return true;
+    }
+    Executor* on = nullptr;
+    bool is_full = false;
+    std::vector<Priority> priorities;  // of every task so far
+};
+
 class LogLines final : public LogSink {
 public:
     void write(LogLevel, std::string&& line) override { lines.push_back(std::move(line)); }
@@ -34,6 +48,7 @@ struct Mail {
     Priority priority = Priority::Normal;
     std::optional<Duration> expires_in;
     bool has_leading_dots = false;
+    BodyType body_type = BodyType::SevenBit;
 };
 
 class SenderWorld {
@@ -83,6 +98,7 @@ public:
     std::vector<std::unique_ptr<FakeTransport>> transports;
     FakeSpool spool;
     FakeResolver resolver;
+    FakeWorkers workers;
     LogLines log;
     std::unique_ptr<Metrics> metrics;
     std::unique_ptr<sender::Sender> sender;
