@@ -122,6 +122,25 @@ TEST_CASE("records of before RET and ORCPT were kept are read, and say that neit
     CHECK(tells_the_same(*decoded, event));
 }
 
+TEST_CASE("what the submitter wants of the way comes back as it was, and its absence too", "[X8689][X2852][X6710]") {
+    for (std::uint64_t n = 0; n < 40; ++n) {
+        auto message = *sample_message(n);
+        if (n % 5 == 0) message.deliver_by.reset();
+        if (n % 7 == 0) message.mt_priority.reset();
+        if (n % 11 == 0) message.tls_wish = TlsWish::NotGiven;
+        std::string fields;
+        encode_message(message, fields);
+        const auto decoded = decode_message(message.id, fields);
+        REQUIRE(decoded);
+        CHECK(*decoded == message);
+    }
+    for (const auto& [field, value] : {std::pair{25u, 3u}, std::pair{28u, 20u}, std::pair{28u, 255u}}) {
+        std::string fields;
+        FieldWriter(fields).number(field, value);
+        CHECK_FALSE(decode_message(sample_id(1), fields).has_value());
+    }
+}
+
 TEST_CASE("an event is small") {
     auto event = sample_event(3);
     std::string fields;

@@ -24,11 +24,14 @@ void optional_time(FieldWriter& to, std::uint32_t field, const std::optional<Wal
     if (time) to.number_always(field, number_of(*time));
 }
 
-// Which of a message's facts are written: a report needs neither the trace header nor the variables.
+// Which of a message's facts are written: a report needs neither the trace header, the variables nor what delivery
+// goes by.
 enum class Scope { Whole, ForEvents };
 
 // Above priority (2 bits) and body type (2 bits).
 constexpr std::uint64_t kSmtpUtf8 = 16, kLeadingDots = 32;
+// Beside the by-mode (1 bit).
+constexpr std::uint64_t kByTrace = 2;
 
 void write_message(const Message& m, Scope scope, std::string& octets) {
     FieldWriter to(octets);
@@ -56,6 +59,14 @@ void write_message(const Message& m, Scope scope, std::string& octets) {
     to.number(21, m.template_reference.version);
     if (scope == Scope::Whole) to.octets(22, m.template_reference.variables);
     to.number(24, static_cast<std::uint64_t>(m.return_content));
+    if (scope == Scope::Whole) {
+        to.number(25, static_cast<std::uint64_t>(m.tls_wish));
+        if (m.deliver_by) {
+            to.number_always(26, number_of(m.deliver_by->time));
+            to.number(27, static_cast<std::uint64_t>(m.deliver_by->mode) | (m.deliver_by->trace ? kByTrace : 0));
+        }
+        if (m.mt_priority) to.number(28, static_cast<std::uint64_t>(*m.mt_priority - kLowestMtPriority + 1));
+    }
     for (auto& [name, value] : m.metadata) {
         to.nested(23, [&] {
             to.octets(1, name);
@@ -72,6 +83,21 @@ void read_flags(Message& m, FieldReader& from) {
     m.body_type = static_cast<BodyType>(body);
     m.smtputf8 = (flags & kSmtpUtf8) != 0;
     m.has_leading_dots = (flags & kLeadingDots) != 0;
+}
+
+DeliverBy& deliver_by_of(Message& m) { return m.deliver_by ? *m.deliver_by : m.deliver_by.emplace(); }
+
+void read_by_mode(DeliverBy& by, FieldReader& from) {
+    const auto flags = from.number();
+    by.mode = static_cast<DeliverBy::Mode>(flags & 1);
+    by.trace = (flags & kByTrace) != 0;
+}
+
+void read_mt_priority(Message& m, FieldReader& from) {
+    const auto number = from.number();
+    constexpr auto kLevels = static_cast<std::uint64_t>(kHighestMtPriority - kLowestMtPriority + 1);
+    if (number == 0 || number > kLevels) return from.mark_bad();
+    m.mt_priority = static_cast<std::int8_t>(static_cast<int>(number) - 1 + kLowestMtPriority);
 }
 
 // Reads `fields` to their end, calling `take` for each; false when they are malformed.
@@ -121,9 +147,13 @@ bool read_message(std::string_view fields, Message& m) {
                 if (!read_pair(from.octets(), m.metadata.emplace_back())) from.mark_bad();
                 break;
             case 24: m.return_content = static_cast<ReturnContent>(from.number_as<std::uint8_t>()); break;
+            case 25: m.tls_wish = static_cast<TlsWish>(from.number_as<std::uint8_t>()); break;
+            case 26: deliver_by_of(m).time = time_of(from.number()); break;
+            case 27: read_by_mode(deliver_by_of(m), from); break;
+            case 28: read_mt_priority(m, from); break;
             default: break;  // a later version's
         }
-        if (m.return_content > ReturnContent::Headers) from.mark_bad();
+        if (m.return_content > ReturnContent::Headers || m.tls_wish > TlsWish::Waived) from.mark_bad();
     });
 }
 

@@ -39,6 +39,10 @@ std::shared_ptr<Message> sample_message(std::uint64_t n) {
     message->body_type = n % 2 == 0 ? BodyType::EightBitMime : BodyType::BinaryMime;
     message->smtputf8 = n % 2 == 0;
     message->return_content = n % 2 == 0 ? ReturnContent::Headers : ReturnContent::NotGiven;
+    message->tls_wish = n % 2 == 0 ? TlsWish::Required : TlsWish::Waived;
+    message->deliver_by =
+        DeliverBy{time_at(n + 4), n % 2 == 0 ? DeliverBy::Mode::Notify : DeliverBy::Mode::Return, n % 3 == 0};
+    message->mt_priority = static_cast<std::int8_t>(static_cast<int>(n % 19) - 9);
     message->has_leading_dots = n % 3 == 0;
     message->size_octets = 2000;
     message->prepended_header = "Received: from client.example\r\n";
@@ -135,6 +139,9 @@ bool tells_the_same(const Event& stored, const Event& original) {
         if (*stored.message == message) return true;
         message.prepended_header.clear();
         message.template_reference.variables.clear();
+        message.tls_wish = TlsWish::NotGiven;
+        message.deliver_by.reset();
+        message.mt_priority.reset();
         return *stored.message == message;
     };
     return same_message() && stored.id == original.id && stored.type == original.type && stored.time == original.time &&

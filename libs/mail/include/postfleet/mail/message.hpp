@@ -39,6 +39,26 @@ enum class ReturnContent : std::uint8_t { NotGiven = 0, Full = 1, Headers = 2 };
 enum class Priority : std::uint8_t { High = 0, Normal = 1, Low = 2 };
 inline constexpr std::size_t kPriorities = 3;
 
+// What the submitter wants of TLS on the way (RFC 8689): nothing said; verified TLS at every hop or no delivery
+// (REQUIRETLS); delivery even where the recipient's TLS policy cannot be kept (TLS-Required: No).
+enum class TlsWish : std::uint8_t { NotGiven = 0, Required = 1, Waived = 2 };
+
+// BY (RFC 2852): when mail has not come by `time`, Return ends it (it is the message's expiry, too), Notify has it
+// reported as delayed and goes on. `trace`: who passes it on reports that it did.
+struct DeliverBy {
+    enum class Mode : std::uint8_t { Return = 0, Notify = 1 };
+    WallTime time{};
+    Mode mode = Mode::Return;
+    bool trace = false;
+    friend bool operator==(const DeliverBy&, const DeliverBy&) = default;
+};
+
+// MT-PRIORITY (RFC 6710 §5): our three levels out of its nineteen.
+inline constexpr std::int8_t kLowestMtPriority = -9, kHighestMtPriority = 9;
+constexpr Priority priority_of(std::int8_t mt_priority) {
+    return mt_priority < 0 ? Priority::Low : mt_priority > 0 ? Priority::High : Priority::Normal;
+}
+
 // Template mail: which template, and the variables of this message (JSON). Empty name: ordinary mail.
 struct TemplateReference {
     std::string name;
@@ -55,6 +75,9 @@ struct Message {
     std::string reverse_path;            // "user@domain", empty for <>
     std::string envelope_id;             // ENVID (RFC 3461 §4.4), decoded, or X-EnvID
     ReturnContent return_content = ReturnContent::NotGiven;
+    TlsWish tls_wish = TlsWish::NotGiven;
+    std::optional<DeliverBy> deliver_by;
+    std::optional<std::int8_t> mt_priority;  // as given, to be passed on
     std::string tenant = "default";
     std::string job;
     std::string user;            // authenticated user, if any
