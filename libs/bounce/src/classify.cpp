@@ -7,12 +7,6 @@ namespace postfleet::bounce {
 
 namespace {
 
-constexpr std::array kNames{
-    "bad-configuration", "bad-connection",  "bad-domain",      "bad-mailbox",         "content-related",
-    "inactive-mailbox",  "invalid-sender",  "message-expired", "no-answer-from-host", "other",
-    "policy-related",    "protocol-errors", "quota-issues",    "relaying-issues",     "routing-errors",
-    "spam-related",      "virus-related"};
-
 struct StatusRow {
     std::uint16_t subject, detail;
     Category category;
@@ -33,6 +27,7 @@ constexpr std::array kStatusRows{
     StatusRow{3, 4, Category::ContentRelated},  // message too big for the system
     StatusRow{3, 5, Category::BadConfiguration},  StatusRow{3, kAny, Category::Other},
     StatusRow{4, 1, Category::NoAnswerFromHost},  StatusRow{4, 2, Category::BadConnection},
+    StatusRow{4, 5, Category::BadConnection},   // mail system congestion
     StatusRow{4, 7, Category::MessageExpired},  // delivery time expired
     StatusRow{4, kAny, Category::RoutingErrors},  StatusRow{5, kAny, Category::ProtocolErrors},
     StatusRow{6, kAny, Category::ContentRelated}, StatusRow{7, kAny, Category::PolicyRelated},
@@ -71,8 +66,6 @@ Category from_phase(const Reply& reply, SmtpPhase phase) {
 }
 
 }  // namespace
-
-const char* to_string(Category category) { return kNames[static_cast<std::size_t>(category)]; }
 
 Category categorize(const Reply& reply, SmtpPhase phase) {
     if (const auto category = from_status(reply.enhanced)) return *category;

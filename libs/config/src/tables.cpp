@@ -299,6 +299,30 @@ const Section& shaping_section() {
     return section;
 }
 
+ChoiceCodec<BounceCategory> category_codec() {
+    ChoiceCodec<BounceCategory> codec;
+    for (std::size_t i = 0; i < kBounceCategoryNames.size(); ++i) {
+        codec.words.emplace_back(kBounceCategoryNames[i]);
+        codec.values.push_back(static_cast<BounceCategory>(i));
+    }
+    return codec;
+}
+
+const Section& bounce_category_section() {
+    using R = BounceCategoryRule;
+    static const Section section{
+        "bounce_categories[]",
+        "What a refusal means. The first pattern that fits decides; after these come the ones that are shipped "
+        "(`postfleet classify --list`), then the enhanced status.",
+        {
+            value_key<R>("reply", &R::reply, pattern_codec(),
+                         "Pattern for the reply as one line: `550 5.1.1 no such user`.", kRequired),
+            value_key<R>("category", &R::category, category_codec(), "The category it then has.", kRequired),
+        },
+        {}};
+    return section;
+}
+
 Key report_type_key() {
     const ChoiceCodec<int> codec{{"file"}, {0}};
     Key key;
@@ -482,14 +506,16 @@ Section make_root() {
             routes_key(),
             list_key<C, ShapingRule>("shaping", &C::shaping, shaping_section(),
                                      "How queues deliver, from general to specific.", shaping_label),
+            list_key<C, BounceCategoryRule>("bounce_categories", &C::bounce_categories, bounce_category_section(),
+                                            "What refusals mean, for bounce reports.",
+                                            [](const BounceCategoryRule& rule) { return rule.reply; }),
             list_key<C, FileReport>("reports", &C::file_reports, report_section(), "Where delivery events go.",
                                     [](const FileReport& report) { return report.name; }),
             object_key("spool", &C::spool, spool_section(), "The durable store."),
             object_key("log", &C::log, log_section(), "Logging."),
             object_key("dns", &C::dns, dns_section(), "Name resolution.", kRestart),
         },
-        {"reply_patterns", "bounce_categories", "dkim", "templates", "suppression", "webhooks", "router", "senders",
-         "tls", "amqp"}};
+        {"reply_patterns", "dkim", "templates", "suppression", "webhooks", "router", "senders", "tls", "amqp"}};
 }
 
 }  // namespace

@@ -303,6 +303,9 @@ void DeliverySession::record(const smtp::TransactionResult& result) {
             }
         }
     }
+    const bool is_refused = std::any_of(results_.begin(), results_.end(),
+                                        [](const RecipientResult& r) { return r.disposition == Disposition::Bounced; });
+    const auto classifier = is_refused ? engine_.classifier() : nullptr;
     const SteadyTime now = shard_.executor->now();
     const AttemptContext context{
         .queue = queue_->name,
@@ -314,6 +317,7 @@ void DeliverySession::record(const smtp::TransactionResult& result) {
         .now = shard_.executor->wall_now(),
         .expires = work_.expires,
         .retry_after = mail->retry_after,
+        .classifier = classifier.get(),
     };
     engine_.metrics.attempt_seconds.observe(std::chrono::duration<double>(context.elapsed).count());
     if (result.reply.is_positive() && result.phase == SmtpPhase::EndOfData) {

@@ -13,6 +13,16 @@ namespace {
 constexpr std::size_t kKnownSettings = 256;
 constexpr Duration kForgetEvery = std::chrono::minutes(1);
 
+std::shared_ptr<const bounce::Classifier> make_classifier(const config::Config& config) {
+    if (config.bounce_categories.empty()) return bounce::Classifier::shipped();
+    std::vector<bounce::CategoryPattern> own;
+    for (const config::BounceCategoryRule& rule : config.bounce_categories) {
+        own.push_back({rule.reply, rule.category, rule.origin});
+    }
+    // The configuration's patterns were compiled when it was loaded.
+    return std::make_shared<const bounce::Classifier>(bounce::Classifier::compile(std::move(own)).value());
+}
+
 std::uint64_t bit_of(EventType type) { return std::uint64_t{1} << (static_cast<unsigned>(type) % 64); }
 
 }  // namespace
@@ -72,8 +82,10 @@ void Engine::reload(SenderConfiguration configuration) {
     for (const config::FileReport& report : config->file_reports) {
         for (const EventType type : report.types) types |= bit_of(type);
     }
+    auto classifier = make_classifier(*config);
     {
         const std::lock_guard lock(mutex_);
+        classifier_ = std::move(classifier);
         configuration_ = std::move(configuration);
         known_settings_.clear();
     }
@@ -105,6 +117,11 @@ SettingsPointer Engine::mail_settings(const Queue& queue, std::string_view domai
     const auto config = configuration();
     return std::make_shared<const shaping::Settings>(
         shaping::resolve(*config, {queue.site, queue.virtual_mta->name, domain, tenant}));
+}
+
+std::shared_ptr<const bounce::Classifier> Engine::classifier() const {
+    const std::lock_guard lock(mutex_);
+    return classifier_;
 }
 
 bool Engine::reports(EventType type) const {

@@ -67,6 +67,8 @@ public:
     bool mail_keys_differ() const { return mail_keys_differ_.load(std::memory_order_relaxed); }
     SettingsPointer mail_settings(const Queue& queue, std::string_view domain, std::string_view tenant);
     bool reports(EventType type) const;
+    // What refusals mean. shared_ptr because a reload replaces it.
+    std::shared_ptr<const bounce::Classifier> classifier() const;
 
     // --- mail (engine_mail.cpp)
     void schedule(ScheduleRequest&& request, Shard& shard);
@@ -132,6 +134,7 @@ private:
     mutable std::mutex mutex_;
     SenderConfiguration configuration_;
     std::vector<SettingsPointer> known_settings_;
+    std::shared_ptr<const bounce::Classifier> classifier_;
     std::atomic<bool> mail_keys_differ_{false}, logs_attempts_{true};
     std::atomic<std::uint64_t> reported_types_{0};  // a bit per EventType that some sink takes
     std::atomic<bool> latched_{false}, draining_{false}, started_{false};

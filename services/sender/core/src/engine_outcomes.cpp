@@ -70,6 +70,7 @@ void Engine::finish_loaded(Work&& work, const Untried& untried, Shard& shard) {
     SettingsPointer mail = work.settings;
     if (mail_keys_differ()) mail = mail_settings(*work.queue, hot.task.domain, hot.task.tenant);
     const std::vector<RecipientResult> results(hot.task.recipients.size(), result);
+    const auto refusals = classifier();
     const AttemptContext context{
         .queue = work.queue->name,
         .mx_host = failure.mx_host,
@@ -80,6 +81,7 @@ void Engine::finish_loaded(Work&& work, const Untried& untried, Shard& shard) {
         .now = shard.executor->wall_now(),
         .expires = work.expires,
         .retry_after = mail->retry_after,
+        .classifier = refusals.get(),
     };
     const std::shared_ptr<const Message> message = hot.message;
     Outcome outcome = settle(std::move(hot.task), message, results, context);

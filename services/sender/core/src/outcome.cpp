@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "postfleet/base/require.hpp"
-#include "postfleet/bounce/classify.hpp"
 
 namespace postfleet::sender {
 
@@ -83,10 +82,11 @@ public:
             event.delivery->reply = *recipient.last_reply;
         }
         if (result.disposition == Disposition::Bounced) {
-            event.bounce = bounce::classify(*result.reply, result.phase);
+            const auto* classifier = context_.classifier ? context_.classifier : bounce::Classifier::shipped().get();
+            event.bounce = classifier->classify(*result.reply, result.phase);
         }
         if (result.disposition == Disposition::Expired) {
-            event.bounce = BounceFacts{"soft", bounce::to_string(bounce::Category::MessageExpired), false};
+            event.bounce = BounceFacts{"soft", to_string(BounceCategory::MessageExpired), false};
         }
         return event;
     }

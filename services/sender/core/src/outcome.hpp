@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "failure_policy.hpp"
+#include "postfleet/bounce/classifier.hpp"
 #include "postfleet/config/config.hpp"
 #include "postfleet/mail/event.hpp"
 #include "postfleet/mail/message.hpp"
@@ -38,6 +39,7 @@ struct AttemptContext {
     WallTime now{};
     WallTime expires{};
     std::span<const Duration> retry_after;
+    const bounce::Classifier* classifier = nullptr;  // null: by the shipped patterns alone
 };
 
 struct OutcomeCounts {

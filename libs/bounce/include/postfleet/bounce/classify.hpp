@@ -1,7 +1,7 @@
 // classify: what a final refusal says about the address: bounce type and category.
 //
-// The category has PowerMTA's names, because the tools behind it know them. It is told from the enhanced
-// status (RFC 3463) first, then from the phase and the reply code. The type says what a list owner may do:
+// Here the category is told from the enhanced status (RFC 3463) first, then from the phase and the reply code;
+// Classifier (classifier.hpp) asks patterns over the text before that. The type says what a list owner may do:
 //
 //   hard   the address is bad for good: bad-mailbox, bad-domain, inactive-mailbox. Take it off the list
 //   block  the message, the sender or its reputation was refused; the address may be good
@@ -11,34 +11,13 @@
 // Threads: pure functions. Errors: none; what nothing else fits is "other".
 #pragma once
 
-#include <cstdint>
-
+#include "postfleet/mail/bounce_category.hpp"
 #include "postfleet/mail/event.hpp"
 #include "postfleet/mail/reply.hpp"
 
 namespace postfleet::bounce {
 
-enum class Category : std::uint8_t {
-    BadConfiguration,
-    BadConnection,
-    BadDomain,
-    BadMailbox,
-    ContentRelated,
-    InactiveMailbox,
-    InvalidSender,
-    MessageExpired,
-    NoAnswerFromHost,
-    Other,
-    PolicyRelated,
-    ProtocolErrors,
-    QuotaIssues,
-    RelayingIssues,
-    RoutingErrors,
-    SpamRelated,
-    VirusRelated,
-};
-
-const char* to_string(Category category);  // "bad-mailbox"
+using Category = BounceCategory;
 
 Category categorize(const Reply& reply, SmtpPhase phase);
 const char* type_of(Category category);  // "hard", "soft", "block"

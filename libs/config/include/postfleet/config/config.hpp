@@ -20,6 +20,7 @@
 #include "postfleet/base/log.hpp"
 #include "postfleet/base/network.hpp"
 #include "postfleet/base/time.hpp"
+#include "postfleet/mail/bounce_category.hpp"
 #include "postfleet/mail/event.hpp"
 #include "postfleet/mail/message.hpp"
 
@@ -176,6 +177,13 @@ struct ShapingRule {
     Origin origin;
 };
 
+// What a remote server's refusal means to the list owner; before the patterns that we ship (libs/bounce).
+struct BounceCategoryRule {
+    std::string reply;  // pattern over "550 5.1.1 no such user"
+    BounceCategory category = BounceCategory::Other;
+    Origin origin;
+};
+
 struct Tenant {
     std::string name;
     // What its users may send as: "acme.example", ".acme.example" (everything below), "*" (anything).
@@ -244,6 +252,7 @@ struct Config {
     std::map<std::string, Provider> providers;
     Routes routes;
     std::vector<ShapingRule> shaping;
+    std::vector<BounceCategoryRule> bounce_categories;
     std::vector<FileReport> file_reports;
     Spool spool;
     LogSettings log;
