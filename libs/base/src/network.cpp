@@ -39,13 +39,10 @@ Result<Parsed> parse_address(std::string_view text) {
         if (inet_pton(AF_INET, terminated, address.octets.data()) != 1) return not_an_address;
         return parsed;
     }
-    if (inet_pton(AF_INET6, terminated, address.octets.data()) != 1) return not_an_address;
-    parsed.was_mapped = std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), address.octets.begin());
-    address.v6 = !parsed.was_mapped;
-    if (parsed.was_mapped) {
-        std::copy_n(address.octets.begin() + kMappedPrefix.size(), kV4Octets, address.octets.begin());
-        std::fill(address.octets.begin() + kV4Octets, address.octets.end(), std::uint8_t{0});
-    }
+    std::array<std::uint8_t, 16> octets{};
+    if (inet_pton(AF_INET6, terminated, octets.data()) != 1) return not_an_address;
+    address = IpAddress::from_v6(octets);
+    parsed.was_mapped = !address.v6;
     return parsed;
 }
 
@@ -114,6 +111,13 @@ Result<IpAddress> IpAddress::parse(std::string_view text) {
     const Result<Parsed> parsed = parse_address(text);
     if (!parsed) return parsed.error();
     return parsed->address;
+}
+
+IpAddress IpAddress::from_v6(const std::array<std::uint8_t, 16>& octets) {
+    if (!std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), octets.begin())) return {true, octets};
+    IpAddress mapped;
+    std::copy_n(octets.begin() + kMappedPrefix.size(), kV4Octets, mapped.octets.begin());
+    return mapped;
 }
 
 std::string IpAddress::to_string() const {
@@ -196,6 +200,11 @@ Result<Network> Network::parse(std::string_view text) {
         return wrong(text, fmt::format("has bits behind its prefix; did you mean {}?", network.to_string()));
     }
     return network;
+}
+
+Network Network::around(const IpAddress& address, std::uint8_t prefix_bits) {
+    const std::uint8_t bits = std::min<std::uint8_t>(prefix_bits, address.v6 ? 128 : 32);
+    return {masked(address, bits), bits};
 }
 
 bool Network::contains(const IpAddress& address) const {

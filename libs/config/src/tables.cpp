@@ -42,6 +42,11 @@ const Section& listener_section() {
                          kRequired),
             value_key<L>("relay_from", &L::relay_from, ListCodec<NetworkCodec, Network>{{}, true},
                          "Networks whose clients may send to any recipient. Everybody else is refused."),
+            value_key<L>("proxy_from", &L::proxy_from, ListCodec<NetworkCodec, Network>{},
+                         "Networks of load balancers that announce their clients with the PROXY protocol (version 1 or "
+                         "2). With it every connection must come from there and begin with such a header, and the "
+                         "client it announces is the client.",
+                         {.default_text = "(no load balancer)"}),
             value_key<L>("headers", &L::headers,
                          ChoiceCodec<HeaderTrust>{{"ignore", "honour"}, {HeaderTrust::Ignore, HeaderTrust::Honour}},
                          "Whether X-Virtual-MTA, X-Job and X-EnvID are obeyed and taken out of the message."),
@@ -118,7 +123,7 @@ const Section& listener_section() {
                          "Octets per second that a message must come with on average, once `data_timeout` is over; "
                          "slower connections are closed."),
         },
-        {"proxy", "ciphers"}};
+        {"ciphers"}};
     return section;
 }
 

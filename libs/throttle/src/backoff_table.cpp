@@ -73,11 +73,7 @@ void BackoffTable::forget(Entries::iterator entry) {
 }
 
 std::string network_key(const IpAddress& address) {
-    Network network{address, address.v6 ? kV6Bits : kV4Bits};
-    const std::size_t kept = network.prefix_bits / 8;
-    std::fill(network.base.octets.begin() + static_cast<std::ptrdiff_t>(kept), network.base.octets.end(),
-              std::uint8_t{0});
-    return network.to_string();
+    return Network::around(address, address.v6 ? kV6Bits : kV4Bits).to_string();
 }
 
 std::string account_key(std::string_view user, const IpAddress& address) {

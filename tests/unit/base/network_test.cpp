@@ -11,6 +11,18 @@ namespace {
 IpAddress ip(std::string_view text) { return IpAddress::parse(text).value(); }
 Network net(std::string_view text) { return Network::parse(text).value(); }
 
+TEST_CASE("the network around an address has its first bits and no others") {
+    const auto around = [](const char* text, std::uint8_t bits) {
+        return Network::around(*IpAddress::parse(text), bits).to_string();
+    };
+    CHECK(around("192.0.2.77", 32) == "192.0.2.77/32");
+    CHECK(around("192.0.2.77", 26) == "192.0.2.64/26");
+    CHECK(around("192.0.2.77", 0) == "0.0.0.0/0");
+    CHECK(around("192.0.2.77", 64) == "192.0.2.77/32");
+    CHECK(around("2001:db8:1:2:3:4:5:6", 64) == "2001:db8:1:2::/64");
+    CHECK(around("2001:db8:1:2:3:4:5:6", 200) == "2001:db8:1:2:3:4:5:6/128");
+}
+
 }  // namespace
 
 TEST_CASE("addresses come back in their shortest form", "[rfc5952]") {

@@ -2,16 +2,9 @@
 
 #include <netinet/in.h>
 
-#include <algorithm>
 #include <cstring>
 
 namespace postfleet::net {
-
-namespace {
-
-constexpr std::array<std::uint8_t, 12> kMappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-}  // namespace
 
 SocketAddress::SocketAddress(const Endpoint& endpoint) {
     if (endpoint.address.v6) {
@@ -38,12 +31,7 @@ Endpoint SocketAddress::to_endpoint() const {
         std::memcpy(&address, &storage, sizeof address);
         std::array<std::uint8_t, 16> octets;
         std::memcpy(octets.data(), &address.sin6_addr, 16);
-        if (std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), octets.begin())) {
-            std::copy_n(octets.begin() + 12, 4, endpoint.address.octets.begin());
-        } else {
-            endpoint.address.v6 = true;
-            endpoint.address.octets = octets;
-        }
+        endpoint.address = IpAddress::from_v6(octets);
         endpoint.port = ntohs(address.sin6_port);
     } else if (storage.ss_family == AF_INET) {
         sockaddr_in address;

@@ -42,6 +42,10 @@ Result<std::unique_ptr<TlsStream>> TlsStream::start(std::unique_ptr<Stream> plai
     stream->plain_->set_handler(*stream);
     stream->plain_->set_deadline(options.handshake_deadline);
     stream->plain_->resume_reading();  // whoever had it before may have paused it
+    if (!options.received.empty()) {
+        stream->held_.assign(options.received);
+        stream->schedule();
+    }
     // A client speaks first. A server finds nothing to do yet.
     if (SSL_is_server(stream->ssl_.get()) == 0) {
         const HandshakeStep step = stream->step_handshake();

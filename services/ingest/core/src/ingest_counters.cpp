@@ -6,6 +6,8 @@ const char* to_string(Reason reason) {
     switch (reason) {
         case Reason::TooManyConnections: return "too_many_connections";
         case Reason::TooManyConnectionsOfClient: return "too_many_connections_of_client";
+        case Reason::ProxyNotTrusted: return "proxy_not_trusted";
+        case Reason::ProxyHeader: return "proxy_header";
         case Reason::StorageLow: return "storage_low";
         case Reason::StoreBusy: return "store_busy";
         case Reason::NotAccepting: return "not_accepting";

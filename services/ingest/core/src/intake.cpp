@@ -28,7 +28,7 @@ Intake::~Intake() {
 void Intake::use(std::shared_ptr<const ListenerRules> rules) {
     require(message_ == nullptr);
     rules_ = std::move(rules);
-    may_relay_ = rules_->may_relay(client_);
+    may_relay_ = has_rights_ && rules_->may_relay(client_);
     login_ = nullptr;
     if (user_ != nullptr) user_ = rules_->users != nullptr ? rules_->users->find(user_->name) : nullptr;
 }
@@ -37,27 +37,12 @@ smtp::Decision Intake::refuse(Reason reason, int code, EnhancedStatus enhanced, 
     shard_.counters().refused(reason);
     if (shard_.log().is_on(LogLevel::Info)) {
         auto line = shard_.log().line(LogLevel::Info, "refused");
-        line.field("listener", rules_->listener.name).field("client", client_.to_string());
+        line.field("listener", rules_->listener.name);
+        name_client(line);
         line.field("reason", to_string(reason)).field("code", code).field("reply", text);
         if (message_ != nullptr) line.field("from", message_->reverse_path);
     }
     return smtp::Decision::refuse(code, enhanced, std::move(text));
-}
-
-smtp::Decision Intake::on_connection() { return entered_ ? smtp::Decision::accept() : admit(); }
-
-smtp::Decision Intake::admit() {
-    const auto& listener = rules_->listener;
-    switch (listener_.limits.enter(client_, {listener.max_connections, listener.max_connections_per_client})) {
-        case ConnectionLimits::Verdict::Entered: break;
-        case ConnectionLimits::Verdict::TooMany:
-            return refuse(Reason::TooManyConnections, 421, kSystemNotAccepting, "Too many connections, try later");
-        case ConnectionLimits::Verdict::TooManyOfClient:
-            return refuse(Reason::TooManyConnectionsOfClient, 421, {4, 7, 0}, "Too many connections from your address");
-    }
-    entered_ = true;
-    listener_.counters.connections.add();
-    return smtp::Decision::accept();
 }
 
 smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
@@ -325,11 +310,10 @@ void Intake::on_abandoned() {
 void Intake::on_refusal(smtp::Refusal refusal) {
     shard_.counters().refused(refusal);
     if (!shard_.log().is_on(LogLevel::Debug)) return;
-    shard_.log()
-        .line(LogLevel::Debug, "refused")
-        .field("listener", rules_->listener.name)
-        .field("client", client_.to_string())
-        .field("reason", to_string(refusal));
+    auto line = shard_.log().line(LogLevel::Debug, "refused");
+    line.field("listener", rules_->listener.name);
+    name_client(line);
+    line.field("reason", to_string(refusal));
 }
 
 void Intake::log_accepted(const Message& message) const {
@@ -337,7 +321,8 @@ void Intake::log_accepted(const Message& message) const {
     if (!log.is_on(LogLevel::Info) || !rules_->log_accepted) return;
     auto line = log.line(LogLevel::Info, "accepted");
     line.field("id", message.id.to_string()).field("listener", message.listener);
-    line.field("client", message.client_address).field("helo", message.helo);
+    name_client(line);
+    line.field("helo", message.helo);
     line.field("from", message.reverse_path).field("recipients", accepted_recipients_);
     line.field("size", message.size_octets).field("virtual_mta", accepted_virtual_mta_);
     line.field("tenant", message.tenant);

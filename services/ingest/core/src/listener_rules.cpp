@@ -13,6 +13,11 @@ smtp::LineEndPolicy policy_of(config::LineEnds line_ends) {
     return smtp::LineEndPolicy::Strict;
 }
 
+bool is_in(const std::vector<Network>& networks, const IpAddress& address) {
+    return std::any_of(networks.begin(), networks.end(),
+                       [&address](const Network& network) { return network.contains(address); });
+}
+
 }  // namespace
 
 std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config, const config::Listener& listener,
@@ -45,9 +50,8 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     return rules;
 }
 
-bool ListenerRules::may_relay(const IpAddress& client) const {
-    return std::any_of(listener.relay_from.begin(), listener.relay_from.end(),
-                       [&client](const Network& network) { return network.contains(client); });
-}
+bool ListenerRules::may_relay(const IpAddress& client) const { return is_in(listener.relay_from, client); }
+
+bool ListenerRules::is_proxy(const IpAddress& peer) const { return is_in(listener.proxy_from, peer); }
 
 }  // namespace postfleet::ingest

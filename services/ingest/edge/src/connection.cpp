@@ -73,12 +73,42 @@ Connection::~Connection() {
 
 void Connection::open(std::list<Connection>::iterator self) {
     self_ = self;
+    if (intake_.rules().expects_proxy()) await_header();
+    else begin({});
+}
+
+void Connection::await_header() {
+    if (!intake_.rules().is_proxy(stream_->remote().address)) {
+        intake_.refuse_unheard(Reason::ProxyNotTrusted, "not a proxy of this listener");
+        return shard_.remove(self_);
+    }
+    header_ = std::make_unique<proxy::HeaderReader>();
+    stream_->set_deadline(shard_.loop().now() + kHeaderPatience);
+}
+
+void Connection::take_header(std::string_view octets) {
+    switch (header_->take(octets)) {
+        case proxy::HeaderReader::Progress::NeedsMore: return;
+        case proxy::HeaderReader::Progress::Malformed:
+            intake_.refuse_unheard(Reason::ProxyHeader, header_->problem());
+            return shard_.remove(self_);
+        case proxy::HeaderReader::Progress::Done: break;
+    }
+    const std::unique_ptr<proxy::HeaderReader> reader = std::move(header_);
+    const auto& announced = reader->header().announced;
+    intake_.proxied_for(announced ? std::optional(announced->client.address) : std::nullopt);
+    begin(octets);
+}
+
+// `received` came behind the PROXY header.
+void Connection::begin(std::string_view received) {
     if (intake_.rules().listener.tls == config::ListenerTls::Implicit) {
         // There is nobody to say 421 to: the client waits for a handshake, not for SMTP.
         if (intake_.admit().kind != smtp::Decision::Kind::Accept) return shard_.remove(self_);
-        return start_tls();
+        return start_tls(received);
     }
     session_.open(shard_.output());
+    session_.receive(received, shard_.output());
     finish_turn();
 }
 
@@ -88,11 +118,12 @@ void Connection::drain() {
     if (session_.is_closed()) finish_turn();
 }
 
-void Connection::start_tls() {
+void Connection::start_tls(std::string_view received) {
     stream_->resume_reading();
     const SteadyTime patience = shard_.loop().now() + kHandshakePatience;
     auto secured = tls::TlsStream::accept(
-        std::move(stream_), *tls_, {.workspace = shard_.workspace(), .handler = *this, .handshake_deadline = patience});
+        std::move(stream_), *tls_,
+        {.workspace = shard_.workspace(), .handler = *this, .handshake_deadline = patience, .received = received});
     if (!secured) {
         shard_.intake().counters().tls_failures.add();
         return shard_.remove(self_);
@@ -110,6 +141,7 @@ void Connection::on_connected() {
 
 void Connection::on_data(std::string_view octets) {
     if (ending_) return;  // read away
+    if (header_ != nullptr) return take_header(octets);
     refresh_rules();
     session_.receive(octets, shard_.output());
     finish_turn();
@@ -134,7 +166,7 @@ void Connection::finish_turn() {
         output.clear();
     }
     if (session_.is_closed()) return end();
-    if (session_.wants_tls()) return start_tls();
+    if (session_.wants_tls()) return start_tls({});
     const bool hold = session_.unread_octets() > 0 || stream_->unsent_octets() > kUnreadReplies;
     if (hold) stream_->pause_reading();
     else stream_->resume_reading();
@@ -186,9 +218,12 @@ void Connection::set_deadline() {
 }
 
 void Connection::on_closed(const CloseReason& reason) {
-    if (!ending_) {
+    const bool timed_out = reason.kind == CloseReason::Kind::TimedOut;
+    if (header_ != nullptr && timed_out) {
+        intake_.refuse_unheard(Reason::ProxyHeader, "no PROXY header in time");
+    } else if (!ending_) {
         IngestCounters& counters = shard_.intake().counters();
-        if (reason.kind == CloseReason::Kind::TimedOut) counters.timeouts.add();
+        if (timed_out) counters.timeouts.add();
         if (session_.is_in_transaction()) counters.lost.add();
         if (reason.kind == CloseReason::Kind::TlsFailed) {
             counters.tls_failures.add();

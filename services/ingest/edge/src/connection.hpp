@@ -8,7 +8,10 @@
 // TLS: from the first octet on, or after STARTTLS, when the plain stream is put under a TlsStream; there is no
 // way back. The connection counts against the listener's limits before the handshake.
 //
-// Deadlines: a handshake has kHandshakePatience; a command has command_timeout from the end of the last one, whatever trickles in between; the
+// Behind a proxy: the PROXY header comes first, before TLS too, and says who the client is. Until it is there, from an
+// address that may send it, nothing else is read, and what is wrong with it ends the connection without an answer.
+//
+// Deadlines: a PROXY header has kHeaderPatience, a handshake kHandshakePatience; a command has command_timeout from the end of the last one, whatever trickles in between; the
 // data has data_timeout and a second for every min_data_rate octets that came. A store that is slow has the
 // HandoverDesk's patience.
 //
@@ -22,6 +25,7 @@
 #include "postfleet/ingest/intake.hpp"
 #include "postfleet/net/epoll_loop.hpp"
 #include "postfleet/ports/transport.hpp"
+#include "postfleet/proxy/header_reader.hpp"
 #include "postfleet/smtp/server_session.hpp"
 #include "postfleet/tls/tls_stream.hpp"
 
@@ -87,11 +91,15 @@ public:
 private:
     // What a client may be sent without reading it.
     static constexpr std::size_t kUnreadReplies = 64 * 1024;
+    static constexpr Duration kHeaderPatience = std::chrono::seconds(10);
     static constexpr Duration kHandshakePatience = std::chrono::seconds(30);
     static constexpr Duration kLinger = std::chrono::seconds(5);
 
+    void await_header();
+    void take_header(std::string_view octets);
+    void begin(std::string_view received);
     void refresh_rules();
-    void start_tls();
+    void start_tls(std::string_view received);
     void finish_turn();
     void end();
     void set_deadline();
@@ -100,6 +108,7 @@ private:
     ShardListener& listener_;
     std::shared_ptr<const tls::ServerContext> tls_;  // goes with the rules that intake_ holds
     std::unique_ptr<Stream> stream_;
+    std::unique_ptr<proxy::HeaderReader> header_;  // only while the PROXY header is awaited
     Intake intake_;
     smtp::ServerSession session_;
     std::list<Connection>::iterator self_;

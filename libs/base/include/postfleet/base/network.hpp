@@ -18,6 +18,7 @@ struct IpAddress {
     std::array<std::uint8_t, 16> octets{};  // IPv4 uses the first four
 
     static Result<IpAddress> parse(std::string_view text);
+    static IpAddress from_v6(const std::array<std::uint8_t, 16>& octets);
     std::string to_string() const;
     // The address as an SMTP domain literal (RFC 5321 §4.1.3): "[192.0.2.1]", "[IPv6:2001:db8::1]".
     std::string to_literal() const;
@@ -44,6 +45,8 @@ struct Network {
 
     // "10.0.0.0/8", "2001:db8::/32"; a plain address is a network of one.
     static Result<Network> parse(std::string_view text);
+    // The network of that size which the address is in; 32 and 128 bits are the most.
+    static Network around(const IpAddress& address, std::uint8_t prefix_bits);
     bool contains(const IpAddress& address) const;
     std::string to_string() const;
     friend bool operator==(const Network&, const Network&) = default;

@@ -55,6 +55,7 @@ struct Listener {
     std::string name;
     Endpoint address;                                       // port 0: any free one (tests)
     std::vector<Network> relay_from = loopback_networks();  // who may send anywhere
+    std::vector<Network> proxy_from;  // load balancers that speak the PROXY protocol; empty: nobody does
     HeaderTrust headers = HeaderTrust::Ignore;
     LineEnds line_ends = LineEnds::Strict;
     MessageChecks message_checks = MessageChecks::Allow;

@@ -28,6 +28,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "postfleet/base/executor.hpp"
 #include "postfleet/base/result.hpp"
@@ -44,6 +45,9 @@ struct StreamOptions {
     Workspace& workspace;
     StreamHandler& handler;
     SteadyTime handshake_deadline = SteadyTime::max();
+    // accept(): the first octets of TLS, where they came together with something that stands before TLS (a PROXY
+    // header). They are looked at in the next turn.
+    std::string_view received = {};
 };
 
 class PieceReader;

@@ -16,6 +16,8 @@ namespace postfleet::ingest {
 enum class Reason : std::uint8_t {
     TooManyConnections,
     TooManyConnectionsOfClient,
+    ProxyNotTrusted,  // a connection from outside proxy_from
+    ProxyHeader,      // none, a malformed one, or too late
     StorageLow,    // 452
     StoreBusy,     // 451: too much on its way to the disk
     NotAccepting,  // 451: latched, stopping

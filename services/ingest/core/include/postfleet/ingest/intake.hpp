@@ -62,6 +62,12 @@ public:
     const ListenerRules& rules() const { return *rules_; }
     const IpAddress& client() const { return client_; }
 
+    // Before admit(): who connected is a proxy and speaks for this client. For nobody: then the connection is the
+    // proxy's own, and its address gives it no rights.
+    void proxied_for(const std::optional<IpAddress>& client);
+    // The connection is closed without an answer: counted and logged.
+    void refuse_unheard(Reason reason, std::string_view text);
+
     // Whether the listener has room for this connection; then it counts. For a driver that has work to do before
     // the session opens; on_connection() asks by itself. A refusal is counted and logged.
     smtp::Decision admit();
@@ -84,6 +90,7 @@ private:
     void on_answer(const Status& status) override;
     void on_verdict(PasswordVerdict verdict) override;
     smtp::Decision finish_login(smtp::Decision decision);
+    void name_client(Log::Line& line) const;
     std::optional<smtp::Decision> check_sender(const std::string& reverse_path);
     std::optional<smtp::Decision> check_header_senders(std::string_view content);
     smtp::Decision refuse(Reason reason, int code, EnhancedStatus enhanced, std::string text);
@@ -103,7 +110,9 @@ private:
     ListenerShared& listener_;
     IntakeDriver& driver_;
     std::shared_ptr<const ListenerRules> rules_;
-    const IpAddress client_;
+    IpAddress client_;
+    std::optional<IpAddress> proxy_;  // who connected, where that is a proxy
+    bool has_rights_ = true;          // by its address
     bool may_relay_ = false;
     bool entered_ = false;   // counted by the listener's limits
     bool extended_ = false;  // EHLO

@@ -32,6 +32,8 @@ struct ListenerRules {
                                                      std::shared_ptr<AuthServices> auth,
                                                      std::shared_ptr<const UserDirectory> users);
     bool may_relay(const IpAddress& client) const;
+    bool expects_proxy() const { return !listener.proxy_from.empty(); }
+    bool is_proxy(const IpAddress& peer) const;
 };
 
 }  // namespace postfleet::ingest

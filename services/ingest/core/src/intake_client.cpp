@@ -1,0 +1,44 @@
+// Whose connection it is, and whether there is room for it.
+#include <utility>
+
+#include "postfleet/ingest/intake.hpp"
+
+namespace postfleet::ingest {
+
+void Intake::proxied_for(const std::optional<IpAddress>& client) {
+    require(!entered_ && !proxy_);
+    proxy_ = std::exchange(client_, client.value_or(client_));
+    has_rights_ = client.has_value();
+    may_relay_ = has_rights_ && rules_->may_relay(client_);
+}
+
+smtp::Decision Intake::on_connection() { return entered_ ? smtp::Decision::accept() : admit(); }
+
+smtp::Decision Intake::admit() {
+    const auto& listener = rules_->listener;
+    switch (listener_.limits.enter(client_, {listener.max_connections, listener.max_connections_per_client})) {
+        case ConnectionLimits::Verdict::Entered: break;
+        case ConnectionLimits::Verdict::TooMany:
+            return refuse(Reason::TooManyConnections, 421, EnhancedStatus{4, 3, 2}, "Too many connections, try later");
+        case ConnectionLimits::Verdict::TooManyOfClient:
+            return refuse(Reason::TooManyConnectionsOfClient, 421, {4, 7, 0}, "Too many connections from your address");
+    }
+    entered_ = true;
+    listener_.counters.connections.add();
+    return smtp::Decision::accept();
+}
+
+void Intake::refuse_unheard(Reason reason, std::string_view text) {
+    shard_.counters().refused(reason);
+    auto line = shard_.log().line(LogLevel::Info, "refused");
+    line.field("listener", rules_->listener.name);
+    name_client(line);
+    line.field("reason", to_string(reason)).field("text", text);
+}
+
+void Intake::name_client(Log::Line& line) const {
+    line.field("client", client_.to_string());
+    if (proxy_) line.field("proxy", proxy_->to_string());
+}
+
+}  // namespace postfleet::ingest
