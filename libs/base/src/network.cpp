@@ -148,7 +148,13 @@ bool IpAddress::is_unspecified() const { return octets == std::array<std::uint8_
 bool IpAddress::is_reserved() const {
     const auto holds = [this](const Range& range) { return is_in(*this, range); };
     if (!v6) return std::any_of(kReservedV4.begin(), kReservedV4.end(), holds);
-    if (!holds(kGlobalUnicastV6)) return !holds(kTranslatedV6);
+    if (holds(kTranslatedV6)) {
+        // NAT64 leads to the IPv4 address in it (RFC 6052).
+        IpAddress inner;
+        std::copy(octets.end() - kV4Octets, octets.end(), inner.octets.begin());
+        return inner.is_reserved();
+    }
+    if (!holds(kGlobalUnicastV6)) return true;
     return std::any_of(kReservedV6.begin(), kReservedV6.end(), holds);
 }
 

@@ -29,6 +29,11 @@ auto shaping_codec() {
     else if constexpr (std::is_same_v<T, Rate>) return RateCodec{};
     else if constexpr (std::is_same_v<T, Duration>) return DurationCodec{};
     else if constexpr (std::is_same_v<T, bool>) return FlagCodec{};
+    else if constexpr (std::is_same_v<T, AddressFamily>) {
+        using A = AddressFamily;
+        return ChoiceCodec<A>{{"ipv6_first", "ipv4_first", "ipv6", "ipv4"},
+                              {A::Ipv6First, A::Ipv4First, A::Ipv6, A::Ipv4}};
+    }
     else return DurationListCodec{.each = {.lowest = std::chrono::milliseconds(100)}};
 }
 
@@ -509,6 +514,11 @@ Section make_root() {
                 "were not there."),
             map_key("providers", &C::providers, provider_section(), "Named groups of sites."),
             routes_key(),
+            value_key<C>("allow_private_targets", &C::allow_private_targets,
+                         ListCodec<NetworkCodec, Network>{{}, true},
+                         "Private and reserved networks that mail may go to by DNS or address literal. Without it, "
+                         "addresses such as 127.0.0.1 or 10.0.0.1 in somebody's MX are never connected to. `routes` "
+                         "may name any address."),
             list_key<C, ShapingRule>("shaping", &C::shaping, shaping_section(),
                                      "How queues deliver, from general to specific.", shaping_label),
             list_key<C, BounceCategoryRule>("bounce_categories", &C::bounce_categories, bounce_category_section(),
@@ -540,6 +550,7 @@ std::string show_value(const std::vector<Duration>& value) {
     return shaping_codec<std::vector<Duration>>().show(value);
 }
 std::string show_value(bool value) { return FlagCodec{}.show(value); }
+std::string show_value(AddressFamily value) { return shaping_codec<AddressFamily>().show(value); }
 
 const Section& root_section() {
     static const Section section = make_root();

@@ -9,6 +9,7 @@
 #include "lookup.hpp"
 #include "postfleet/base/text.hpp"
 #include "providers.hpp"
+#include "target_rules.hpp"
 
 namespace postfleet::routing {
 
@@ -52,6 +53,7 @@ struct Snapshot::Tables {
           unknown(config.unknown_virtual_mta),
           bindings(config.bindings),
           providers(config.providers),
+          target_rules(config),
           routes(config.routes.begin(), config.routes.end()) {
         for (const auto& [name, mta] : config.virtual_mtas) {
             targets.emplace(name, Target{name, false, Priority::Normal, {{name, 1}}});
@@ -79,6 +81,7 @@ struct Snapshot::Tables {
     config::Unknown unknown;
     Bindings bindings;
     Providers providers;
+    TargetRules target_rules;
     StringMap<std::vector<config::RouteHop>> routes;
     StringMap<Target> targets;
     StringSet shaped_domains;  // what shaping rules name, domains and other sites
@@ -163,6 +166,10 @@ std::string Snapshot::site_of(std::string_view domain, std::span<const MxName> h
     }
     if (tables_->shaped_domains.contains(domain)) return std::string(domain);
     return std::string(sorted.front().name);
+}
+
+Admission Snapshot::admit(std::string_view domain, std::vector<Hop> hops, HopsState state) const {
+    return tables_->target_rules.admit(domain, std::move(hops), state);
 }
 
 const std::string& Snapshot::version() const { return tables_->version; }

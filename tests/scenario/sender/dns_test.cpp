@@ -8,6 +8,16 @@ using namespace postfleet;
 using namespace postfleet::support;
 using namespace std::chrono_literals;
 
+namespace {
+
+unsigned connects(SenderWorld& world, const std::vector<std::string>& hosts) {
+    unsigned sum = 0;
+    for (const auto& host : hosts) sum += world.host(host).connects;
+    return sum;
+}
+
+}  // namespace
+
 TEST_CASE("while DNS is asked, mail holds under the domain's name; then it moves to its site") {
     SenderWorld world;
     world.resolver.set_mx("x.test", {"10 b.mx 192.0.2.1", "10 a.mx 192.0.2.2"});
@@ -167,4 +177,79 @@ TEST_CASE("an address literal is delivered to that address") {
     world.accept({.to = {"a@[192.0.2.9]"}});
     CHECK(world.host("192.0.2.9:25").deliveries.size() == 1);
     CHECK(world.resolver.asked.empty());
+}
+
+TEST_CASE("mail for a host in a private network bounces, and nothing is connected to", "[SEC-13][F70]") {
+    SenderWorld world;
+    world.resolver.set_mx("inside.test", {"10 mx.inside.test 10.0.0.1 127.0.0.1"});
+    world.resolver.set_mx("mapped.test", {"10 mx.mapped.test ::ffff:169.254.169.254"});
+    world.start();
+    for (const char* to : {"a@inside.test", "a@mapped.test", "a@[127.0.0.1]", "a@[IPv6:::1]"})
+        world.accept({.to = {to}});
+    const auto bounced = world.events(EventType::Bounced);
+    REQUIRE(bounced.size() == 4);
+    for (const Event& event : bounced) {
+        CHECK(event.delivery->phase == SmtpPhase::Resolve);
+        CHECK(event.delivery->reply.enhanced == EnhancedStatus{5, 4, 4});
+    }
+    CHECK(connects(world, {"10.0.0.1:25", "127.0.0.1:25", "169.254.169.254:25", "[::1]:25"}) == 0);
+}
+
+TEST_CASE("an address that is private beside a public one is not connected to", "[SEC-13]") {
+    SenderWorld world;
+    world.resolver.set_mx("x.test", {"10 a.mx 127.0.0.1", "20 b.mx 192.0.2.2"});
+    world.start();
+    world.accept({});
+    CHECK(world.count(EventType::Delivered) == 1);
+    CHECK(connects(world, {"127.0.0.1:25", "192.0.2.2:25"}) == 1);
+}
+
+TEST_CASE("a name that leads somewhere else the second time is looked at anew", "[SEC-13]") {
+    SenderWorld world;
+    world.resolver.set_mx("x.test", {"10 a.mx 192.0.2.1"}, 1min);
+    world.start();
+    world.accept({});
+    world.resolver.set_mx("x.test", {"10 a.mx 127.0.0.1"}, 1min);
+    world.advance(10min);
+    world.accept({});
+    CHECK(world.count(EventType::Delivered) == 1);
+    CHECK(world.count(EventType::Bounced) == 1);
+    CHECK(connects(world, {"127.0.0.1:25", "192.0.2.1:25"}) == 1);
+}
+
+TEST_CASE("a route may lead to any address", "[SEC-13]") {
+    SenderWorld world;
+    world.route("x.test", "10.0.0.1:2525");
+    world.start();
+    world.accept({});
+    CHECK(world.host("10.0.0.1:2525").deliveries.size() == 1);
+}
+
+TEST_CASE("mail that would come back to us bounces; a better host than us takes it", "[C5321-1]") {
+    SenderWorld world;
+    world.resolver.set_mx("loop.test", {"10 mta.test 192.0.2.5", "20 b.mx 192.0.2.2"});
+    world.resolver.set_mx("backup.test", {"10 a.mx 192.0.2.1", "20 mta.test 192.0.2.5"});
+    world.start();
+    world.accept({.to = {"a@loop.test"}});
+    world.accept({.to = {"a@backup.test"}});
+    const auto bounced = world.events(EventType::Bounced);
+    REQUIRE(bounced.size() == 1);
+    CHECK(bounced[0].delivery->reply.enhanced == EnhancedStatus{5, 4, 6});
+    CHECK(world.host("192.0.2.1:25").deliveries.size() == 1);
+    CHECK(world.host("192.0.2.2:25").deliveries.empty());
+}
+
+TEST_CASE("an address family without a source, or without a place in the policy, is not tried", "[F45]") {
+    SenderWorld world;
+    world.resolver.set_mx("x.test", {"10 a.mx 2001:db8::2 192.0.2.1"});
+    world.resolver.set_mx("six.test", {"10 b.mx 2001:db8::3"});
+    world.start();
+    world.accept({});
+    CHECK(world.host("192.0.2.1:25").deliveries.size() == 1);
+    CHECK(connects(world, {"[2001:db8::2]:25", "[2001:db8::3]:25", "192.0.2.1:25"}) == 1);
+    world.accept({.to = {"a@six.test"}});
+    const auto deferred = world.events(EventType::Deferred);
+    REQUIRE(deferred.size() == 1);
+    CHECK(deferred[0].delivery->reply.enhanced == EnhancedStatus{4, 4, 4});
+    CHECK(connects(world, {"[2001:db8::2]:25", "[2001:db8::3]:25", "192.0.2.1:25"}) == 1);
 }

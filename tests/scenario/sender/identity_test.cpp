@@ -31,7 +31,8 @@ TEST_CASE("a peer of a family that the virtual MTA has no source for is passed o
     world.accept({.to = {"a@six.test"}});
     const auto deferred = world.events(EventType::Deferred);
     REQUIRE(deferred.size() == 1);
-    CHECK(deferred[0].delivery->reply.text == "v1 has no IPv6 source address");
+    CHECK(deferred[0].delivery->reply.text ==
+          "no host of the destination has an address that may be used; v1 has no IPv6 source address");
 }
 
 TEST_CASE("a source that cannot be bound is never replaced by another address; mail waits and says why", "[F48]") {

@@ -111,6 +111,7 @@ TEST_CASE("reserved addresses, at the borders of each range", "[rfc6890]") {
                             "3fff::1",
                             "100::1",
                             "::ffff:10.0.0.1",
+                            "64:ff9b::10.0.0.1",
                             "5f00::1"}) {
         CAPTURE(text);
         CHECK(ip(text).is_reserved());

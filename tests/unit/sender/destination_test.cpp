@@ -10,9 +10,10 @@ namespace {
 
 IpAddress ip(const char* text) { return IpAddress::parse(text).value(); }
 
-std::vector<std::string> order(const std::vector<Hop>& hops, std::uint64_t random) {
+std::vector<std::string> order(const std::vector<Hop>& hops, std::uint64_t random, const OrderRules& rules = {}) {
     std::vector<std::string> out;
-    for (const Candidate& candidate : delivery_order(hops, random)) out.push_back(candidate.peer.address.to_string());
+    for (const Candidate& candidate : delivery_order(hops, rules, random))
+        out.push_back(candidate.peer.address.to_string());
     return out;
 }
 
@@ -47,10 +48,31 @@ TEST_CASE("IPv6 and IPv4 take turns within a host") {
     CHECK(order(hops, 1) == std::vector<std::string>{"2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"});
 }
 
+TEST_CASE("the policy says which family is tried, and which first; one without a source is left out", "[F45]") {
+    using Policy = config::AddressFamily;
+    using List = std::vector<std::string>;
+    const std::vector<Hop> hops{{10, "a", 25, {ip("2001:db8::1"), ip("192.0.2.1"), ip("192.0.2.2")}}};
+    CHECK(order(hops, 1, {.policy = Policy::Ipv4First}) == List{"192.0.2.1", "2001:db8::1", "192.0.2.2"});
+    CHECK(order(hops, 1, {.policy = Policy::Ipv6First}) == List{"2001:db8::1", "192.0.2.1", "192.0.2.2"});
+    CHECK(order(hops, 1, {.policy = Policy::Ipv6}) == List{"2001:db8::1"});
+    CHECK(order(hops, 1, {.policy = Policy::Ipv4}) == List{"192.0.2.1", "192.0.2.2"});
+    CHECK(order(hops, 1, {.policy = Policy::Ipv6First, .has_v6_source = false}) == List{"192.0.2.1", "192.0.2.2"});
+    CHECK(order(hops, 1, {.policy = Policy::Ipv4, .has_v4_source = false}).empty());
+}
+
+TEST_CASE("addresses to be avoided come last, however preferred they are, and crowd nobody out", "[F45][C5321-1]") {
+    using List = std::vector<std::string>;
+    std::vector<Hop> hops{{10, "a.mx", 25, {ip("192.0.2.1"), ip("192.0.2.2")}}, {20, "b.mx", 25, {ip("192.0.2.3")}}};
+    const OrderRules rules{.is_avoided = [](const Endpoint& peer) { return peer.address == ip("192.0.2.1"); }};
+    CHECK(order(hops, 1, rules) == List{"192.0.2.2", "192.0.2.3", "192.0.2.1"});
+    hops[0].addresses.assign(kMaxCandidates, ip("192.0.2.1"));
+    CHECK(order(hops, 1, rules).front() == "192.0.2.3");
+}
+
 TEST_CASE("one attempt tries a bounded number of addresses", "[F54]") {
     std::vector<Hop> hops;
     for (int i = 0; i < 20; ++i) hops.push_back({10, "h" + std::to_string(i), 25, {ip("192.0.2.1"), ip("192.0.2.2")}});
-    CHECK(delivery_order(hops, 5).size() == kMaxCandidates);
+    CHECK(delivery_order(hops, {}, 5).size() == kMaxCandidates);
 }
 
 TEST_CASE("the identity of a destination is its site and set of hosts, not their addresses or order") {

@@ -181,6 +181,7 @@ MxAnswer Lookup::finished(MxAnswer::Kind kind, std::string text) const {
     answer.is_implicit = is_implicit_;
     // While a part of it failed, the answer is good for a short time only.
     const bool is_partial = !failure_.empty() || !is_done();
+    answer.is_partial = is_partial;
     const auto longest = kind == MxAnswer::Kind::Temporary ? Limits::kFailureTtl
                          : is_partial                      ? std::chrono::minutes(1)
                          : kind == MxAnswer::Kind::Found   ? Limits::kLongestTtl

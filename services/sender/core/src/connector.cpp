@@ -20,27 +20,36 @@ std::string describe(const CloseReason& reason) {
     return reason.text.empty() ? "connection lost" : reason.text;
 }
 
-Connector::Connector(Engine& engine, Shard& shard, VirtualMta& identity, const Destination& destination,
+Connector::Connector(Engine& engine, Shard& shard, VirtualMta& identity, Destination& destination,
                      ConnectorOwner& owner)
     : engine_(engine),
       shard_(shard),
       identity_(identity),
+      destination_(destination),
       owner_(owner),
-      give_up_at_(shard.executor->now() + kLongestSearch),
-      candidates_(delivery_order(*destination.hops(), shard.random())) {
-    const SteadyTime now = shard.executor->now();
-    std::stable_partition(candidates_.begin(), candidates_.end(),
-                          [&](const Candidate& c) { return !engine.peers.is_unreachable(c.peer, now); });
+      give_up_at_(shard.executor->now() + kLongestSearch) {}
+
+void Connector::choose_candidates() {
+    has_chosen_ = true;
+    const bool has_v4 = identity_.has_source(false), has_v6 = identity_.has_source(true);
+    const OrderRules rules{.policy = settings_->address_family,
+                           .has_v4_source = has_v4,
+                           .has_v6_source = has_v6,
+                           .is_avoided = [&, now = shard_.executor->now()](const Endpoint& peer) {
+                               return engine_.peers.is_unreachable(peer, now);
+                           }};
+    candidates_ = delivery_order(*destination_.hops(), rules, shard_.random());
+    failure_.reply = Reply{0, {4, 4, 4}, "no host of the destination has an address that may be used"};
+    if (!has_v6) failure_.reply.text += "; " + identity_.name + " has no IPv6 source address";
+    if (!has_v4) failure_.reply.text += "; " + identity_.name + " has no IPv4 source address";
 }
 
 void Connector::next(const shaping::Settings& settings) {
     settings_ = &settings;
+    if (!has_chosen_) choose_candidates();
     const bool may_try = shard_.executor->now() < give_up_at_ && !engine_.is_draining();
     while (may_try && next_candidate_ < candidates_.size()) {
         if (try_candidate(candidates_[next_candidate_++])) return;
-    }
-    if (!has_tried_ && no_source_.reason.empty()) {
-        failure_.reply = Reply{0, {4, 4, 4}, "no host of the destination has an address"};
     }
     if (has_tried_) no_source_ = {};
     owner_.on_no_connection();

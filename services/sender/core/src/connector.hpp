@@ -38,8 +38,7 @@ class Connector final : public StreamHandler {
 public:
     static constexpr Duration kLongestSearch = std::chrono::minutes(10);
 
-    Connector(Engine& engine, Shard& shard, VirtualMta& identity, const Destination& destination,
-              ConnectorOwner& owner);
+    Connector(Engine& engine, Shard& shard, VirtualMta& identity, Destination& destination, ConnectorOwner& owner);
 
     // The next address; the owner may be called from inside when there is none.
     void next(const shaping::Settings& settings);
@@ -69,15 +68,18 @@ private:
     void on_connected() override;
     void on_data(std::string_view) override {}
     void on_closed(const CloseReason& reason) override;
+    void choose_candidates();
     bool try_candidate(const Candidate& candidate);
     void on_bind_failed(const CloseReason& reason);
 
     Engine& engine_;
     Shard& shard_;
     VirtualMta& identity_;
+    Destination& destination_;  // the owner's
     ConnectorOwner& owner_;
     const SteadyTime give_up_at_;
     const shaping::Settings* settings_ = nullptr;  // the owner's
+    bool has_chosen_ = false;
     std::vector<Candidate> candidates_;
     std::size_t next_candidate_ = 0;
     std::optional<IpAddress> source_;

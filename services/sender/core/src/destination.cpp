@@ -14,13 +14,18 @@ std::uint64_t next_random(std::uint64_t& state) {
     return z ^ (z >> 31);
 }
 
-// IPv6 and IPv4 in turn, so that a broken family costs one timeout and not one for each of its addresses.
-std::vector<IpAddress> interleaved(const std::vector<IpAddress>& addresses) {
-    std::vector<IpAddress> v6, v4, out;
-    for (const IpAddress& address : addresses) (address.v6 ? v6 : v4).push_back(address);
-    for (std::size_t i = 0; i < std::max(v6.size(), v4.size()); ++i) {
-        if (i < v6.size()) out.push_back(v6[i]);
-        if (i < v4.size()) out.push_back(v4[i]);
+std::vector<IpAddress> interleaved(const std::vector<IpAddress>& addresses, const OrderRules& rules) {
+    using Policy = config::AddressFamily;
+    const bool v6_first = rules.policy == Policy::Ipv6First;
+    std::vector<IpAddress> first, second, out;
+    for (const IpAddress& address : addresses) {
+        const bool fits = address.v6 ? rules.has_v6_source && rules.policy != Policy::Ipv4
+                                     : rules.has_v4_source && rules.policy != Policy::Ipv6;
+        if (fits) (address.v6 == v6_first ? first : second).push_back(address);
+    }
+    for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
+        if (i < first.size()) out.push_back(first[i]);
+        if (i < second.size()) out.push_back(second[i]);
     }
     return out;
 }
@@ -39,7 +44,7 @@ std::string identity_of(Destination::Kind kind, const std::string& site, const s
     return key;
 }
 
-std::vector<Candidate> delivery_order(const std::vector<Hop>& hops, std::uint64_t random) {
+std::vector<Candidate> delivery_order(const std::vector<Hop>& hops, const OrderRules& rules, std::uint64_t random) {
     std::vector<const Hop*> order;
     for (const Hop& hop : hops) order.push_back(&hop);
     for (std::size_t i = order.size(); i > 1; --i) {
@@ -49,11 +54,15 @@ std::vector<Candidate> delivery_order(const std::vector<Hop>& hops, std::uint64_
                      [](const Hop* a, const Hop* b) { return a->preference < b->preference; });
     std::vector<Candidate> out;
     for (const Hop* hop : order) {
-        for (const IpAddress& address : interleaved(hop->addresses)) {
-            if (out.size() == kMaxCandidates) return out;
+        for (const IpAddress& address : interleaved(hop->addresses, rules)) {
             out.push_back({hop->host, Endpoint{address, hop->port}});
         }
     }
+    if (rules.is_avoided) {
+        std::stable_partition(out.begin(), out.end(),
+                              [&](const Candidate& candidate) { return !rules.is_avoided(candidate.peer); });
+    }
+    if (out.size() > kMaxCandidates) out.resize(kMaxCandidates);
     return out;
 }
 

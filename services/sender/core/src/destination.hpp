@@ -5,28 +5,26 @@
 // change with DNS; the identity (site, preferences, host names, ports) does not.
 //
 // delivery_order() is the order to try addresses in (RFC 5321 §5.1): by preference, hosts of equal preference
-// in random order, the addresses of a host in the order of the answer, IPv6 and IPv4 in turn.
+// in random order, the addresses of a host in the order of the answer, the two families in turn, so that a broken
+// one costs one timeout and not one for each of its addresses.
 //
 // Threads: thread-safe; addresses are swapped whole.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "postfleet/base/network.hpp"
-#include "postfleet/ports/resolver.hpp"
+#include "postfleet/config/config.hpp"
+#include "postfleet/routing/hop.hpp"
 
 namespace postfleet::sender {
 
-struct Hop {
-    std::uint16_t preference = 0;
-    std::string host;  // a name, or the address as text
-    std::uint16_t port = 25;
-    std::vector<IpAddress> addresses;
-};
+using routing::Hop;
 
 class Destination final {
 public:
@@ -34,6 +32,8 @@ public:
         Deliverable,
         NoSuchDomain,  // permanent
         NullMx,        // permanent (RFC 7505)
+        Loop,          // permanent: the mail would come back to us (RFC 5321 §5.1)
+        Private,       // permanent: nothing but addresses that may not be connected to
         Failed,        // DNS did not answer: ask again
     };
 
@@ -47,7 +47,7 @@ public:
     const std::string site;
     const std::string text;  // why not, for people
 
-    bool is_permanent_failure() const { return kind == Kind::NoSuchDomain || kind == Kind::NullMx; }
+    bool is_permanent_failure() const { return kind != Kind::Deliverable && kind != Kind::Failed; }
 
     // shared_ptr because a session walks through them while an answer replaces them.
     std::shared_ptr<const std::vector<Hop>> hops() const {
@@ -74,6 +74,13 @@ struct Candidate {
 };
 inline constexpr std::size_t kMaxCandidates = 12;  // addresses that one attempt to open a session tries
 
-std::vector<Candidate> delivery_order(const std::vector<Hop>& hops, std::uint64_t random);
+// What an order is made by, besides the hosts.
+struct OrderRules {
+    config::AddressFamily policy = config::AddressFamily::Ipv6First;
+    bool has_v4_source = true;
+    bool has_v6_source = true;
+    std::function<bool(const Endpoint&)> is_avoided{};  // tried after the others
+};
+std::vector<Candidate> delivery_order(const std::vector<Hop>& hops, const OrderRules& rules, std::uint64_t random);
 
 }  // namespace postfleet::sender

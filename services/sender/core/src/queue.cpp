@@ -22,10 +22,17 @@ Untried bounce_for(const Destination& to) {
     untried.disposition = Disposition::Bounced;
     untried.failure.phase = SmtpPhase::Resolve;
     untried.failure.ending = smtp::Ending::Refused;
-    const bool null_mx = to.kind == Destination::Kind::NullMx;
-    untried.failure.reply.enhanced = null_mx ? EnhancedStatus{5, 1, 10} : EnhancedStatus{5, 1, 2};
-    untried.failure.reply.text = null_mx ? "the domain takes no mail (null MX)" : "the domain does not exist";
-    if (!to.text.empty()) untried.failure.reply.text += ": " + to.text;
+    Reply& reply = untried.failure.reply;
+    using Kind = Destination::Kind;
+    switch (to.kind) {
+        case Kind::NullMx: reply = Reply{0, {5, 1, 10}, "the domain takes no mail (null MX)"}; break;
+        case Kind::Loop: reply = Reply{0, {5, 4, 6}, "routing loop"}; break;
+        case Kind::Private: reply = Reply{0, {5, 4, 4}, "no host that mail may go to"}; break;
+        case Kind::NoSuchDomain:
+        case Kind::Deliverable:
+        case Kind::Failed: reply = Reply{0, {5, 1, 2}, "the domain does not exist"}; break;
+    }
+    if (!to.text.empty()) reply.text += ": " + to.text;
     return untried;
 }
 

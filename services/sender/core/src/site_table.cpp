@@ -160,8 +160,7 @@ void SiteTable::put(Question&& question, Executor& on) {
         // Never inside the call that asks: whoever asks may hold a queue's turn.
         on.post([this, lookup, address] {
             if (!address) return finish(lookup, Destination::Kind::NoSuchDomain, "not an address", {}, kMaxTtl);
-            Hop hop{0, address->to_string(), 25, {*address}};
-            finish(lookup, Destination::Kind::Deliverable, "", {std::move(hop)}, kMaxTtl);
+            admit(lookup, {{0, address->to_string(), 25, {*address}}}, routing::HopsState::Complete, kMaxTtl);
         });
         return;
     }
@@ -180,13 +179,25 @@ void SiteTable::on_mx(const std::shared_ptr<Lookup>& lookup, MxAnswer&& answer) 
         case MxAnswer::Kind::Found: break;
     }
     std::vector<Hop> hops;
-    bool any_address = false;
     for (MxHost& host : answer.hosts) {
-        any_address |= !host.addresses.empty();
         hops.push_back({host.preference, std::move(host.name), 25, std::move(host.addresses)});
     }
-    if (!any_address) return finish(lookup, Kind::Failed, "no MX host has an address", {}, answer.time_to_live);
-    finish(lookup, Kind::Deliverable, "", std::move(hops), answer.time_to_live);
+    admit(lookup, std::move(hops), answer.is_partial ? routing::HopsState::Partial : routing::HopsState::Complete,
+          answer.time_to_live);
+}
+
+void SiteTable::admit(const std::shared_ptr<Lookup>& lookup, std::vector<Hop> hops, routing::HopsState state,
+                      Duration time_to_live) {
+    using Verdict = routing::Admission::Verdict;
+    auto admitted = lookup->question.routing->admit(lookup->question.name, std::move(hops), state);
+    auto kind = Destination::Kind::Deliverable;
+    switch (admitted.verdict) {
+        case Verdict::Deliverable: break;
+        case Verdict::Loop: kind = Destination::Kind::Loop; break;
+        case Verdict::Private: kind = Destination::Kind::Private; break;
+        case Verdict::Unknown: kind = Destination::Kind::Failed; break;
+    }
+    finish(lookup, kind, std::move(admitted.text), std::move(admitted.hops), time_to_live);
 }
 
 void SiteTable::resolve_route(const std::shared_ptr<Lookup>& lookup, const std::vector<config::RouteHop>& hops) {

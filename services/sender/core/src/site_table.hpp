@@ -94,6 +94,8 @@ private:
     void on_host(const std::shared_ptr<Lookup>& lookup, std::size_t hop, const MxAnswer& answer);
     void finish_route(const std::shared_ptr<Lookup>& lookup);
     void on_mx(const std::shared_ptr<Lookup>& lookup, MxAnswer&& answer);
+    void admit(const std::shared_ptr<Lookup>& lookup, std::vector<Hop> hops, routing::HopsState state,
+               Duration time_to_live);
     void next_in_line();
     void finish(const std::shared_ptr<Lookup>& lookup, Destination::Kind kind, std::string text, std::vector<Hop> hops,
                 Duration time_to_live);

@@ -58,6 +58,12 @@ VirtualMta::Source VirtualMta::choose_source(bool v6, SteadyTime now) {
     return none;
 }
 
+bool VirtualMta::has_source(bool v6) const {
+    const std::lock_guard lock(mutex_);
+    return sources_.empty() || std::any_of(sources_.begin(), sources_.end(),
+                                           [&](const SourceState& source) { return source.address.v6 == v6; });
+}
+
 bool VirtualMta::on_bind_failed(const IpAddress& address, std::string reason, SteadyTime now) {
     const std::lock_guard lock(mutex_);
     for (SourceState& source : sources_) {

@@ -47,6 +47,8 @@ public:
     };
     // The next source, in turn, for a peer of this family.
     Source choose_source(bool v6, SteadyTime now);
+    // Whether it may send from an address of this family at all.
+    bool has_source(bool v6) const;
     // True if that is news (an event is due).
     bool on_bind_failed(const IpAddress& source, std::string reason, SteadyTime now);
     bool on_bound(const IpAddress& source);

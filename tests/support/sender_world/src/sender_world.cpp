@@ -16,6 +16,7 @@ SenderWorld::SenderWorld(unsigned shards) {
         if (i > 0) transports.back()->share_hosts(*transports.front());
     }
     config.hostname = "mta.test";
+    config.allow_private_targets = {*Network::parse("192.0.2.0/24"), *Network::parse("2001:db8::/32")};
     add_virtual_mta("v1", {"192.0.2.10"});
     config.default_virtual_mta = "v1";
     config::ShapingRule general;

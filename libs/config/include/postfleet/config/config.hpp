@@ -45,6 +45,9 @@ enum class ListenerTls { None, Starttls, Implicit };   // RFC 3207, RFC 8314
 enum class ListenerAuth { None, Optional, Required };  // RFC 4954
 enum class Unknown { Refuse, Default };                // X-Virtual-MTA names something that does not exist
 
+// Which addresses of a host are connected to, and which of them first.
+enum class AddressFamily { Ipv6First, Ipv4First, Ipv6, Ipv4 };
+
 enum class MessageChecks { Allow, Repair, Refuse };   // what to do with a message that breaks RFC 5322
 enum class ReceivedField { Full, HideClient, None };  // the trace field that a listener adds
 
@@ -153,6 +156,7 @@ struct ShapingValues {
 
     Duration idle_timeout = std::chrono::seconds(5);  // an open connection waits this long for more mail
     bool pipelining = true;                           // use it when it is offered
+    AddressFamily address_family = AddressFamily::Ipv6First;
     friend bool operator==(const ShapingValues&, const ShapingValues&) = default;
 };
 
@@ -165,6 +169,7 @@ struct ShapingKeys {
     std::optional<Duration> connect_timeout, greeting_timeout, ehlo_timeout, mail_timeout, rcpt_timeout, data_timeout,
         body_timeout, end_of_data_timeout, quit_timeout, idle_timeout;
     std::optional<bool> pipelining;
+    std::optional<AddressFamily> address_family;
 };
 
 struct ShapingMatch {
@@ -252,6 +257,7 @@ struct Config {
     Unknown unknown_virtual_mta = Unknown::Refuse;
     std::map<std::string, Provider> providers;
     Routes routes;
+    std::vector<Network> allow_private_targets;  // private and reserved addresses that MX hosts may have
     std::vector<ShapingRule> shaping;
     std::vector<BounceCategoryRule> bounce_categories;
     std::vector<FileReport> file_reports;

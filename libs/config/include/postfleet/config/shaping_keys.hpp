@@ -68,6 +68,10 @@ void for_each_shaping_key(Visit&& visit) {
                                "How long an open connection waits for more mail."});
     visit(ShapingKey<bool>{"pipelining", &K::pipelining, &V::pipelining, kQueue,
                            "Use PIPELINING (RFC 2920) where the remote side offers it."});
+    visit(ShapingKey<AddressFamily>{"address_family", &K::address_family, &V::address_family, kQueue,
+                                    "Which addresses of a host are tried: those of one family first and the other's "
+                                    "in turn, or one family only. A family that the virtual MTA has no source of is "
+                                    "left out in any case."});
 }
 
 // A value of one key as it is written in YAML: "20", "500/m", "[10m, 30m]".
@@ -76,6 +80,7 @@ std::string show_value(const Rate& value);
 std::string show_value(Duration value);
 std::string show_value(const std::vector<Duration>& value);
 std::string show_value(bool value);
+std::string show_value(AddressFamily value);
 // "site: google, virtual_mta: promo-1"; empty: general.
 std::string show_match(const ShapingMatch& match);
 

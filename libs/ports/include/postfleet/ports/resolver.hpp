@@ -45,6 +45,7 @@ struct MxAnswer {
     Duration time_to_live{};                // of everything
     DnsState state = DnsState::Insecure;    // of the MX records, or of the proof that there are none
     bool is_implicit = false;               // no MX records: the domain is its own host
+    bool is_partial = false;                // Found, but a host could not be looked up: it may have addresses
     std::string text{};                     // why not, for people
 };
 

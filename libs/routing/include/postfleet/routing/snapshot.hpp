@@ -26,6 +26,7 @@
 
 #include "postfleet/base/network.hpp"
 #include "postfleet/config/config.hpp"
+#include "postfleet/routing/hop.hpp"
 
 namespace postfleet::routing {
 
@@ -83,6 +84,10 @@ public:
     const std::vector<config::RouteHop>* find_route(std::string_view domain) const;
     // `hosts`: what DNS answered, in any order; empty for a routed domain and while DNS fails.
     std::string site_of(std::string_view domain, std::span<const MxName> hosts) const;
+
+    // Which of the hosts that DNS answered mail for this domain goes to. Not for routes: their hops are the
+    // operator's word.
+    Admission admit(std::string_view domain, std::vector<Hop> hops, HopsState state) const;
 
     // The configuration's version (Config::version).
     const std::string& version() const;
