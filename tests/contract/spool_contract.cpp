@@ -32,6 +32,10 @@ Status SpoolCaller::append(MessageId id, std::uint32_t chunk, SharedOctets octet
 Result<Spool::Loaded> SpoolCaller::load(TaskKey key) {
     return wait_for<Result<Spool::Loaded>>([&](auto done) { spool_.load(key, std::move(done)); });
 }
+Result<bool> SpoolCaller::has_message(MessageId id) {
+    return wait_for<Result<bool>>([&](auto done) { spool_.has_message(id, std::move(done)); });
+}
+
 Result<SharedOctets> SpoolCaller::read_chunk(MessageId id, std::uint32_t chunk) {
     return wait_for<Result<SharedOctets>>([&](auto done) { spool_.read_chunk(id, chunk, std::move(done)); });
 }
@@ -90,6 +94,14 @@ void check_messages(SpoolUnderTest& store) {
                 CHECK(caller.read_chunk(message->id, chunk).error().kind == ErrorKind::NotFound);
             }
         }
+    }
+    SECTION("a message is there from its commit to its removal; content alone is none") {
+        REQUIRE(caller.append(sample_id(1), 0, sample_content(1)));
+        CHECK_FALSE(*caller.has_message(sample_id(1)));
+        REQUIRE(caller.commit(sample_acceptance(2)));
+        CHECK(*caller.has_message(sample_id(2)));
+        REQUIRE(caller.commit(sample_outcome(2)));
+        CHECK_FALSE(*caller.has_message(sample_id(2)));
     }
     SECTION("discarded content is gone") {
         REQUIRE(caller.append(sample_id(1), 0, sample_content(1)));

@@ -30,6 +30,7 @@ public:
     Status commit(SpoolBatch batch);
     Status append(MessageId id, std::uint32_t chunk, SharedOctets octets);
     Result<Spool::Loaded> load(TaskKey key);
+    Result<bool> has_message(MessageId id);
     Result<SharedOctets> read_chunk(MessageId id, std::uint32_t chunk);
     Result<std::vector<Task>> load_tasks(std::vector<TaskKey> keys);
     Status put_note(std::string name, std::string value);

@@ -25,6 +25,7 @@ public:
             check_tls(listener);
             check_auth(listener);
         }
+        for (const auto& [name, pickup] : config_.pickups) check_pickup(pickup);
         for (const auto& [name, user] : config_.users) check_user(user);
         check_bindings();
         check_default();
@@ -99,6 +100,23 @@ private:
         }
     }
 
+    // Listeners and pickups share one namespace: `listener` of a binding and of an event can be either.
+    void check_pickup(const Pickup& pickup) {
+        const auto path = "pickups." + pickup.name;
+        if (config_.listeners.contains(pickup.name)) {
+            report(path, "there is a listener of that name; they share one namespace");
+        }
+        check_tenant(pickup.tenant, path + ".tenant");
+        check_target(pickup.virtual_mta, path + ".virtual_mta");
+        if (!pickup.directory.empty() && pickup.directory == pickup.bad_directory) {
+            report(path + ".bad_directory", "is the directory that files are taken from");
+        }
+        for (const auto& [name, other] : config_.pickups) {
+            if (name >= pickup.name || pickup.directory.empty() || other.directory != pickup.directory) continue;
+            report(path + ".directory", fmt::format("is the directory of pickup '{}' too", name));
+        }
+    }
+
     void check_user(const User& user) {
         const auto path = "users." + user.name;
         check_tenant(user.tenant, path + ".tenant");
@@ -139,7 +157,7 @@ private:
             const auto& binding = config_.bindings[i];
             const auto path = fmt::format("bindings[{}]", i);
             check_target(binding.target, path + ".virtual_mta");
-            check_known(binding.listener, path + ".listener", "listener", config_.listeners);
+            check_known(binding.listener, path + ".listener", "listener or pickup", config_.listeners, config_.pickups);
             check_tenant(binding.tenant, path + ".tenant");
             const bool takes_everything = !given_any_condition(path);
             if (takes_everything && i + 1 < config_.bindings.size()) {

@@ -3,6 +3,7 @@
 
 #include "postfleet/config/shaping_keys.hpp"
 #include "postfleet/base/text.hpp"
+#include "pickup_table.hpp"
 #include "schema.hpp"
 
 namespace postfleet::config {
@@ -496,6 +497,7 @@ Section make_root() {
             value_key<C>("shutdown_grace", &C::shutdown_grace, DurationCodec{.lowest = {}},
                          "How long transactions under way may take to end when the process is told to stop."),
             map_key("listeners", &C::listeners, listener_section(), "Where mail comes in.", kRequired),
+            map_key("pickups", &C::pickups, pickup_section(), "Directories that take mail as files."),
             object_key("http", &C::http, http_section(), "Metrics and health; off unless it is given.", kRestart),
             map_key("tenants", &C::tenants, tenant_section(),
                     "The customers that mail can belong to, besides `default`."),

@@ -80,6 +80,7 @@ BENCHMARK(session)->Arg(2000)->Arg(10'000)->Arg(50'000);
 class AtOnce final : public Handover {
 public:
     Admission admission() const override { return {}; }
+    void holds(MessageId, Completion<Result<bool>>) override {}
     void hand_over(AcceptedMessage message, Completion<Status> done) override {
         benchmark::DoNotOptimize(message.tasks.data());
         waiting = std::move(done);

@@ -239,7 +239,7 @@ shaping:
     CHECK(text.find("pools.two.members: 'bulk' is a pool; members are virtual MTAs") != std::string::npos);
     CHECK(text.find("bindings[0].virtual_mta: there is no virtual MTA or pool 'blk'; did you mean 'bulk'?") !=
           std::string::npos);
-    CHECK(text.find("bindings[1].listener: there is no listener 'rely'; did you mean 'relay'?") != std::string::npos);
+    CHECK(text.find("bindings[1].listener: there is no listener or pickup 'rely'; did you mean 'relay'?") != std::string::npos);
     CHECK(text.find("bindings[1].tenant: there is no tenant 'acme'") != std::string::npos);
     CHECK(text.find("default_virtual_mta: there is no virtual MTA or pool 'nobody'") != std::string::npos);
     CHECK(text.find("shaping[0].match.site: there is no provider 'google'") != std::string::npos);
@@ -320,4 +320,23 @@ TEST_CASE("passwords are not offered in plain text by accident [SEC-9] [X4954]")
     CHECK(bad_listener("auth: required").find("listeners.relay.auth: needs somebody who can log in") !=
           std::string::npos);
     CHECK(bad_listener("auth: optional").find("without TLS passwords go in plain text") != std::string::npos);
+}
+
+TEST_CASE("pickup directories are checked like listeners") {
+    const std::string base =
+        "listeners: {relay: {address: \"127.0.0.1:25\"}}\nvirtual_mtas: {tx: {}}\ntenants: {acme: {}}\n";
+    const auto config = good(base +
+                             "pickups: {files: {directory: in, bad_directory: bad, tenant: acme}}\n"
+                             "bindings: [{listener: files, virtual_mta: tx}]\n");
+    CHECK(config->pickups.at("files").directory == "/etc/postfleet/in");
+    CHECK(config->pickups.at("files").headers == HeaderTrust::Honour);
+    const auto wrong = [&](const std::string& pickups) { return bad(base + "pickups: {" + pickups + "}\n"); };
+    CHECK(wrong("files: {directory: in}").find("bad_directory") != std::string::npos);
+    CHECK(wrong("files: {directory: in, bad_directory: in}").find("files are taken from") != std::string::npos);
+    CHECK(wrong("relay: {directory: in, bad_directory: bad}").find("a listener of that name") != std::string::npos);
+    CHECK(
+        wrong("a: {directory: in, bad_directory: x}, b: {directory: in, bad_directory: y}").find("of pickup 'a' too") !=
+        std::string::npos);
+    CHECK(wrong("files: {directory: in, bad_directory: bad, virtual_mta: ty}").find("no virtual MTA or pool 'ty'") !=
+          std::string::npos);
 }

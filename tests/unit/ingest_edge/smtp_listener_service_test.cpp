@@ -28,6 +28,9 @@ public:
         held_.clear();
     }
     Admission admission() const override { return {}; }
+    void holds(MessageId, Completion<Result<bool>> done) override {
+        done.on->post([run = std::move(done.run)]() mutable { run(false); });
+    }
     void hand_over(AcceptedMessage message, Completion<Status> done) override {
         messages += 1;
         octets += message.message->size_octets;

@@ -109,6 +109,10 @@ void RocksSpool::load(TaskKey key, Completion<Result<Loaded>> done) {
     engine_->read(std::move(done), [reader = engine_->reader.get(), key] { return reader->load(key); });
 }
 
+void RocksSpool::has_message(MessageId id, Completion<Result<bool>> done) {
+    engine_->read(std::move(done), [reader = engine_->reader.get(), id] { return reader->has_message(id); });
+}
+
 void RocksSpool::read_chunk(MessageId id, std::uint32_t chunk, Completion<Result<SharedOctets>> done) {
     engine_->read(std::move(done),
                   [reader = engine_->reader.get(), id, chunk] { return reader->read_chunk(id, chunk); });

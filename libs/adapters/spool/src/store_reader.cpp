@@ -109,6 +109,12 @@ Result<Spool::Loaded> StoreReader::load(const TaskKey& key) {
     return loaded;
 }
 
+Result<bool> StoreReader::has_message(const MessageId& id) {
+    auto fields = fields_of(Column::Message, key_of(id));
+    if (!fields) return fields.error();
+    return fields->has_value();
+}
+
 Result<SharedOctets> StoreReader::read_chunk(const MessageId& id, std::uint32_t chunk) { return content(id, chunk); }
 
 Result<std::vector<Task>> StoreReader::load_tasks(const std::vector<TaskKey>& keys) {

@@ -20,6 +20,7 @@ public:
     StoreReader(Parts parts, std::function<void(WriteItem)> write);
 
     Result<Spool::Loaded> load(const TaskKey& key);
+    Result<bool> has_message(const MessageId& id);
     Result<SharedOctets> read_chunk(const MessageId& id, std::uint32_t chunk);
     Result<std::vector<Task>> load_tasks(const std::vector<TaskKey>& keys);
     Status scan_tasks(UniqueFunction<void(Task&&)>& visit);

@@ -97,18 +97,18 @@ void HandoverDesk::leave_row(std::uint32_t index) {
     (slot.next == kNone ? last_ : slots_[slot.next].previous) = slot.previous;
 }
 
-// The timer is not moved when the first in the row is answered: it fires once too early in kPatience, and
+// The timer is not moved when the first in the row is answered: it fires once too early in patience_, and
 // then looks again.
 void HandoverDesk::watch() {
     if (timer_ || first_ == kNone) return;
-    timer_ = executor_.schedule_at(slots_[first_].asked_at + kPatience, [this] {
+    timer_ = executor_.schedule_at(slots_[first_].asked_at + patience_, [this] {
         timer_ = {};
         expire();
     });
 }
 
 void HandoverDesk::expire() {
-    while (first_ != kNone && slots_[first_].asked_at + kPatience <= executor_.now()) {
+    while (first_ != kNone && slots_[first_].asked_at + patience_ <= executor_.now()) {
         const std::uint32_t index = first_;
         leave_row(index);
         HandoverWaiter* const waiter = std::exchange(slots_[index].waiter, nullptr);

@@ -28,7 +28,7 @@ Intake::~Intake() {
 void Intake::use(std::shared_ptr<const ListenerRules> rules) {
     require(message_ == nullptr);
     rules_ = std::move(rules);
-    may_relay_ = has_rights_ && rules_->may_relay(client_);
+    may_relay_ = origin_ != nullptr || (has_rights_ && rules_->may_relay(client_));
     login_ = nullptr;
     if (user_ != nullptr) user_ = rules_->users != nullptr ? rules_->users->find(user_->name) : nullptr;
 }
@@ -67,8 +67,10 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
     message_->tenant = user_ != nullptr ? user_->tenant : rules_->listener.tenant;
     if (user_ != nullptr) message_->user = user_->name;
     message_->listener = rules_->listener.name;
-    message_->client_address = client_.to_string();
-    message_->helo = request.hello_name;
+    if (origin_ == nullptr) {
+        message_->client_address = client_.to_string();
+        message_->helo = request.hello_name;
+    }
     extended_ = request.extended;
     return smtp::Decision::accept();
 }
@@ -103,7 +105,7 @@ smtp::Decision Intake::on_header(std::string& content) {
     fields_seen_ = facts.seen;
     ruler_ = {};
     needs_blank_line_ = !facts.has_fields && !content.starts_with("\r\n");
-    message_->id = shard_.next_id();
+    message_->id = origin_ != nullptr ? origin_->id : shard_.next_id();
     message_->job = std::move(facts.job);
     if (!facts.envelope_id.empty()) message_->envelope_id = std::move(facts.envelope_id);
     // What SMTPUTF8 was announced for: without UTF-8 in header or paths the message is an ordinary one.
@@ -149,12 +151,12 @@ std::optional<smtp::Decision> Intake::bind(const HeaderFacts& facts) {
     request.virtual_mta = facts.virtual_mta;
     request.headers = facts.wanted;
     request.mail_from = message_->reverse_path;
-    request.client = client_;
+    if (origin_ == nullptr) request.client = client_;
     request.listener = rules_->listener.name;
     request.tenant = message_->tenant;
     request.job = facts.job;
     request.user = message_->user;
-    if (user_ != nullptr) request.user_virtual_mta = user_->virtual_mta;
+    request.user_virtual_mta = user_ != nullptr ? user_->virtual_mta : rules_->virtual_mta;
     routing::BindResult bound;
     for (Task& task : recipients_.tasks()) {
         if (task.key.number == 0 || routing.depends_on_recipient()) {
@@ -205,7 +207,7 @@ smtp::Decision Intake::on_end_of_data(smtp::ContentEnd&& end) {
 
 void Intake::add_header(Message& message) {
     const config::Listener& listener = rules_->listener;
-    const bool hidden = listener.received == config::ReceivedField::HideClient;
+    const bool hidden = origin_ != nullptr || listener.received == config::ReceivedField::HideClient;
     if (listener.received != config::ReceivedField::None) {
         mime::append_received(message.prepended_header, {.hello_name = hidden ? std::string_view() : message.helo,
                                                          .client_literal = client_.to_literal(),
@@ -322,7 +324,7 @@ void Intake::log_accepted(const Message& message) const {
     auto line = log.line(LogLevel::Info, "accepted");
     line.field("id", message.id.to_string()).field("listener", message.listener);
     name_client(line);
-    line.field("helo", message.helo);
+    if (origin_ == nullptr) line.field("helo", message.helo);
     line.field("from", message.reverse_path).field("recipients", accepted_recipients_);
     line.field("size", message.size_octets).field("virtual_mta", accepted_virtual_mta_);
     line.field("tenant", message.tenant);

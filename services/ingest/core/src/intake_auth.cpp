@@ -85,6 +85,7 @@ std::optional<smtp::Decision> Intake::check_header_senders(std::string_view cont
 
 // RFC 3848, RFC 6531 §3.7.3.
 std::string_view Intake::protocol() const {
+    if (origin_ != nullptr) return "local";
     if (!extended_) return "SMTP";
     if (user_ != nullptr) {
         if (utf8_) return tls_ ? "UTF8SMTPSA" : "UTF8SMTPA";

@@ -12,7 +12,12 @@ void Intake::proxied_for(const std::optional<IpAddress>& client) {
     may_relay_ = has_rights_ && rules_->may_relay(client_);
 }
 
-smtp::Decision Intake::on_connection() { return entered_ ? smtp::Decision::accept() : admit(); }
+void Intake::set_origin(MessageOrigin origin) {
+    origin_ = std::make_unique<const MessageOrigin>(std::move(origin));
+    may_relay_ = true;
+}
+
+smtp::Decision Intake::on_connection() { return entered_ || origin_ != nullptr ? smtp::Decision::accept() : admit(); }
 
 smtp::Decision Intake::admit() {
     const auto& listener = rules_->listener;
@@ -37,6 +42,10 @@ void Intake::refuse_unheard(Reason reason, std::string_view text) {
 }
 
 void Intake::name_client(Log::Line& line) const {
+    if (origin_ != nullptr) {
+        line.field("file", origin_->file);
+        return;
+    }
     line.field("client", client_.to_string());
     if (proxy_) line.field("proxy", proxy_->to_string());
 }

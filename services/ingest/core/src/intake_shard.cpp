@@ -11,11 +11,12 @@ std::uint64_t seed_from_id(const MessageId& id) {
 
 }  // namespace
 
-IntakeShard::IntakeShard(Executor& executor, Handover& handover, IngestCounters& counters, Log log, std::uint64_t seed)
+IntakeShard::IntakeShard(Executor& executor, Handover& handover, IngestCounters& counters, Log log, std::uint64_t seed,
+                         Duration patience)
     : executor_(executor),
       counters_(counters),
       log_(log),
-      desk_(executor, handover, counters),
+      desk_(executor, handover, counters, patience),
       ids_(seed == 0 ? IdGenerator() : IdGenerator(seed + executor.shard())),
       // The random half of an id is as good a seed as any.
       random_state_(seed_from_id(ids_.next({}))) {}

@@ -50,6 +50,22 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     return rules;
 }
 
+std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config, const config::Pickup& pickup,
+                                                         std::shared_ptr<const routing::Snapshot> routing) {
+    config::Listener listener;
+    listener.name = pickup.name;
+    listener.headers = pickup.headers;
+    listener.tenant = pickup.tenant;
+    listener.line_ends = config::LineEnds::Normalize;
+    listener.message_checks = pickup.message_checks;
+    listener.remove_bcc = pickup.remove_bcc;
+    listener.max_message_size = pickup.max_message_size;
+    listener.max_recipients = pickup.max_recipients;
+    auto rules = std::make_shared<ListenerRules>(*make(config, listener, std::move(routing)));
+    rules->virtual_mta = pickup.virtual_mta;
+    return rules;
+}
+
 bool ListenerRules::may_relay(const IpAddress& client) const { return is_in(listener.relay_from, client); }
 
 bool ListenerRules::is_proxy(const IpAddress& peer) const { return is_in(listener.proxy_from, peer); }

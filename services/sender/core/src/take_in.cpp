@@ -47,6 +47,10 @@ Admission TakeIn::admission() const {
     return {};
 }
 
+void TakeIn::holds(MessageId id, Completion<Result<bool>> done) {
+    engine_.dependencies.spool.has_message(id, std::move(done));
+}
+
 void TakeIn::hand_over(AcceptedMessage accepted, Completion<Status> done) {
     if (!engine_.is_started() || engine_.is_draining()) {
         Executor& on = *done.on;

@@ -16,6 +16,7 @@ public:
     explicit TakeIn(Engine& engine) : engine_(engine) {}
 
     Admission admission() const override;
+    void holds(MessageId id, Completion<Result<bool>> done) override;
     void hand_over(AcceptedMessage message, Completion<Status> done) override;
     void append_content(MessageId id, std::uint32_t chunk, SharedOctets octets, Completion<Status> done) override;
     void discard_content(MessageId id, std::uint32_t chunks) override;

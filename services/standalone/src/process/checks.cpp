@@ -47,6 +47,10 @@ bool may_be_ours(const config::Config& config, const std::string& name) {
     if (name == "lost+found" || name.starts_with('.')) return true;
     std::set<std::string> ours{fs::path(config.control_socket).filename(), fs::path(config.log.path).filename()};
     for (const config::FileReport& report : config.file_reports) ours.insert(fs::path(report.path).filename());
+    for (const auto& [pickup_name, pickup] : config.pickups) {
+        ours.insert(fs::path(pickup.directory).filename());
+        ours.insert(fs::path(pickup.bad_directory).filename());
+    }
     for (const std::string& own : ours) {
         if (!own.empty() && name.starts_with(own)) return true;  // with what rotation adds
     }

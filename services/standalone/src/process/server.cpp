@@ -155,6 +155,10 @@ Status Server::open_doors() {
         .loops = loops_->loops(), .handover = sender_->handover(), .metrics = metrics_, .log = log_});
     if (Status started = ingest_->start({config_, routing::Snapshot::compile(*config_)}); !started) return started;
 
+    pickups_ = std::make_unique<ingest::PickupService>(
+        ingest::PickupDependencies{.handover = sender_->handover(), .metrics = metrics_, .log = log_});
+    if (Status opened = pickups_->open({config_, routing::Snapshot::compile(*config_)}); !opened) return opened;
+
     commands_ = std::make_unique<ControlCommands>(
         ControlPorts{.executor = (*loops_)[0],
                      .sender = sender_->control(),
@@ -170,6 +174,7 @@ Status Server::start_work() {
     if (Status started = sender_->start(); !started) return started;
     loops_->start();
     const std::lock_guard lock(operations_);
+    pickups_->start();
     feedback_->start(sink_setups(*config_));
     return {};
 }
@@ -203,6 +208,11 @@ Server::Drained Server::drain() {
         ingest_->drain(doors_closed, std::move(done));
     });
     if (ingest == Drained::Hurried) return ingest;
+    const Drained pickups = await_drain(doors_closed, [&](Completion<Status> done) {
+        const std::lock_guard lock(operations_);
+        pickups_->drain(std::move(done));
+    });
+    if (pickups == Drained::Hurried) return pickups;
     return await_drain(start + grace, [&](Completion<Status> done) { sender_->drain(start + grace, std::move(done)); });
 }
 
@@ -229,6 +239,7 @@ Server::Drained Server::await_drain(SteadyTime deadline, const std::function<voi
 void Server::stop_all() {
     if (control_) control_->stop();
     if (http_) http_->stop();
+    if (pickups_) pickups_->stop();
     if (loops_) {
         loops_->stop();
         loops_->join();
@@ -241,6 +252,7 @@ void Server::stop_all() {
     resolver_.reset();
     if (spool_) spool_->stop();
     spool_.reset();
+    pickups_.reset();  // whom the spool answered
 }
 
 Server::ConfigPointer Server::configuration() const {

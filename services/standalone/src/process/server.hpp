@@ -19,6 +19,7 @@
 #include "postfleet/dns/unbound_resolver.hpp"
 #include "postfleet/feedback/feedback.hpp"
 #include "postfleet/http/server.hpp"
+#include "postfleet/ingest/pickup_service.hpp"
 #include "postfleet/ingest/smtp_listener_service.hpp"
 #include "postfleet/log/spdlog_sink.hpp"
 #include "postfleet/net/loop_group.hpp"
@@ -105,6 +106,7 @@ private:
     std::unique_ptr<sender::Sender> sender_;
     std::unique_ptr<feedback::Feedback> feedback_;
     std::unique_ptr<ingest::SmtpListenerService> ingest_;
+    std::unique_ptr<ingest::PickupService> pickups_;
     std::unique_ptr<ControlCommands> commands_;
     std::unique_ptr<runtime::ControlServer> control_;
 };

@@ -120,6 +120,7 @@ std::string Server::banner() const {
         add("smtp", listener.address.to_string(),
             listener.name + (networks.empty() ? ", relays for nobody" : ", relays for " + networks));
     }
+    for (const auto& [name, pickup] : config->pickups) add("pickup", pickup.directory, name);
     if (http_) add("http", http_->local().to_string(), "/metrics, /healthz/live, /healthz/ready");
     add("spool", spool_directory(*config), "");
     for (const config::FileReport& report : config->file_reports) add("events", report.path, "");

@@ -4,6 +4,12 @@
 
 namespace postfleet::support {
 
+void FakeHandover::holds(MessageId id, Completion<Result<bool>> done) {
+    bool held = false;
+    for (const AcceptedMessage& message : accepted) held = held || message.message->id == id;
+    done.on->post([run = std::move(done.run), held]() mutable { run(held); });
+}
+
 void FakeHandover::hand_over(AcceptedMessage message, Completion<Status> done) {
     complete(
         [this, message = std::move(message)](const Status& status) mutable {

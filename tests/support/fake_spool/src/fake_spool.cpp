@@ -115,6 +115,11 @@ void FakeSpool::load(TaskKey key, Completion<Result<Loaded>> done) {
     complete(std::move(done), load_now());
 }
 
+void FakeSpool::has_message(MessageId id, Completion<Result<bool>> done) {
+    std::lock_guard lock(mutex_);
+    complete(std::move(done), Result<bool>(messages_.contains(id)));
+}
+
 void FakeSpool::read_chunk(MessageId id, std::uint32_t chunk, Completion<Result<SharedOctets>> done) {
     std::lock_guard lock(mutex_);
     complete(std::move(done), chunk_of(id, chunk));

@@ -87,6 +87,23 @@ struct Listener {
     Origin origin;
 };
 
+// A directory that takes mail as files.
+struct Pickup {
+    std::string name;
+    std::string directory, bad_directory;
+    std::string tenant = "default";
+    std::string virtual_mta;  // VMTA or pool for its mail when no binding takes it; empty: the default
+    HeaderTrust headers = HeaderTrust::Honour;
+    MessageChecks message_checks = MessageChecks::Allow;
+    bool remove_bcc = true;
+    std::vector<std::string> ignore{".tmp", ".part"};  // ends of names of files that are not finished
+    std::uint64_t max_message_size = 50ull << 20;
+    std::uint32_t max_recipients = 1000;             // per file
+    Duration settle_time = std::chrono::seconds(2);  // for what was not moved in
+    Duration rescan_interval = std::chrono::seconds(10);
+    Origin origin;
+};
+
 struct VirtualMta {
     std::string name;
     std::vector<IpAddress> sources;  // empty: whatever the system chooses
@@ -249,6 +266,7 @@ struct Config {
     std::string control_socket;  // default: data_dir/control.sock
     std::uint32_t shards = 0;    // 0: one per core
     std::map<std::string, Listener> listeners;
+    std::map<std::string, Pickup> pickups;
     std::optional<Http> http;
     std::map<std::string, VirtualMta> virtual_mtas;
     std::map<std::string, Pool> pools;

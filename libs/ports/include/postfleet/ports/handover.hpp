@@ -19,17 +19,19 @@ namespace postfleet {
 
 struct Admission {
     bool open = true;
-    bool space_low = false;   // 452 4.3.1 instead of 451 4.3.0
-    std::string reason;       // for people
+    bool space_low = false;  // 452 4.3.1 instead of 451 4.3.0
+    std::string reason;      // for people
 };
 
 class Handover {
 public:
     virtual ~Handover() = default;
     virtual Admission admission() const = 0;
+    // Whether a message of this id was handed over and is not finished: what somebody who lost the answer asks
+    // before offering it again.
+    virtual void holds(MessageId id, Completion<Result<bool>> done) = 0;
     virtual void hand_over(AcceptedMessage message, Completion<Status> done) = 0;
-    virtual void append_content(MessageId id, std::uint32_t chunk, SharedOctets octets,
-                                Completion<Status> done) = 0;
+    virtual void append_content(MessageId id, std::uint32_t chunk, SharedOctets octets, Completion<Status> done) = 0;
     virtual void discard_content(MessageId id, std::uint32_t chunks) = 0;
 };
 

@@ -40,7 +40,7 @@ struct SpoolBatch {
     };
     Urgency urgency = Urgency::Acceptance;
     std::vector<NewMessage> put_messages;
-    std::vector<Task> put_tasks;              // inserts or replaces
+    std::vector<Task> put_tasks;  // inserts or replaces
     std::vector<TaskKey> remove_tasks;
     // Removes message facts and all content chunks. The caller knows when the last task is done.
     struct RemovedMessage {
@@ -48,7 +48,7 @@ struct SpoolBatch {
         std::uint32_t content_chunks = 1;
     };
     std::vector<RemovedMessage> remove_messages;
-    std::vector<Event> events;                // appended to the outbox in this order
+    std::vector<Event> events;  // appended to the outbox in this order
 };
 
 enum class SpoolCondition {
@@ -69,8 +69,7 @@ public:
     virtual void commit(SpoolBatch batch, Completion<Status> done) = 0;
 
     // For content above one chunk: written as it comes, made durable by the commit that names the message.
-    virtual void append_content(MessageId id, std::uint32_t chunk, SharedOctets octets,
-                                Completion<Status> done) = 0;
+    virtual void append_content(MessageId id, std::uint32_t chunk, SharedOctets octets, Completion<Status> done) = 0;
     virtual void discard_content(MessageId id, std::uint32_t chunks) = 0;
 
     // What a delivery needs: the task as stored, its message, and the first chunk of content.
@@ -81,6 +80,8 @@ public:
     };
     virtual void load(TaskKey key, Completion<Result<Loaded>> done) = 0;
     virtual void read_chunk(MessageId id, std::uint32_t chunk, Completion<Result<SharedOctets>> done) = 0;
+    // Whether a message of this id was committed and is not removed.
+    virtual void has_message(MessageId id, Completion<Result<bool>> done) = 0;
     // Only the stored tasks, for listings. Unknown keys are left out.
     virtual void load_tasks(std::vector<TaskKey> keys, Completion<Result<std::vector<Task>>> done) = 0;
 

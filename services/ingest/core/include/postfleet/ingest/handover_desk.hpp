@@ -1,6 +1,6 @@
 // HandoverDesk: the hand-overs of one shard that wait for their answer, each with a deadline.
 //
-// A waiter gets its answer once, through on_answer(): the port's, or DeadlineExceeded after kPatience (RFC
+// A waiter gets its answer once, through on_answer(): the port's, or DeadlineExceeded after its patience (RFC
 // 5321 §4.5.3.2.6 and RFC 1047: well before the client gives up and sends a second copy). Never inside the
 // call that asked. After forget() it gets none. An answer that nobody waits for any more is still looked at:
 // a message that was made durable is counted as unanswered, content that leads nowhere is discarded.
@@ -29,6 +29,7 @@ protected:
 class HandoverDesk final {
 public:
     static constexpr Duration kPatience = std::chrono::seconds(30);
+    static constexpr Duration kForever = std::chrono::hours(24 * 365);  // where no client waits
 
     struct Ticket {
         std::uint32_t slot = 0;
@@ -36,8 +37,8 @@ public:
         explicit operator bool() const { return generation != 0; }
     };
 
-    HandoverDesk(Executor& executor, Handover& handover, IngestCounters& counters)
-        : executor_(executor), handover_(handover), counters_(counters) {}
+    HandoverDesk(Executor& executor, Handover& handover, IngestCounters& counters, Duration patience = kPatience)
+        : executor_(executor), handover_(handover), counters_(counters), patience_(patience) {}
     ~HandoverDesk();
     HandoverDesk(const HandoverDesk&) = delete;
     HandoverDesk& operator=(const HandoverDesk&) = delete;
@@ -75,6 +76,7 @@ private:
     Executor& executor_;
     Handover& handover_;
     IngestCounters& counters_;
+    const Duration patience_;
     std::vector<Slot> slots_;
     std::vector<std::uint32_t> free_;
     std::uint32_t first_ = kNone, last_ = kNone;

@@ -42,6 +42,12 @@ protected:
     ~IntakeDriver() = default;
 };
 
+// What a way in that is no connection says of its message.
+struct MessageOrigin {
+    MessageId id;
+    std::string file;  // for log lines
+};
+
 // What all connections of one listener share, on all shards.
 struct ListenerShared {
     ListenerShared(Metrics& metrics, const std::string& name) : counters(metrics, name) {}
@@ -71,6 +77,8 @@ public:
     // Whether the listener has room for this connection; then it counts. For a driver that has work to do before
     // the session opens; on_connection() asks by itself. A refusal is counted and logged.
     smtp::Decision admit();
+    // The messages come from there, by a way that may send to anybody, and not from a client.
+    void set_origin(MessageOrigin origin);
     // TLS is up; whoever shows the certificate of a user is that user.
     void secured(TlsFacts facts);
 
@@ -117,12 +125,13 @@ private:
     bool entered_ = false;   // counted by the listener's limits
     bool extended_ = false;  // EHLO
     LineRuler ruler_;
-    std::uint16_t fields_seen_ = 0;        // SingleField bits
-    std::optional<Priority> priority_;     // MT-PRIORITY
-    bool utf8_ = false;                    // MAIL had SMTPUTF8
-    bool needs_blank_line_ = false;        // the content has no header at all
-    std::unique_ptr<const TlsFacts> tls_;  // null: plain text
-    std::unique_ptr<Login> login_;         // while AUTH goes on
+    std::uint16_t fields_seen_ = 0;                // SingleField bits
+    std::optional<Priority> priority_;             // MT-PRIORITY
+    bool utf8_ = false;                            // MAIL had SMTPUTF8
+    bool needs_blank_line_ = false;                // the content has no header at all
+    std::unique_ptr<const MessageOrigin> origin_;  // null: the client's connection
+    std::unique_ptr<const TlsFacts> tls_;          // null: plain text
+    std::unique_ptr<Login> login_;                 // while AUTH goes on
     // shared_ptr because a reload replaces the directory it is from; null: nobody has logged in.
     std::shared_ptr<const KnownUser> user_;
     // shared_ptr because the spool and the sender go on reading the message.

@@ -16,7 +16,8 @@ namespace postfleet::ingest {
 class IntakeShard final {
 public:
     // seed 0: from the operating system.
-    IntakeShard(Executor& executor, Handover& handover, IngestCounters& counters, Log log, std::uint64_t seed);
+    IntakeShard(Executor& executor, Handover& handover, IngestCounters& counters, Log log, std::uint64_t seed,
+                Duration patience = HandoverDesk::kPatience);
 
     Executor& executor() { return executor_; }
     HandoverDesk& desk() { return desk_; }

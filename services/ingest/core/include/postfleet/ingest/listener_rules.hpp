@@ -17,6 +17,7 @@ namespace postfleet::ingest {
 struct ListenerRules {
     config::Listener listener;
     smtp::ServerSettings session;
+    std::string virtual_mta;   // of mail that neither a binding nor a user's own takes; empty: the default
     bool log_accepted = true;  // a line per accepted message
     std::shared_ptr<const routing::Snapshot> routing;
     // Both null where nobody can log in. shared_ptr: the services are one for all listeners and all reloads.
@@ -31,6 +32,9 @@ struct ListenerRules {
                                                      std::shared_ptr<const routing::Snapshot> routing,
                                                      std::shared_ptr<AuthServices> auth,
                                                      std::shared_ptr<const UserDirectory> users);
+    // A directory is a listener of one client, which is local.
+    static std::shared_ptr<const ListenerRules> make(const config::Config& config, const config::Pickup& pickup,
+                                                     std::shared_ptr<const routing::Snapshot> routing);
     bool may_relay(const IpAddress& client) const;
     bool expects_proxy() const { return !listener.proxy_from.empty(); }
     bool is_proxy(const IpAddress& peer) const;

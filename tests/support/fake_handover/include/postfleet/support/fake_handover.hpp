@@ -26,6 +26,7 @@ public:
     std::map<MessageId, std::map<std::uint32_t, SharedOctets>> chunks;  // appended and not discarded
 
     Admission admission() const override { return open; }
+    void holds(MessageId id, Completion<Result<bool>> done) override;
     void hand_over(AcceptedMessage message, Completion<Status> done) override;
     void append_content(MessageId id, std::uint32_t chunk, SharedOctets octets, Completion<Status> done) override;
     void discard_content(MessageId id, std::uint32_t count) override;

@@ -1,0 +1,148 @@
+// A pickup file becomes a message by the rules of a listener.
+#include "ingest_fixture.hpp"
+#include "postfleet/ingest/pickup_transaction.hpp"
+
+namespace postfleet::ingest {
+namespace {
+
+const std::string kPickup = R"(
+hostname: mx.example
+tenants: {acme: {}}
+listeners: {relay: {address: "127.0.0.1:2525"}}
+pickups: {files: {directory: /in, bad_directory: /bad, tenant: acme, virtual_mta: tx-2, max_message_size: 4KiB, max_recipients: 2}}
+virtual_mtas: {tx-1: {}, tx-2: {}, promo: {}}
+bindings: [{listener: files, job: autumn, virtual_mta: promo}]
+default_virtual_mta: tx-1
+)";
+
+struct PickupWorld final : PickupDriver {
+    explicit PickupWorld(std::string more = "") {
+        std::string text = kPickup;
+        if (!more.empty()) text.insert(text.find("max_recipients"), more + ", ");
+        const auto loaded = config_files::load_text(text);
+        INFO(config_files::to_string(loaded.problems));
+        REQUIRE(loaded.config);
+        rules = ListenerRules::make(*loaded.config, loaded.config->pickups.at("files"),
+                                    routing::Snapshot::compile(*loaded.config));
+    }
+
+    PickupTransaction::State send(const std::string& file) {
+        const auto envelope = parse_pickup_envelope(file, RestOfFile::IsEmpty);
+        REQUIRE(envelope);
+        transaction =
+            std::make_unique<PickupTransaction>(shard, listener, rules, MessageOrigin{id, "order.eml"}, *this);
+        if (transaction->begin(**envelope, file.size() - (*envelope)->octets) == PickupTransaction::State::Hungry) {
+            transaction->feed(std::string_view(file).substr((*envelope)->octets));
+        }
+        executor.run_until_idle();
+        return transaction->state();
+    }
+    void on_progress() override { ++progress; }
+
+    support::ManualExecutor executor;
+    support::FakeHandover handover;
+    Metrics metrics;
+    CollectingSink sink;
+    IngestCounters counters{metrics};
+    ListenerShared listener{metrics, "files"};
+    IntakeShard shard{executor, handover, counters, Log(sink), 42, HandoverDesk::kForever};
+    std::shared_ptr<const ListenerRules> rules;
+    MessageId id = *MessageId::parse("01a201d4-2c7d-76d3-838d-da35cedbd19c");
+    std::unique_ptr<PickupTransaction> transaction;
+    int progress = 0;
+};
+
+const std::string kEnvelope = "x-sender: a@src.test\nx-receiver: b@dst.test\n";
+
+}  // namespace
+
+TEST_CASE("a pickup file becomes a message with clean line ends and the id that it was given", "[ingest][pickup]") {
+    PickupWorld world;
+    CHECK(world.send(kEnvelope + "x-job: j\nFrom: a@src.test\n\n.Hello\nyou\rthere\r\n") ==
+          PickupTransaction::State::Accepted);
+    CHECK(world.progress == 1);
+    REQUIRE(world.handover.accepted.size() == 1);
+    const AcceptedMessage& accepted = world.handover.accepted.front();
+    const Message& message = *accepted.message;
+    CHECK(message.id == world.id);
+    CHECK(message.reverse_path == "a@src.test");
+    CHECK(message.tenant == "acme");
+    CHECK(message.listener == "files");
+    CHECK(message.job == "j");
+    CHECK(message.client_address.empty());
+    CHECK(accepted.tasks.front().virtual_mta == "tx-2");
+    CHECK(*accepted.last_chunk == "From: a@src.test\r\n\r\n.Hello\r\nyou\r\nthere\r\n");
+    CHECK(message.prepended_header.starts_with("Received: by mx.example with local id 01a201d4-"));
+}
+
+TEST_CASE("bindings can name the pickup and the job of the file", "[ingest][pickup]") {
+    PickupWorld world;
+    REQUIRE(world.send(kEnvelope + "x-job: autumn\nFrom: a@src.test\n\nHello\n") == PickupTransaction::State::Accepted);
+    CHECK(world.handover.accepted.front().tasks.front().virtual_mta == "promo");
+}
+
+TEST_CASE("a file whose receivers are not all good is refused as a whole", "[ingest][pickup]") {
+    PickupWorld world;
+    CHECK(world.send("x-sender: a@src.test\nx-receiver: b@dst.test\nx-receiver: c\nFrom: a\n\nHello\n") ==
+          PickupTransaction::State::Refused);
+    CHECK_FALSE(world.transaction->may_try_again());
+    CHECK(world.transaction->refusal().find("RCPT TO:<c>") != std::string::npos);
+    CHECK(world.handover.accepted.empty());
+}
+
+TEST_CASE("a file cannot smuggle a command into its envelope", "[ingest][pickup][SEC-17]") {
+    PickupWorld world;
+    CHECK(world.send("x-sender: a@src.test\nx-receiver: b@dst.test>\rRCPT TO:<c@dst.test\nFrom: a\n\nHello\n") ==
+          PickupTransaction::State::Refused);
+    CHECK(world.handover.accepted.empty());
+}
+
+TEST_CASE("the limits of a pickup hold", "[ingest][pickup]") {
+    PickupWorld world;
+    const std::string receiver = "x-receiver: b@dst.test\n";
+    CHECK(world.send(kEnvelope + receiver + receiver + "From: a\n\nHello\n") == PickupTransaction::State::Refused);
+    CHECK(world.transaction->refusal() == "3 receivers are too many; at most 2 (max_recipients)");
+    CHECK(world.send(kEnvelope + "From: a\n\n" + std::string(5000, 'x') + "\n") == PickupTransaction::State::Refused);
+    CHECK_FALSE(world.transaction->may_try_again());
+    CHECK(world.transaction->refusal().starts_with("552 5.3.4"));
+}
+
+TEST_CASE("the message checks of a pickup are those of a listener", "[ingest][pickup]") {
+    PickupWorld refusing("message_checks: refuse");
+    CHECK(refusing.send(kEnvelope + "From: a@src.test\n\nHello\n") == PickupTransaction::State::Refused);
+    CHECK(refusing.transaction->refusal().find("no Date field") != std::string::npos);
+    PickupWorld repairing("message_checks: repair");
+    CHECK(repairing.send(kEnvelope + "From: a@src.test\n\nHello\n") == PickupTransaction::State::Accepted);
+    CHECK(repairing.handover.whole(0).find("\r\nDate: ") != std::string::npos);
+}
+
+TEST_CASE("when no mail is taken a file is not bad, but has to wait", "[ingest][pickup]") {
+    PickupWorld world;
+    world.handover.open = {.open = false, .space_low = true, .reason = "disk"};
+    CHECK(world.send(kEnvelope + "From: a\n\nHello\n") == PickupTransaction::State::Refused);
+    CHECK(world.transaction->may_try_again());
+    world.handover.open = {};
+    world.handover.next = Error{ErrorKind::Unavailable, "latched"};
+    CHECK(world.send(kEnvelope + "From: a\n\nHello\n") == PickupTransaction::State::Refused);
+    CHECK(world.transaction->may_try_again());
+}
+
+TEST_CASE("a slow store is waited for: nobody asks a file to be quick", "[ingest][pickup]") {
+    PickupWorld world;
+    world.handover.mode = support::FakeHandover::Mode::Hold;
+    CHECK(world.send(kEnvelope + "From: a\n\nHello\n") == PickupTransaction::State::Waiting);
+    world.executor.advance(std::chrono::hours(1));
+    CHECK(world.transaction->state() == PickupTransaction::State::Waiting);
+    world.handover.release({});
+    world.executor.run_until_idle();
+    CHECK(world.transaction->state() == PickupTransaction::State::Accepted);
+}
+
+TEST_CASE("the log line of an accepted file names the file", "[ingest][pickup]") {
+    PickupWorld world;
+    REQUIRE(world.send(kEnvelope + "From: a\n\nHello\n") == PickupTransaction::State::Accepted);
+    REQUIRE(world.sink.lines.size() == 1);
+    CHECK(world.sink.lines.front().find("listener=files file=order.eml from=a@src.test") != std::string::npos);
+}
+
+}  // namespace postfleet::ingest
