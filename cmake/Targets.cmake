@@ -105,12 +105,15 @@ function(postfleet_executable)
 endfunction()
 
 function(postfleet_test)
-    cmake_parse_arguments(TEST "" "NAME;TIMEOUT" "SOURCES;DEPENDS;THIRD_PARTY;LABELS" ${ARGN})
+    cmake_parse_arguments(TEST "" "NAME;TIMEOUT" "SOURCES;DEPENDS;THIRD_PARTY;LABELS;READS_TREE" ${ARGN})
     add_executable(${TEST_NAME} ${TEST_SOURCES})
     set_target_properties(${TEST_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
     target_link_libraries(${TEST_NAME} PRIVATE postfleet_options Catch2::Catch2WithMain ${TEST_THIRD_PARTY})
-    target_compile_definitions(${TEST_NAME} PRIVATE
-        POSTFLEET_SOURCE_DIR="${CMAKE_SOURCE_DIR}" POSTFLEET_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+    # Assertions cost the optimiser as much time as all the rest, for nothing: what is tested stays optimised.
+    target_compile_options(${TEST_NAME} PRIVATE -O0)
+    # Only for the sources that ask, because a path in the command keeps checkouts from sharing a compiler cache.
+    set_source_files_properties(${TEST_READS_TREE} PROPERTIES
+        COMPILE_DEFINITIONS POSTFLEET_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     _postfleet_link(${TEST_NAME} support "" PRIVATE ${TEST_DEPENDS})
     add_test(NAME ${TEST_NAME} COMMAND ${TEST_NAME})
     if(NOT TEST_TIMEOUT)
