@@ -26,6 +26,7 @@ struct Driver {
             switch (step) {
                 case smtp::ClientSession::Step::Wait: break;
                 case smtp::ClientSession::Step::Ready: wants_work = true; break;
+                case smtp::ClientSession::Step::Handshake: session.secured(out); break;
                 case smtp::ClientSession::Step::SendBody: session.body_written(); break;
                 case smtp::ClientSession::Step::TransactionDone:
                     check_result();
@@ -36,6 +37,10 @@ struct Driver {
         }
         if (session.is_closed() || !wants_work) return;
         wants_work = false;
+        if (session.capabilities().starttls && !session.is_secured() && session.replies() == 2) {
+            session.start_tls(out);
+            return;
+        }
         const smtp::ClientTransaction transaction{
             .reverse_path = "from@a.test", .recipients = recipients, .size_octets = 1000};
         if (session.begin(transaction, out) == smtp::ClientSession::Step::TransactionDone) check_result();
@@ -50,7 +55,8 @@ struct Driver {
             require(end_of_line != std::string_view::npos);
             const std::string_view line = rest.substr(0, end_of_line);
             require(line.starts_with("EHLO ") || line.starts_with("HELO ") || line.starts_with("MAIL FROM:<") ||
-                    line.starts_with("RCPT TO:<") || line == "DATA" || line == "RSET" || line == ".");
+                    line.starts_with("RCPT TO:<") || line == "DATA" || line == "STARTTLS" || line == "RSET" ||
+                    line == ".");
             rest.remove_prefix(end_of_line + 2);
         }
     }

@@ -95,8 +95,9 @@ private:
         if (listener.auth == ListenerAuth::None) return;
         if (config_.users.empty()) report(path, "needs somebody who can log in: there are no `users`");
         if (listener.tls == ListenerTls::None && !listener.auth_without_tls) {
-            report(path, "would never be offered: without TLS passwords go in plain text; set `tls`, or "
-                         "`auth_without_tls: true` where nobody else can listen");
+            report(path,
+                   "would never be offered: without TLS passwords go in plain text; set `tls`, or "
+                   "`auth_without_tls: true` where nobody else can listen");
         }
     }
 
@@ -128,7 +129,8 @@ private:
         if (tenant != config_.tenants.end() && tenant->second.send_as.empty() &&
             !reader_.has_problem("tenants." + user.tenant)) {
             report(path, fmt::format("may send as nobody: list the domains of its tenant in tenants.{}.send_as "
-                                     "(\"*\" allows any)", user.tenant));
+                                     "(\"*\" allows any)",
+                                     user.tenant));
         }
         for (const auto& [name, other] : config_.users) {
             if (name >= user.name || user.certificate.empty() || other.certificate != user.certificate) continue;
@@ -216,6 +218,9 @@ private:
                        "retry_after and expire_after");
             }
         });
+        if (rule.keys.tls_private_key && !rule.keys.tls_certificate) {
+            report(path + ".tls_private_key", "needs a tls_certificate in the same rule");
+        }
         if (!sets_any && !reader_.has_problem(path)) report(path, "sets nothing; give it a key, or take it out");
     }
 

@@ -23,6 +23,24 @@ std::optional<std::string> lower_site(std::string& text) {
     return std::nullopt;
 }
 
+// A kind of text, with the codec of its text.
+template <class T, class C>
+struct KindCodec {
+    C of_text;
+    std::optional<T> read(Reader& reader, const Node& node, const std::string& path) const {
+        auto text = of_text.read(reader, node, path);
+        return text ? std::optional(T{std::move(*text)}) : std::nullopt;
+    }
+    std::string show(const T& value) const { return of_text.show(value.text); }
+    std::string type() const { return of_text.type(); }
+    std::string json() const { return of_text.json(); }
+};
+
+ChoiceCodec<DeliveryTls> delivery_tls_codec() {
+    using T = DeliveryTls;
+    return {{"none", "may", "require", "verify"}, {T::None, T::May, T::Require, T::Verify}};
+}
+
 // The codec of a shaping key follows from the type of its value.
 template <class T>
 auto shaping_codec() {
@@ -35,6 +53,12 @@ auto shaping_codec() {
         return ChoiceCodec<A>{{"ipv6_first", "ipv4_first", "ipv6", "ipv4"},
                               {A::Ipv6First, A::Ipv4First, A::Ipv6, A::Ipv4}};
     }
+    else if constexpr (std::is_same_v<T, DeliveryTls>) return delivery_tls_codec();
+    else if constexpr (std::is_same_v<T, TlsMinVersion>)
+        return ChoiceCodec<T>{{"1.2", "1.3"}, {TlsMinVersion::Tls12, TlsMinVersion::Tls13}};
+    else if constexpr (std::is_same_v<T, HostNames>) return ListCodec<TextCodec, std::string>{.each = domain_codec()};
+    else if constexpr (std::is_same_v<T, CipherList>) return KindCodec<T, TextCodec>{{.type_name = "list of ciphers"}};
+    else if constexpr (std::is_same_v<T, FilePath>) return KindCodec<T, PathCodec>{};
     else return DurationListCodec{.each = {.lowest = std::chrono::milliseconds(100)}};
 }
 
@@ -553,6 +577,11 @@ std::string show_value(const std::vector<Duration>& value) {
 }
 std::string show_value(bool value) { return FlagCodec{}.show(value); }
 std::string show_value(AddressFamily value) { return shaping_codec<AddressFamily>().show(value); }
+std::string show_value(DeliveryTls value) { return shaping_codec<DeliveryTls>().show(value); }
+std::string show_value(TlsMinVersion value) { return shaping_codec<TlsMinVersion>().show(value); }
+std::string show_value(const HostNames& value) { return shaping_codec<HostNames>().show(value); }
+std::string show_value(const CipherList& value) { return shaping_codec<CipherList>().show(value); }
+std::string show_value(const FilePath& value) { return shaping_codec<FilePath>().show(value); }
 
 const Section& root_section() {
     static const Section section = make_root();

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "postfleet/config_files/delivery_tls.hpp"
 #include "postfleet/config_files/listener_tls.hpp"
 #include "postfleet/config_files/passwords.hpp"
 #include "postfleet/mail/address.hpp"
@@ -53,6 +54,7 @@ config::LoadResult load(yaml::Documents&& read, const std::string& directory) {
     for (auto& problem : read.problems) result.problems.push_back({problem.origin, "", std::move(problem.text)});
     if (result.config) check_readable(result.config->dns.trust_anchor_file, "dns.trust_anchor_file", result);
     if (result.config) check_listeners(result);
+    if (result.config) check_delivery_tls(*result.config, result.problems);
     if (result.config) load_passwords(*result.config, result.problems);
     if (!result.problems.empty()) result.config = nullptr;
     return result;

@@ -52,6 +52,10 @@ Capabilities parse_capabilities(std::string_view lines) {
             out.smtputf8 = true;
         } else if (ascii_iequals(keyword, "DSN")) {
             out.dsn = true;
+        } else if (ascii_iequals(keyword, "STARTTLS")) {
+            out.starttls = true;
+        } else if (ascii_iequals(keyword, "REQUIRETLS")) {
+            out.require_tls = true;
         } else if (ascii_iequals(keyword, "SIZE") && !out.size) {
             out.size = true;
             set_limit(take_word(rest), out.max_message_octets);

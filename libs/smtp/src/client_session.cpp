@@ -27,6 +27,8 @@ constexpr std::array kRows{
     StateRow{State::Greeting, "waiting for the greeting", SmtpPhase::Greeting, true},
     StateRow{State::Ehlo, "sending EHLO", SmtpPhase::Ehlo, true},
     StateRow{State::Helo, "sending HELO", SmtpPhase::Ehlo, true},
+    StateRow{State::StartTls, "sending STARTTLS", SmtpPhase::StartTls, true},
+    StateRow{State::Handshake, "in the TLS handshake", SmtpPhase::StartTls, true},
     StateRow{State::Ready, "idle", SmtpPhase::None, true},
     StateRow{State::Reset, "sending RSET", SmtpPhase::Mail, true},
     StateRow{State::Mail, "sending MAIL FROM", SmtpPhase::Mail, true},
@@ -73,7 +75,7 @@ ClientSession::Step ClientSession::on_octets(std::string_view& input, std::strin
             return close(Ending::Garbage, own_words({4, 5, 0}, parser_.flaw()));
         }
         const std::size_t written = out.size();
-        const Step step = on_reply(out);
+        const Step step = on_reply(input, out);
         // A server that speaks before it could have seen our next command is out of step; believing it
         // would put the replies of one command on another (and, with STARTTLS, plain text into TLS).
         const bool spoke = out.size() != written || step == Step::SendBody;
@@ -91,7 +93,7 @@ bool ClientSession::is_out_of_step(std::string_view rest) const {
     return !rest.empty() && state_ != State::Ready && state_ != State::Closed;
 }
 
-ClientSession::Step ClientSession::on_reply(std::string& out) {
+ClientSession::Step ClientSession::on_reply(std::string_view rest, std::string& out) {
     ++replies_;
     if (state_ != State::Reset && parser_.code() != 421) result_.touched = true;
     if (parser_.code() == 421 && state_ != State::Quit) return close(Ending::Replied, parser_.to_reply());
@@ -99,6 +101,7 @@ ClientSession::Step ClientSession::on_reply(std::string& out) {
         case State::Greeting: return on_greeting(out);
         case State::Ehlo: return on_ehlo(out);
         case State::Helo: return on_helo();
+        case State::StartTls: return on_start_tls(rest);
         case State::Reset: return on_reset(out);
         case State::Mail: return on_mail(out);
         case State::Rcpt: return on_rcpt(out);
@@ -111,6 +114,7 @@ ClientSession::Step ClientSession::on_reply(std::string& out) {
             // The server gave up before it had everything. A refusal is its word; anything else is out of step.
             if (is_code(4) || is_code(5)) return close(Ending::Replied, parser_.to_reply());
             return close(Ending::Garbage, own_words({4, 5, 0}, "the server answered in the middle of the message"));
+        case State::Handshake:
         case State::Closed: break;
     }
     require(false);
@@ -119,11 +123,15 @@ ClientSession::Step ClientSession::on_reply(std::string& out) {
 
 ClientSession::Step ClientSession::on_greeting(std::string& out) {
     if (!is_code(2)) return close(Ending::Replied, parser_.to_reply());
-    out += "EHLO ";
-    out += options_.ehlo_name;
-    out += "\r\n";
+    write_greeting("EHLO ", out);
     state_ = State::Ehlo;
     return Step::Wait;
+}
+
+void ClientSession::write_greeting(std::string_view verb, std::string& out) const {
+    out += verb;
+    out += options_.ehlo_name;
+    out += "\r\n";
 }
 
 ClientSession::Step ClientSession::on_ehlo(std::string& out) {
@@ -133,9 +141,7 @@ ClientSession::Step ClientSession::on_ehlo(std::string& out) {
         return Step::Ready;
     }
     if (!is_code(5)) return close(Ending::Replied, parser_.to_reply());
-    out += "HELO ";
-    out += options_.ehlo_name;
-    out += "\r\n";
+    write_greeting("HELO ", out);
     state_ = State::Helo;
     return Step::Wait;
 }
@@ -144,6 +150,32 @@ ClientSession::Step ClientSession::on_helo() {
     if (!is_code(2)) return close(Ending::Replied, parser_.to_reply());
     state_ = State::Ready;
     return Step::Ready;
+}
+
+// --- TLS -----------------------------------------------------------------------------------------------
+
+void ClientSession::start_tls(std::string& out) {
+    require(state_ == State::Ready && !in_transaction_ && !is_secured_);
+    out += "STARTTLS\r\n";
+    state_ = State::StartTls;
+}
+
+ClientSession::Step ClientSession::on_start_tls(std::string_view rest) {
+    if (!is_code(2)) return close(Ending::Replied, parser_.to_reply());
+    if (!rest.empty()) {
+        return close(Ending::Garbage,
+                     own_words({4, 7, 5}, "the server sent octets in clear behind its 220 to STARTTLS"));
+    }
+    state_ = State::Handshake;
+    return Step::Handshake;
+}
+
+void ClientSession::secured(std::string& out) {
+    require(state_ == State::Handshake);
+    is_secured_ = true;
+    capabilities_ = {};
+    write_greeting("EHLO ", out);
+    state_ = State::Ehlo;
 }
 
 // --- a transaction -------------------------------------------------------------------------------------

@@ -54,6 +54,19 @@ TEST_CASE("two cuts after the same number of transactions are a limit, one is an
     CHECK(peers.max_transactions(kHost, kStart + 2h) == PeerMemory::kNoLimit);
 }
 
+TEST_CASE("a host with which TLS failed is spared it for a while, and again when it fails again") {
+    PeerMemory peers;
+    CHECK(peers.may_try_tls(kHost, kStart));
+    peers.on_tls_failed(kHost, kStart);
+    CHECK_FALSE(peers.may_try_tls(kHost, kStart));
+    CHECK(peers.may_pipeline(kHost, kStart));
+    const SteadyTime later = kStart + PeerMemory::kNoTls - 1s;
+    CHECK_FALSE(peers.may_try_tls(kHost, later));
+    peers.on_tls_failed(kHost, later);
+    CHECK_FALSE(peers.may_try_tls(kHost, kStart + PeerMemory::kNoTls));
+    CHECK(peers.may_try_tls(kHost, later + PeerMemory::kNoTls));
+}
+
 TEST_CASE("what is remembered is bounded; what ends first makes room") {
     PeerMemory peers;
     const auto host = [](std::uint32_t number) {

@@ -494,3 +494,74 @@ TEST_CASE("every dot that starts a line gets another one, across chunks", "[rfc5
     CHECK(stuff_dots("", at_line_start).empty());
     CHECK_FALSE(at_line_start);
 }
+
+// --- STARTTLS ------------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr std::string_view kOffersTls = "250-mx\r\n250-PIPELINING\r\n250-SIZE 5000\r\n250 STARTTLS\r\n";
+
+}  // namespace
+
+TEST_CASE("STARTTLS is followed by a handshake and another EHLO, whose answer alone counts", "[X3207][rfc3207-4.2]") {
+    Dialogue d;
+    d.open(kOffersTls);
+    CHECK(d.session.capabilities().starttls);
+    d.session.start_tls(d.sent_);
+    CHECK(d.sent() == "STARTTLS\r\n");
+    CHECK(d.session.phase() == SmtpPhase::StartTls);
+    CHECK(d.say("220 go\r\n") == Step::Handshake);
+    CHECK(d.sent().empty());
+    CHECK_FALSE(d.session.is_secured());
+    d.session.secured(d.sent_);
+    CHECK(d.sent() == "EHLO out.example\r\n");
+    CHECK(d.session.capabilities() == Capabilities{});
+    CHECK(d.say("250-mx\r\n250 REQUIRETLS\r\n") == Step::Ready);
+    CHECK(d.session.is_secured());
+    CHECK(d.session.capabilities().require_tls);
+    CHECK_FALSE(d.session.is_pipelining());
+    CHECK(d.session.capabilities().max_message_octets == UINT64_MAX);
+}
+
+TEST_CASE("octets in clear behind the 220 to STARTTLS close the connection", "[SEC-4][X3207][rfc3207-5]") {
+    for (const std::string injected : {"250-mx\r\n250 AUTH PLAIN\r\n", "2", "\r\n", "220 go\r\n"}) {
+        Dialogue d;
+        d.open(kOffersTls);
+        d.session.start_tls(d.sent_);
+        CHECK(d.say("220 go\r\n" + injected) == Step::Closed);
+        CHECK(d.session.closing_ending() == Ending::Garbage);
+        CHECK(d.session.closing_phase() == SmtpPhase::StartTls);
+        CHECK(d.session.closing_reply().enhanced == EnhancedStatus{4, 7, 5});
+    }
+}
+
+TEST_CASE("a reply to STARTTLS that comes with the one to EHLO is not taken for one", "[SEC-4]") {
+    Dialogue d;
+    CHECK(d.say("220 mx\r\n") == Step::Wait);
+    std::string_view octets = "250 STARTTLS\r\n220 go\r\n";
+    CHECK(d.session.on_octets(octets, d.sent_) == Step::Ready);
+    CHECK(d.session.on_octets(octets, d.sent_) == Step::Closed);
+    CHECK(d.session.closing_ending() == Ending::Garbage);
+}
+
+TEST_CASE("STARTTLS that is refused closes, with the server's reply", "[X3207]") {
+    for (const int code : {421, 454, 501, 554}) {
+        Dialogue d;
+        d.open(kOffersTls);
+        d.session.start_tls(d.sent_);
+        CHECK(d.say(std::to_string(code) + " 4.7.0 TLS not available\r\n") == Step::Closed);
+        CHECK(d.session.closing_phase() == SmtpPhase::StartTls);
+        CHECK(d.session.closing_ending() == Ending::Replied);
+        CHECK(d.session.closing_reply().code == code);
+    }
+}
+
+TEST_CASE("a connection lost in the handshake is lost in the phase of STARTTLS") {
+    Dialogue d;
+    d.open(kOffersTls);
+    d.session.start_tls(d.sent_);
+    d.say("220 go\r\n");
+    d.session.on_lost("connection reset");
+    CHECK(d.session.closing_phase() == SmtpPhase::StartTls);
+    CHECK(d.session.closing_reply().text == "connection reset while in the TLS handshake");
+}

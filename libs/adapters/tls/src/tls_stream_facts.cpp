@@ -68,6 +68,15 @@ Facts TlsStream::facts() const {
     return facts;
 }
 
+TlsFacts TlsStream::security() const {
+    Facts known = facts();
+    return {.protocol = std::move(known.protocol_name),
+            .cipher = std::move(known.cipher),
+            .is_resumed = known.is_resumed,
+            .is_verified = known.is_verified,
+            .why_not_verified = std::move(known.why_not_verified)};
+}
+
 std::string TlsStream::exporter_binding() const {
     require(state_ == State::Open);
     // Before TLS 1.3 it depends on an extension that not every peer has (RFC 9266 §2).

@@ -55,6 +55,11 @@ void Connector::next(const shaping::Settings& settings) {
     owner_.on_no_connection();
 }
 
+void Connector::again(const shaping::Settings& settings) {
+    --next_candidate_;
+    next(settings);
+}
+
 // True: it is under way.
 bool Connector::try_candidate(const Candidate& candidate) {
     const SteadyTime now = shard_.executor->now();

@@ -42,6 +42,8 @@ public:
 
     // The next address; the owner may be called from inside when there is none.
     void next(const shaping::Settings& settings);
+    // The address that was tried last, once more.
+    void again(const shaping::Settings& settings);
     // Drops what is under way; nobody is called.
     void stop() { stream_.reset(); }
 

@@ -33,6 +33,10 @@ void DeliverySession::on_connection_up() {
     most_transactions_ = engine_.peers.max_transactions(connector_.peer(), now);
     smtp_.emplace(smtp::ClientOptions{identity ? identity->ehlo : std::string(), pipelining});
     seen_replies_ = 0;
+    demand_ = demand_of(*settings_);
+    tls_facts_ = {};
+    tls_text_.clear();
+    secure_ = nullptr;
     phase_ = Phase::Opening;
     set_phase_deadline();
 }
@@ -41,10 +45,17 @@ void DeliverySession::on_opening_failed(SmtpPhase phase, smtp::Ending ending, Re
     engine_.metrics.connect_failures.add();
     if (ending == smtp::Ending::Lost) engine_.peers.on_unreachable(connector_.peer(), shard_.executor->now());
     connector_.fail(phase, ending, std::move(reply));
-    stream_.reset();
-    smtp_.reset();
-    phase_ = Phase::Connecting;
+    leave_address();
+    goes_in_clear_ = false;
     connector_.next(*settings_);
+}
+
+void DeliverySession::leave_address() {
+    stream_.reset();
+    secure_ = nullptr;
+    smtp_.reset();
+    out_.clear();
+    phase_ = Phase::Connecting;
 }
 
 void DeliverySession::on_no_connection() {
@@ -75,7 +86,8 @@ void DeliverySession::on_data(std::string_view octets) {
     while (!octets.empty() && phase_ != Phase::Gone && smtp_) {
         switch (smtp_->on_octets(octets, out_)) {
             case smtp::ClientSession::Step::Wait: break;
-            case smtp::ClientSession::Step::Ready: on_smtp_ready(); break;
+            case smtp::ClientSession::Step::Ready: is_greeted_ = true; break;
+            case smtp::ClientSession::Step::Handshake: secure(); break;
             case smtp::ClientSession::Step::SendBody: send_body(); break;
             case smtp::ClientSession::Step::TransactionDone:
                 finish_transaction();
@@ -87,6 +99,7 @@ void DeliverySession::on_data(std::string_view octets) {
                 return;
         }
     }
+    if (phase_ != Phase::Gone && std::exchange(is_greeted_, false)) on_greeted();
     if (phase_ != Phase::Gone && std::exchange(wants_work_, false)) next_work();
     in_handler_ = false;
     if (phase_ == Phase::Gone || !stream_) return;
@@ -96,9 +109,13 @@ void DeliverySession::on_data(std::string_view octets) {
 }
 
 void DeliverySession::on_smtp_closed() {
+    is_greeted_ = false;
     wants_work_ = false;
     switch (phase_) {
         case Phase::Opening:
+            if (smtp_->closing_phase() == SmtpPhase::StartTls) {
+                return on_tls_failed(smtp_->closing_ending(), smtp_->closing_reply());
+            }
             on_opening_failed(smtp_->closing_phase(), smtp_->closing_ending(), smtp_->closing_reply());
             return;
         case Phase::Idle:
@@ -123,7 +140,13 @@ void DeliverySession::on_closed(const CloseReason& reason) {
     switch (phase_) {
         case Phase::Connecting: return;  // the connector's
         case Phase::Opening:
+            if (reason.kind == CloseReason::Kind::TlsFailed && !smtp_->is_secured()) {
+                return on_tls_failed(smtp::Ending::Lost, Reply{0, {4, 7, 5}, describe(reason)});
+            }
             smtp_->on_lost(describe(reason));
+            if (smtp_->closing_phase() == SmtpPhase::StartTls) {
+                return on_tls_failed(smtp::Ending::Lost, smtp_->closing_reply());
+            }
             return on_opening_failed(smtp_->closing_phase(), smtp::Ending::Lost, smtp_->closing_reply());
         case Phase::Idle: queue_->leave_idle(*this, shard_); break;
         case Phase::Working:
@@ -160,11 +183,11 @@ Duration DeliverySession::phase_timeout() const {
         case SmtpPhase::Data: return settings_->data_timeout;
         case SmtpPhase::Body: return settings_->body_timeout;
         case SmtpPhase::EndOfData: return settings_->end_of_data_timeout;
+        case SmtpPhase::StartTls: return settings_->tls_timeout;
         case SmtpPhase::Quit: return settings_->quit_timeout;
         case SmtpPhase::None:
         case SmtpPhase::Resolve:
         case SmtpPhase::Connect:
-        case SmtpPhase::StartTls:
         case SmtpPhase::Auth: break;
     }
     return Duration::max();  // idle: the idle timer decides

@@ -1,6 +1,6 @@
 // DeliverySession: one connection of one queue: connects, speaks SMTP, delivers task after task, says goodbye.
 //
-//   Connecting ─▶ Opening (greeting, EHLO) ─▶ Idle ⇄ Working (loading, pacing, a transaction) ─▶ Closing ─▶ Gone
+//   Connecting ─▶ Opening (greeting, EHLO, STARTTLS, EHLO) ─▶ Idle ⇄ Working (loading, pacing, a transaction) ─▶ Closing ─▶ Gone
 //        └──────── next address ◀───┘ failed            none left: the queue is told
 //
 // Its Connector finds the connection, address after address. Its permit (queue and virtual MTA) comes from the queue
@@ -22,6 +22,7 @@
 #include "engine.hpp"
 #include "postfleet/ports/transport.hpp"
 #include "postfleet/smtp/client_session.hpp"
+#include "tls_policy.hpp"
 
 namespace postfleet::sender {
 
@@ -50,6 +51,7 @@ public:
     std::uint32_t transactions() const { return transactions_; }
 
     // StreamHandler
+    void on_connected() override;  // TLS is up
     void on_data(std::string_view octets) override;
     void on_writable() override;
     void on_closed(const CloseReason& reason) override;
@@ -61,6 +63,7 @@ private:
     void on_connection_up() override;
     void on_no_connection() override;
     void on_opening_failed(SmtpPhase phase, smtp::Ending ending, Reply reply);
+    void leave_address();
     void on_smtp_ready();
     void on_smtp_closed();
     void flush();
@@ -71,6 +74,11 @@ private:
     void gone();
     void become_idle();
     void on_idle_timer();
+
+    // TLS (delivery_tls.cpp)
+    void on_greeted();
+    void secure();
+    void on_tls_failed(smtp::Ending ending, Reply reply);
 
     // work (delivery_work.cpp)
     void next_work();
@@ -102,11 +110,18 @@ private:
     bool draining_ = false;
     Connector connector_;
 
+    TlsDemand demand_;
+    bool goes_in_clear_ = false;  // TLS has failed with this address, and may
+    TlsFacts tls_facts_;          // empty: plain text
+    std::string tls_text_;        // "TLSv1.3/TLS_AES_128_GCM_SHA256", for events
+
     std::unique_ptr<Stream> stream_;
+    SecureStream* secure_ = nullptr;  // stream_, when it is one
     std::optional<smtp::ClientSession> smtp_;
     std::string out_;
     bool in_handler_ = false;  // out_ is flushed when the handler ends
-    bool wants_work_ = false;  // when the input is used up
+    bool is_greeted_ = false;  // to be acted on when the input is used up
+    bool wants_work_ = false;  // likewise
     bool is_loading_ = false;
     std::uint64_t seen_replies_ = 0;
 

@@ -312,7 +312,7 @@ void DeliverySession::record(const smtp::TransactionResult& result) {
         .mx_host = connector_.mx_host(),
         .mx_address = connector_.mx_address(),
         .source_address = connector_.source_address(),
-        .tls = {},
+        .tls = tls_text_,
         .elapsed = now - began_at_,
         .now = shard_.executor->wall_now(),
         .expires = work_.expires,

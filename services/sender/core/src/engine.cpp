@@ -51,6 +51,7 @@ Engine::Engine(SenderDependencies its_dependencies, SenderConfiguration configur
         require(ports.executor->shard() == shard->number);
         shard->executor = ports.executor;
         shard->transport = ports.transport;
+        shard->tls = ports.tls;
         shard->random_state = seed + shard->number;
         shard->recorder = std::make_unique<OutcomeRecorder>(*this, *shard);
         shards.push_back(std::move(shard));

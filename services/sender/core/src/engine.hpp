@@ -36,6 +36,7 @@ struct Shard {
     unsigned number = 0;
     Executor* executor = nullptr;
     Transport* transport = nullptr;
+    TlsClient* tls = nullptr;  // null: plain text only
     std::unique_ptr<OutcomeRecorder> recorder;
     std::unordered_set<std::shared_ptr<DeliverySession>> sessions;  // every one, so that drain finds them
     std::uint64_t random_state = 0;

@@ -38,6 +38,7 @@ constexpr std::array kTable{
     Row{Ending::Refused, Phases::Resolve, Answer::Permanent, When::Always, {kBounced, kNone, kClose}},
     Row{Ending::Replied, Phases::Opening, Answer::Any, When::Always, {kDeferred, kBackOff, kClose}},
     Row{Ending::Lost, Phases::Opening, Answer::Any, When::Always, {kDeferred, kBackOff, kClose}},
+    Row{Ending::Refused, Phases::Opening, Answer::Any, When::Always, {kDeferred, kBackOff, kClose}},  // TLS policy
     Row{Ending::Garbage, Phases::Opening, Answer::Any, When::Always, {kDeferred, kBackOff, kClose}},
 
     // A server may close between two transactions, and we learn of it only by the next one: nothing was

@@ -4,7 +4,7 @@
 
 namespace postfleet::sender {
 
-SteadyTime PeerMemory::Entry::ends_at() const { return std::max({avoid_until, plain_until, cut_until}); }
+SteadyTime PeerMemory::Entry::ends_at() const { return std::max({avoid_until, plain_until, clear_until, cut_until}); }
 
 const PeerMemory::Entry* PeerMemory::find_locked(const Endpoint& peer) const {
     const auto found = entries_.find(peer);
@@ -64,6 +64,18 @@ bool PeerMemory::may_pipeline(const Endpoint& peer, SteadyTime now) const {
     const std::lock_guard lock(mutex_);
     const Entry* entry = find_locked(peer);
     return entry == nullptr || now >= entry->plain_until;
+}
+
+void PeerMemory::on_tls_failed(const Endpoint& peer, SteadyTime now) {
+    const std::lock_guard lock(mutex_);
+    entry_locked(peer, now).clear_until = now + kNoTls;
+}
+
+bool PeerMemory::may_try_tls(const Endpoint& peer, SteadyTime now) const {
+    if (is_empty_.load(std::memory_order_relaxed)) return true;
+    const std::lock_guard lock(mutex_);
+    const Entry* entry = find_locked(peer);
+    return entry == nullptr || now >= entry->clear_until;
 }
 
 bool PeerMemory::on_cut_after(const Endpoint& peer, std::uint32_t transactions, SteadyTime now) {

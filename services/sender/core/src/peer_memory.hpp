@@ -1,9 +1,10 @@
 // PeerMemory: what connections have taught about hosts, for a while: which do not answer, which get out of step when
-// commands are pipelined, and which hang up after so many transactions without saying so.
+// commands are pipelined, with which TLS fails, and which hang up after so many transactions without saying so.
 //
 //   unreachable       tried after the other hosts of its destination, whatever its preference: 5 minutes, twice as
 //                     long after each further failure up to an hour, until a connection comes up
 //   no pipelining     for kRemember after a protocol error in a pipelined dialogue
+//   no TLS            for kNoTls after a failed handshake, where plain text is allowed: each would cost a connection
 //   hangs up after N  for kRemember, once two connections in a row were cut after the same number of transactions:
 //                     one alone may be an accident. Then QUIT comes before the cut
 //
@@ -27,6 +28,7 @@ class PeerMemory final {
 public:
     static constexpr std::size_t kMaxHosts = 10'000;
     static constexpr Duration kRemember = std::chrono::hours(1);
+    static constexpr Duration kNoTls = std::chrono::minutes(10);
     static constexpr Duration kFirstAvoidance = std::chrono::minutes(5);
     static constexpr std::uint32_t kNoLimit = UINT32_MAX;
 
@@ -36,6 +38,9 @@ public:
 
     void on_out_of_step(const Endpoint& peer, SteadyTime now);
     bool may_pipeline(const Endpoint& peer, SteadyTime now) const;
+
+    void on_tls_failed(const Endpoint& peer, SteadyTime now);
+    bool may_try_tls(const Endpoint& peer, SteadyTime now) const;
 
     // The connection was cut when another transaction began after `transactions`; true: that makes it a habit.
     bool on_cut_after(const Endpoint& peer, std::uint32_t transactions, SteadyTime now);
@@ -48,6 +53,7 @@ private:
         SteadyTime avoid_until = SteadyTime::min();
         std::uint32_t failures = 0;
         SteadyTime plain_until = SteadyTime::min();
+        SteadyTime clear_until = SteadyTime::min();
         SteadyTime cut_until = SteadyTime::min();
         std::uint32_t cut_after = 0;     // the last time
         std::uint32_t limit = kNoLimit;  // learned

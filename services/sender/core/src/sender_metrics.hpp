@@ -26,6 +26,11 @@ struct SenderMetrics {
           connections(metrics.gauge("postfleet_sender_connections", "Connections that count against limits")),
           connect_failures(metrics.counter("postfleet_sender_connect_failures_total",
                                            "Addresses at which no session could be opened")),
+          tls_handshakes(metrics.counter("postfleet_sender_tls_handshakes_total", "TLS handshakes that succeeded")),
+          tls_resumed(
+              metrics.counter("postfleet_sender_tls_resumed_total", "TLS handshakes that resumed an earlier session")),
+          tls_failures(
+              metrics.counter("postfleet_sender_tls_failures_total", "STARTTLS refused, or a handshake that failed")),
           content_reads(metrics.counter("postfleet_sender_content_reads_total",
                                         "Attempts that read their content from the spool")),
           unrecorded(metrics.gauge("postfleet_sender_unrecorded_outcomes", "Outcomes that are not durable yet")),
@@ -54,6 +59,7 @@ struct SenderMetrics {
     Counter& damaged;
     Gauge& connections;
     Counter& connect_failures;
+    Counter &tls_handshakes, &tls_resumed, &tls_failures;
     Counter& content_reads;
     Gauge& unrecorded;
     Histogram& delivery_seconds;

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "checks.hpp"
+#include "postfleet/config_files/delivery_tls.hpp"
 #include "postfleet/config_files/load.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "postfleet/runtime/build_info.hpp"
@@ -127,7 +128,11 @@ Status Server::make_sender() {
     workers_ = std::make_unique<runtime::WorkerPool>(
         runtime::WorkerPoolSettings{.threads = static_cast<unsigned>(shards_of(*config_))});
     std::vector<sender::ShardPorts> shards;
-    for (net::EpollLoop* loop : loops_->loops()) shards.push_back({loop, loop});
+    load_tls_contexts(*config_);
+    for (net::EpollLoop* loop : loops_->loops()) {
+        tls_clients_.push_back(std::make_unique<tls::Client>(tls_contexts_, *loop));
+        shards.push_back({loop, loop, tls_clients_.back().get()});
+    }
     sender_ =
         std::make_unique<sender::Sender>(sender::SenderDependencies{.shards = std::move(shards),
                                                                     .spool = *spool_,
@@ -137,6 +142,15 @@ Status Server::make_sender() {
                                                                     .log = log_},
                                          sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_)});
     return {};
+}
+
+// On this thread, because it blocks on files; those that are put together of several rules come when they are used.
+void Server::load_tls_contexts(const config::Config& config) {
+    tls_contexts_.forget();
+    for (const TlsRules& rules : config_files::delivery_tls_rules(config)) {
+        const auto loaded = tls_contexts_.of(rules);
+        if (!loaded) log_.line(LogLevel::Error, "tls_unusable").field("reason", loaded.error().text);
+    }
 }
 
 // Whatever can be refused comes before the first delivery: a start that fails interrupts no transaction. The
@@ -249,6 +263,7 @@ void Server::stop_all() {
     feedback_.reset();
     if (workers_) workers_->stop();
     sender_.reset();
+    tls_clients_.clear();
     resolver_.reset();
     if (spool_) spool_->stop();
     spool_.reset();

@@ -33,6 +33,7 @@
 #include "postfleet/sender/sender.hpp"
 #include "postfleet/spool/rocks_spool.hpp"
 #include "postfleet/standalone/control_commands.hpp"
+#include "postfleet/tls/client.hpp"
 
 namespace postfleet::standalone {
 
@@ -59,6 +60,7 @@ private:
     Status start_admin();
     Status open_spool();
     Status make_sender();
+    void load_tls_contexts(const config::Config& config);
     Status open_doors();
     Status start_work();
     void register_metrics();
@@ -103,6 +105,8 @@ private:
     std::unique_ptr<spool::RocksSpool> spool_;
     std::unique_ptr<dns::UnboundResolver> resolver_;
     std::unique_ptr<runtime::WorkerPool> workers_;
+    tls::ClientContexts tls_contexts_;
+    std::vector<std::unique_ptr<tls::Client>> tls_clients_;  // one per shard
     std::unique_ptr<sender::Sender> sender_;
     std::unique_ptr<feedback::Feedback> feedback_;
     std::unique_ptr<ingest::SmtpListenerService> ingest_;

@@ -66,6 +66,7 @@ Status Server::apply(const ConfigPointer& next) {
     const std::shared_ptr<const routing::Snapshot> routing = routing::Snapshot::compile(*next);
     if (Status listening = ingest_->reload({next, routing}); !listening) return listening;
     if (Status taking = pickups_->reload({next, routing}); !taking) return taking;
+    load_tls_contexts(*next);
     sender_->reload({next, routing});
     feedback_->reconfigure(sink_setups(*next));
     const std::lock_guard lock(config_mutex_);

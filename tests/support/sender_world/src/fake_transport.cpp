@@ -124,6 +124,7 @@ private:
     TimerId deadline_;
     bool must_tell_writable_ = false, is_shut_ = false, is_dead_ = false;
     friend class Peer;
+    friend class FakeTlsClient;
 };
 
 // --- the server ----------------------------------------------------------------------------------------
@@ -172,6 +173,7 @@ void Peer::end_of_data() {
     const std::string text = reply.value_or("250 2.0.0 queued\r\n");
     if (text.starts_with('2')) {
         delivery_.connection = number_;
+        delivery_.is_secured = is_secured;
         delivery_.client = client_;
         delivery_.at = stream_ != nullptr ? stream_->executor_.now() : SteadyTime{};
         host_.deliveries.push_back(delivery_);
@@ -218,6 +220,85 @@ std::vector<std::string> FakeHost::recipients_delivered() const {
     for (const Delivery& delivery : deliveries) out.insert(out.end(), delivery.to.begin(), delivery.to.end());
     std::sort(out.begin(), out.end());
     return out;
+}
+
+// --- TLS -----------------------------------------------------------------------------------------------
+
+namespace {
+
+class FakeSecureStream final : public SecureStream, private StreamHandler {
+public:
+    FakeSecureStream(std::unique_ptr<Stream> plain, StreamHandler& handler)
+        : plain_(std::move(plain)), handler_(&handler) {
+        plain_->set_handler(*this);
+    }
+    TlsFacts security() const override { return facts; }
+    TlsFailure failure() const override { return failed_; }
+    using Stream::write;
+    void set_handler(StreamHandler& handler) override { handler_ = &handler; }
+    void write(std::span<const WritePiece> pieces) override { plain_->write(pieces); }
+    std::size_t unsent_octets() const override { return plain_->unsent_octets(); }
+    void pause_reading() override {}
+    void resume_reading() override {}
+    void set_deadline(SteadyTime when) override { plain_->set_deadline(when); }
+    void shutdown_write() override { plain_->shutdown_write(); }
+    void close() override { plain_->close(); }
+    Endpoint local() const override { return plain_->local(); }
+    Endpoint remote() const override { return plain_->remote(); }
+
+    void finish(TlsFailure failure) {
+        failed_ = failure;
+        if (failure == TlsFailure::None) {
+            is_up_ = true;
+            return handler_->on_connected();
+        }
+        handler_->on_closed({CloseReason::Kind::TlsFailed, "TLS handshake: scripted failure"});
+    }
+
+    TlsFacts facts{.protocol = "TLSv1.3", .cipher = "TLS_AES_128_GCM_SHA256"};
+    const std::shared_ptr<FakeSecureStream*> alive = std::make_shared<FakeSecureStream*>(this);
+
+private:
+    void on_data(std::string_view octets) override {
+        if (is_up_) return handler_->on_data(octets);
+        finish(TlsFailure::NotTls);  // plain text where TLS has to be
+    }
+    void on_writable() override { handler_->on_writable(); }
+    void on_closed(const CloseReason& reason) override {
+        if (is_up_) return handler_->on_closed(reason);
+        finish(reason.kind == CloseReason::Kind::TimedOut ? TlsFailure::TimedOut : TlsFailure::PeerClosed);
+    }
+
+    std::unique_ptr<Stream> plain_;
+    StreamHandler* handler_;
+    TlsFailure failed_ = TlsFailure::None;
+    bool is_up_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<SecureStream>> FakeTlsClient::secure(std::unique_ptr<Stream> plain, const TlsRequest& request,
+                                                            StreamHandler& handler) {
+    const auto* stream = static_cast<FakeStream*>(plain.get());
+    const std::shared_ptr<Peer> peer = stream->peer_;
+    FakeHost& host = peer->host_;
+    host.tls_requests.push_back(request);
+    host.tls_rules.push_back(request.rules);
+    const bool is_any = request.authentication == TlsAuthentication::Any;
+    const TlsFailure failure = host.tls_failure != TlsFailure::None ? host.tls_failure
+                               : is_any                             ? TlsFailure::None
+                                                                    : host.verification;
+    plain->set_deadline(request.deadline);
+    auto secured = std::make_unique<FakeSecureStream>(std::move(plain), handler);
+    secured->facts.is_verified = host.verification == TlsFailure::None;
+    if (host.tls_hangs) return std::unique_ptr<SecureStream>(std::move(secured));
+    executor_.post([weak = std::weak_ptr(secured->alive), peer, failure] {
+        const auto self = weak.lock();
+        if (!self || (*self)->failure() != TlsFailure::None) return;
+        peer->is_secured = failure == TlsFailure::None;
+        (*self)->finish(failure);
+    });
+    return std::unique_ptr<SecureStream>(std::move(secured));
 }
 
 // --- connecting ----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ SenderWorld::SenderWorld(unsigned shards) {
     for (unsigned i = 0; i < shards; ++i) {
         executors.push_back(std::make_unique<ManualExecutor>(i));
         transports.push_back(std::make_unique<FakeTransport>(*executors.back()));
+        tls_clients.push_back(std::make_unique<FakeTlsClient>(*executors.back()));
         if (i > 0) transports.back()->share_hosts(*transports.front());
     }
     config.hostname = "mta.test";
@@ -60,7 +61,7 @@ void SenderWorld::start() {
                                             .log = Log(log),
                                             .seed = 7};
     for (std::size_t i = 0; i < executors.size(); ++i) {
-        dependencies.shards.push_back({executors[i].get(), transports[i].get()});
+        dependencies.shards.push_back({executors[i].get(), transports[i].get(), tls_clients[i].get()});
     }
     sender = std::make_unique<sender::Sender>(std::move(dependencies), compiled());
     const Status started = sender->start();

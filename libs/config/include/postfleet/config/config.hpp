@@ -43,7 +43,21 @@ enum class HeaderTrust { Ignore, Honour };             // X-Virtual-MTA, X-Job, 
 enum class LineEnds { Strict, Normalize };             // bare CR or LF: refuse, or make CRLF
 enum class ListenerTls { None, Starttls, Implicit };   // RFC 3207, RFC 8314
 enum class ListenerAuth { None, Optional, Required };  // RFC 4954
-enum class Unknown { Refuse, Default };                // X-Virtual-MTA names something that does not exist
+enum class DeliveryTls { None, May, Require, Verify };
+enum class TlsMinVersion { Tls12, Tls13 };
+
+// Texts with a kind, so that a shaping key's type says what it takes.
+struct FilePath {
+    std::string text;  // absolute; empty: none
+    friend bool operator==(const FilePath&, const FilePath&) = default;
+};
+struct CipherList {
+    std::string text;  // as OpenSSL writes it; empty: the default
+    friend bool operator==(const CipherList&, const CipherList&) = default;
+};
+using HostNames = std::vector<std::string>;
+
+enum class Unknown { Refuse, Default };  // X-Virtual-MTA names something that does not exist
 
 // Which addresses of a host are connected to, and which of them first.
 enum class AddressFamily { Ipv6First, Ipv4First, Ipv6, Ipv4 };
@@ -174,6 +188,13 @@ struct ShapingValues {
     Duration idle_timeout = std::chrono::seconds(5);  // an open connection waits this long for more mail
     bool pipelining = true;                           // use it when it is offered
     AddressFamily address_family = AddressFamily::Ipv6First;
+
+    DeliveryTls tls = DeliveryTls::May;
+    HostNames tls_names;  // that a certificate may have instead of the host's
+    TlsMinVersion tls_min_version = TlsMinVersion::Tls12;
+    CipherList tls_ciphers;                                  // of TLS 1.2
+    FilePath tls_ca_file, tls_certificate, tls_private_key;  // PEM; none: the system's CAs, no certificate
+    Duration tls_timeout = std::chrono::minutes(1);
     friend bool operator==(const ShapingValues&, const ShapingValues&) = default;
 };
 
@@ -187,6 +208,12 @@ struct ShapingKeys {
         body_timeout, end_of_data_timeout, quit_timeout, idle_timeout;
     std::optional<bool> pipelining;
     std::optional<AddressFamily> address_family;
+    std::optional<DeliveryTls> tls;
+    std::optional<HostNames> tls_names;
+    std::optional<TlsMinVersion> tls_min_version;
+    std::optional<CipherList> tls_ciphers;
+    std::optional<FilePath> tls_ca_file, tls_certificate, tls_private_key;
+    std::optional<Duration> tls_timeout;
 };
 
 struct ShapingMatch {

@@ -72,6 +72,27 @@ void for_each_shaping_key(Visit&& visit) {
                                     "Which addresses of a host are tried: those of one family first and the other's "
                                     "in turn, or one family only. A family that the virtual MTA has no source of is "
                                     "left out in any case."});
+    visit(
+        ShapingKey<DeliveryTls>{"tls", &K::tls, &V::tls, kQueue,
+                                "`none`: plain text. `may`: TLS where it works. `require`: TLS, with any certificate. "
+                                "`verify`: TLS with a certificate that is trusted and has the host's name. Mail that "
+                                "may not go in clear is deferred."});
+    visit(ShapingKey<HostNames>{"tls_names", &K::tls_names, &V::tls_names, kQueue,
+                                "With `tls: verify`: names that the certificate may have instead of the "
+                                "host's."});
+    visit(ShapingKey<TlsMinVersion>{"tls_min_version", &K::tls_min_version, &V::tls_min_version, kQueue,
+                                    "The oldest version of TLS that is spoken."});
+    visit(ShapingKey<CipherList>{"tls_ciphers", &K::tls_ciphers, &V::tls_ciphers, kQueue,
+                                 "Ciphers of TLS 1.2, in OpenSSL's notation. TLS 1.3 has only good ones."});
+    visit(ShapingKey<FilePath>{"tls_ca_file", &K::tls_ca_file, &V::tls_ca_file, kQueue,
+                               "PEM file with the CAs that are trusted, instead of the system's."});
+    visit(ShapingKey<FilePath>{"tls_certificate", &K::tls_certificate, &V::tls_certificate, kQueue,
+                               "PEM file: our own certificate and its chain, for servers that ask for one. Read "
+                               "again at every reload."});
+    visit(ShapingKey<FilePath>{"tls_private_key", &K::tls_private_key, &V::tls_private_key, kQueue,
+                               "PEM file with its key, not encrypted; default: in the certificate's file."});
+    visit(ShapingKey<Duration>{"tls_timeout", &K::tls_timeout, &V::tls_timeout, kQueue,
+                               "For the reply to STARTTLS, and for the TLS handshake."});
 }
 
 // A value of one key as it is written in YAML: "20", "500/m", "[10m, 30m]".
@@ -81,6 +102,11 @@ std::string show_value(Duration value);
 std::string show_value(const std::vector<Duration>& value);
 std::string show_value(bool value);
 std::string show_value(AddressFamily value);
+std::string show_value(DeliveryTls value);
+std::string show_value(TlsMinVersion value);
+std::string show_value(const HostNames& value);
+std::string show_value(const CipherList& value);
+std::string show_value(const FilePath& value);
 // "site: google, virtual_mta: promo-1"; empty: general.
 std::string show_match(const ShapingMatch& match);
 

@@ -1,5 +1,6 @@
 // Capabilities: what a server offers in its EHLO reply (RFC 5321 §4.1.1.1; SIZE RFC 1870, 8BITMIME RFC 6152,
-// PIPELINING RFC 2920, SMTPUTF8 RFC 6531, DSN RFC 3461, LIMITS RFC 9422).
+// PIPELINING RFC 2920, SMTPUTF8 RFC 6531, DSN RFC 3461, LIMITS RFC 9422,
+// STARTTLS RFC 3207, REQUIRETLS RFC 8689).
 //
 // Parsed defensively: unknown keywords and malformed values are passed over, the first of duplicates counts,
 // a limit of 0 means none. Threads: a value type.
@@ -15,6 +16,8 @@ struct Capabilities {
     bool eight_bit_mime = false;
     bool smtputf8 = false;
     bool dsn = false;
+    bool starttls = false;
+    bool require_tls = false;
     bool size = false;
     std::uint64_t max_message_octets = UINT64_MAX;  // SIZE
     std::uint32_t max_recipients = UINT32_MAX;      // LIMITS RCPTMAX, per transaction

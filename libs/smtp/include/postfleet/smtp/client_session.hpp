@@ -1,11 +1,12 @@
 // ClientSession: the client side of one SMTP connection (RFC 5321 §3, §4.1; PIPELINING RFC 2920, SIZE
-// RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461).
+// RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461, STARTTLS RFC 3207).
 //
 // Sans-IO: never touches a socket, a clock or a file. The driver feeds octets in, writes out what was
 // appended to `out` (once per turn), and carries out the Step it gets back, so any dialogue can be replayed
 // in a unit test.
 //
 //   Greeting ─220▶ Ehlo ─250▶ Ready        Ehlo ─5xx▶ Helo ─250▶ Ready
+//   Ready ─start_tls▶ StartTls ─220▶ Handshake ─secured▶ Ehlo        StartTls ─4xx, 5xx▶ Closed
 //   Ready ─begin▶ [Reset ▶] Mail ▶ Rcpt… ▶ Data ─354▶ Body ─body_written▶ EndOfData ▶ Ready
 //   Ready ─quit▶ Quit ▶ Closed              any ─421, garbage, loss▶ Closed
 //
@@ -17,6 +18,9 @@
 // recipient that has none of its own. Replies that nobody asked for (an early talker, one that is out of
 // step) close, too; the transaction ends as Ending::Garbage. When replies to a pipelined envelope are missing or too
 // many, nobody knows which of them was to which RCPT, and no refusal is believed.
+//
+// STARTTLS comes before the first transaction or never. Octets behind its 220 were put there by somebody in between
+// and close the connection (CVE-2011-0411). What the server offered in clear is forgotten. A refusal closes.
 //
 // The spans and views of a transaction are borrowed until it has ended. Threads: confined to its driver.
 // Errors: none; whatever the peer does is a Step. Calling begin() when not Ready is a bug.
@@ -80,6 +84,8 @@ public:
         Greeting,
         Ehlo,
         Helo,
+        StartTls,
+        Handshake,
         Ready,
         Reset,
         Mail,
@@ -93,7 +99,8 @@ public:
 
     enum class Step : std::uint8_t {
         Wait,             // nothing to do until more octets come
-        Ready,            // the session is open: begin() or quit()
+        Ready,            // the session is open: start_tls(), begin() or quit(), once the input is used up
+        Handshake,        // hand the connection to TLS, then call secured()
         SendBody,         // write the content and ".\r\n", then call body_written()
         TransactionDone,  // result() tells; begin() or quit() once the input is used up, unless closed
         Closed,           // write out, shut down; result() tells if has_transaction(), else closing_reply()
@@ -104,6 +111,10 @@ public:
     // Takes octets off the front of `input`, up to the next thing to do. Call until `input` is empty.
     Step on_octets(std::string_view& input, std::string& out);
 
+    // Ready → StartTls; before any transaction.
+    void start_tls(std::string& out);
+    // TLS is up: EHLO again.
+    void secured(std::string& out);
     // Ready → a transaction. TransactionDone at once when the server cannot take it (Ending::Refused).
     Step begin(const ClientTransaction& transaction, std::string& out);
     // The content and the final dot have been given to the transport.
@@ -121,6 +132,7 @@ public:
     SmtpPhase phase() const;
     std::uint64_t replies() const { return replies_; }  // complete ones so far: a deadline is per reply
     bool is_closed() const { return state_ == State::Closed; }
+    bool is_secured() const { return is_secured_; }
     bool has_transaction() const { return in_transaction_; }
     const Capabilities& capabilities() const { return capabilities_; }
     bool is_pipelining() const { return options_.pipelining && capabilities_.pipelining; }
@@ -133,10 +145,11 @@ public:
     Ending closing_ending() const { return closing_ending_; }
 
 private:
-    Step on_reply(std::string& out);
+    Step on_reply(std::string_view rest, std::string& out);
     Step on_greeting(std::string& out);
     Step on_ehlo(std::string& out);
     Step on_helo();
+    Step on_start_tls(std::string_view rest);
     Step on_reset(std::string& out);
     Step on_mail(std::string& out);
     Step on_rcpt(std::string& out);
@@ -152,6 +165,7 @@ private:
     Step end_transaction(Reply reply);
     Step close(Ending ending, Reply reply);
     void doubt_refusals();
+    void write_greeting(std::string_view verb, std::string& out) const;
     bool is_out_of_step(std::string_view rest) const;
     bool is_code(int klass) const { return parser_.code() / 100 == klass; }
 
@@ -160,6 +174,7 @@ private:
     ReplyParser parser_;
     State state_ = State::Greeting;
     std::uint64_t replies_ = 0;
+    bool is_secured_ = false;
     bool in_transaction_ = false;
     bool pipelined_ = false;  // this transaction's commands went out together
     bool needs_reset_ = false;

@@ -2,12 +2,13 @@
 //
 // Any: whatever certificate the server shows will do, also a weak one, because the alternative is plain text;
 // the facts say whether it would have passed. Verified: the chain must lead to a CA of ours and the name (or
-// address) must match, or the handshake fails. What "may", "require" and policies make of a failure is
-// the caller's.
+// address, or one of the other names) must match, or the handshake fails. Dane: a TLSA record must match (RFC 7672
+// §3.1): DANE-EE(3) without names and dates, DANE-TA(2) with both; PKIX usages are passed over. What "may", "require"
+// and policies make of a failure is the caller's.
 //
-// Sessions are kept per (session key, server name, authentication), the newest one, and used by as many
-// connections as come: a session that was made without verification never serves one that needs it.
-// A server that does not want a session makes a full handshake instead.
+// Sessions are kept per (session key, names, authentication, TLSA records), the newest one, and used by as many
+// connections as come: a session that was made under other demands never serves. A server that does not want a
+// session makes a full handshake instead.
 //
 // Threads: thread-safe; immutable but for the sessions. load() reads files and blocks on them. A changed CA
 // file takes a new context. Streams may outlive the context. Errors: which file, and what is wrong with it.
@@ -17,6 +18,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "postfleet/base/result.hpp"
 #include "postfleet/tls/facts.hpp"
@@ -40,7 +42,7 @@ struct ClientSettings {
     std::size_t max_sessions = 2'000;  // 4 to 10 KiB each, mostly the server's certificates; 0: none kept
 };
 
-enum class Authentication : std::uint8_t { Any, Verified };
+using Authentication = TlsAuthentication;
 
 struct ClientRequest {
     // Name for SNI and to match; an address ("192.0.2.1") is matched but not sent. Empty: nothing to match.
@@ -49,6 +51,8 @@ struct ClientRequest {
     // Connections with the same key may share a session: peer, and whatever else must not be mixed.
     // Empty: no session is kept or used.
     std::string session_key;
+    std::vector<std::string> other_names = {};  // that may match as well
+    std::vector<TlsaRecord> tlsa = {};          // Dane
 };
 
 class SessionCache;

@@ -9,10 +9,11 @@
 #include <vector>
 
 #include "postfleet/base/time.hpp"
+#include "postfleet/ports/tls_client.hpp"
 
 namespace postfleet::tls {
 
-enum class Protocol : std::uint8_t { Tls12, Tls13 };
+using Protocol = TlsVersion;
 
 struct CertificateFacts {
     std::string subject;  // RFC 2253: "CN=mx.example.net,O=Example"
@@ -36,20 +37,8 @@ struct Facts {
     std::string why_not_verified;
 };
 
-// What went wrong in a handshake, as TLS reports tell it apart (RFC 8460 §4.3).
-enum class FailureKind : std::uint8_t {
-    None,
-    CertificateExpired,
-    CertificateHostMismatch,
-    CertificateNotTrusted,
-    CertificateInvalid,  // any other reason to refuse the peer's certificate
-    NothingInCommon,     // protocol version, cipher or group
-    Refused,             // the peer sent an alert
-    NotTls,              // what came is no TLS record
-    PeerClosed,          // the connection ended in the middle
-    TimedOut,
-    Other,
-};
+// What went wrong in a handshake.
+using FailureKind = TlsFailure;
 const char* to_string(FailureKind kind);  // "certificate-host-mismatch"
 
 }  // namespace postfleet::tls

@@ -52,7 +52,7 @@ struct StreamOptions {
 
 class PieceReader;
 
-class TlsStream final : public Stream, private StreamHandler {
+class TlsStream final : public SecureStream, private StreamHandler {
 public:
     // Errors: Internal, when OpenSSL has no memory; InvalidArgument, a server name that cannot be one. The
     // plain stream is closed then.
@@ -66,6 +66,7 @@ public:
 
     // Between on_connected and the end; a bug at other times.
     Facts facts() const;
+    TlsFacts security() const override;
 
     // What binds an authentication to this connection (RFC 9266, RFC 5929): 32 octets, or the hash of the
     // server's certificate. Empty where the protocol has none. As facts().
@@ -73,7 +74,7 @@ public:
     std::string server_end_point_binding() const;
 
     // Why TLS failed, in the handshake or after it; None while it has not.
-    FailureKind failure() const { return failure_; }
+    FailureKind failure() const override { return failure_; }
 
     using Stream::write;
     void set_handler(StreamHandler& handler) override { handler_ = &handler; }

@@ -30,6 +30,7 @@
 #include "postfleet/ports/resolver.hpp"
 #include "postfleet/ports/sender_control.hpp"
 #include "postfleet/ports/spool.hpp"
+#include "postfleet/ports/tls_client.hpp"
 #include "postfleet/ports/transport.hpp"
 #include "postfleet/ports/workers.hpp"
 #include "postfleet/routing/snapshot.hpp"
@@ -39,6 +40,7 @@ namespace postfleet::sender {
 struct ShardPorts {
     Executor* executor = nullptr;    // executor->shard() is the index in SenderDependencies::shards
     Transport* transport = nullptr;  // of the same shard
+    TlsClient* tls = nullptr;        // likewise; null: there is no TLS, and what needs it is deferred
 };
 
 struct SenderDependencies {

@@ -2,7 +2,8 @@
 //
 // A FakeHost stands behind an endpoint. It decides how connecting goes and what each command is answered; by
 // default it takes everything. What it was sent is kept: transactions with their content, every command with its
-// time, how many connections were open at once.
+// time, how many connections were open at once. FakeTlsClient plays a handshake that ends as the host is told, and
+// after which the octets go on as they are.
 //
 // Threads: confined to the test's thread.
 #pragma once
@@ -16,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "postfleet/ports/tls_client.hpp"
 #include "postfleet/ports/transport.hpp"
 
 namespace postfleet::support {
@@ -28,6 +30,7 @@ struct Delivery {
     std::vector<std::string> to;  // accepted ones
     std::string content;          // as it came, dot-stuffed, without the final dot
     unsigned connection = 0;
+    bool is_secured = false;
     SteadyTime at{};
     Endpoint client;
 };
@@ -46,9 +49,11 @@ public:
     std::string helo;
     std::vector<std::string> commands;
     unsigned most_pipelined = 0;  // command lines that came at once
+    bool is_secured = false;
 
 private:
     friend class FakeStream;
+    friend class FakeTlsClient;
     friend class FakeHost;
     friend class FakeTransport;
     void on_line(std::string_view line);
@@ -75,6 +80,12 @@ public:
     // The reply to a command line ("MAIL FROM:<…>", "DATA", "." for the end of data); nothing: the usual one.
     // An empty reply is silence.
     std::function<std::optional<std::string>(Peer&, const std::string& command)> on_command;
+    // What the host's TLS does.
+    TlsFailure tls_failure = TlsFailure::None;   // for those who accept any certificate, too
+    TlsFailure verification = TlsFailure::None;  // for those who do not
+    bool tls_hangs = false;
+    std::deque<TlsRequest> tls_requests;  // as they came; their `rules` are gone, and stand here:
+    std::vector<TlsRules> tls_rules;
     bool is_stalled = false;               // takes no more octets (a TCP window of zero)
     bool keeps_open_after_quit = false;    // says 221 and does not close
     std::size_t socket_octets = SIZE_MAX;  // what the socket takes at once
@@ -107,6 +118,16 @@ private:
     Hosts& shared() { return *hosts_; }
     Executor& executor_;
     std::shared_ptr<Hosts> hosts_ = std::make_shared<Hosts>();
+};
+
+class FakeTlsClient final : public TlsClient {
+public:
+    explicit FakeTlsClient(Executor& executor) : executor_(executor) {}
+    Result<std::unique_ptr<SecureStream>> secure(std::unique_ptr<Stream> plain, const TlsRequest& request,
+                                                 StreamHandler& handler) override;
+
+private:
+    Executor& executor_;
 };
 
 }  // namespace postfleet::support

@@ -96,6 +96,7 @@ public:
 
     std::vector<std::unique_ptr<ManualExecutor>> executors;
     std::vector<std::unique_ptr<FakeTransport>> transports;
+    std::vector<std::unique_ptr<FakeTlsClient>> tls_clients;
     FakeSpool spool;
     FakeResolver resolver;
     FakeWorkers workers;

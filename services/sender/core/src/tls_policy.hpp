@@ -1,0 +1,48 @@
+// TLS policy: what is asked of TLS with one host, and what happens when it is not had. The only place that decides
+// between TLS, plain text and another host.
+//
+//   demand       what the queue's setting asks of a host
+//   on_greeting  the host has answered EHLO: STARTTLS, go on in clear, or not here
+//   on_trouble   STARTTLS was refused or the handshake failed: again in clear over a fresh connection, or not here
+//
+// Where plain text is not allowed, no path leads to it: a host that will not do is passed over, and when none is left
+// the mail is deferred. Threads: pure functions and values.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "postfleet/config/config.hpp"
+#include "postfleet/ports/tls_client.hpp"
+
+namespace postfleet::sender {
+
+enum class TlsLevel : std::uint8_t {
+    None,           // never TLS
+    Opportunistic,  // TLS if it works, else plain text
+    Encrypted,      // TLS, whoever it is
+    Verified,       // TLS with a server that has proved who it is
+};
+
+struct TlsDemand {
+    TlsLevel level = TlsLevel::None;
+    TlsAuthentication authentication = TlsAuthentication::Any;
+    std::vector<std::string> names = {};  // that may match besides the host's
+    std::string_view policy = "none";     // as the setting is written: in events, and in reasons
+};
+
+TlsDemand demand_of(const config::ShapingValues& settings);
+
+enum class TlsStep : std::uint8_t { Secure, GoOnInClear, TryInClear, PassOver };
+
+struct TlsOffer {
+    bool offers_starttls = false;
+    bool can_secure = true;        // there is a TlsClient
+    bool is_known_broken = false;  // TLS failed with this host a short while ago
+};
+TlsStep on_greeting(const TlsDemand& demand, const TlsOffer& offer);
+TlsStep on_trouble(const TlsDemand& demand);
+
+TlsRules tls_rules_of(const config::ShapingValues& settings);
+
+}  // namespace postfleet::sender
