@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "postfleet/config/accounting.hpp"
 #include "postfleet/config/shaping_keys.hpp"
 
 namespace postfleet::config {
@@ -237,6 +238,7 @@ private:
 
     void check_reports() {
         for (std::size_t i = 0; i < config_.file_reports.size(); ++i) {
+            check_accounting(config_.file_reports[i], fmt::format("reports[{}]", i));
             for (std::size_t j = 0; j < i; ++j) {
                 const auto& report = config_.file_reports[i];
                 const auto& other = config_.file_reports[j];
@@ -251,6 +253,25 @@ private:
                 }
             }
         }
+    }
+
+    void check_accounting(const FileReport& report, const std::string& path) {
+        const FileReport plain;
+        const bool has_columns = config_.origins.contains(path + ".columns");
+        const bool is_set = report.records != plain.records || has_columns || report.times != plain.times ||
+                            !report.user_string.empty() || report.privacy != plain.privacy;
+        if (report.form == ReportForm::Events) {
+            if (is_set) this->report(path, "sets keys of `type: accounting`, and is a `file` of JSON events");
+            return;
+        }
+        if (config_.origins.contains(path + ".types")) {
+            this->report(path + ".types", "belongs to `type: file`; an accounting file has `records`");
+        }
+        if (report.privacy == ReportPrivacy::HmacSha256 && report.privacy_key_file.empty()) {
+            this->report(path + ".privacy", "needs `privacy_key_file`, a file with a long random key");
+        }
+        if (const auto made = report::AccountingFormat::make(accounting_options(report)); !made)
+            this->report(path + ".columns", made.error().text);
     }
 
     Reader& reader_;

@@ -110,7 +110,8 @@ const std::vector<EventType>& all_event_types() {
                                             EventType::QueueBackoffEntered,
                                             EventType::QueueBackoffLeft,
                                             EventType::VirtualMtaDisabled,
-                                            EventType::VirtualMtaEnabled};
+                                            EventType::VirtualMtaEnabled,
+                                            EventType::QueueConnectFailed};
     return all;
 }
 

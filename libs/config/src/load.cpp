@@ -80,7 +80,7 @@ void fill_defaults(Config& config, const Environment& environment) {
         derive_reference(config, "listeners." + name + ".certificate", "listeners." + name + ".private_key");
     }
     for (auto& report : config.file_reports) {
-        if (report.types.empty()) report.types = all_event_types();
+        if (report.form == ReportForm::Events && report.types.empty()) report.types = all_event_types();
     }
 }
 

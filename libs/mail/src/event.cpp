@@ -26,6 +26,7 @@ constexpr std::array kEventTypes{
     EventType::QueueBackoffLeft,
     EventType::VirtualMtaDisabled,
     EventType::VirtualMtaEnabled,
+    EventType::QueueConnectFailed,
 };
 
 }  // namespace
@@ -50,6 +51,7 @@ const char* to_string(EventType type) {
         case EventType::QueueBackoffLeft: return "queue.backoff_left";
         case EventType::VirtualMtaDisabled: return "virtual_mta.disabled";
         case EventType::VirtualMtaEnabled: return "virtual_mta.enabled";
+        case EventType::QueueConnectFailed: return "queue.connect_failed";
     }
     return "unknown";
 }
@@ -80,7 +82,8 @@ bool is_terminal(EventType type) {
         case EventType::QueueBackoffEntered:
         case EventType::QueueBackoffLeft:
         case EventType::VirtualMtaDisabled:
-        case EventType::VirtualMtaEnabled: return false;
+        case EventType::VirtualMtaEnabled:
+        case EventType::QueueConnectFailed: return false;
     }
     return false;
 }

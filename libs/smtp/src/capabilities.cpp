@@ -44,6 +44,7 @@ Capabilities parse_capabilities(std::string_view lines) {
         end = lines.find('\n');
         std::string_view rest = lines.substr(0, end);
         const std::string_view keyword = take_word(rest);
+        out.offered |= extension_bit(keyword);
         if (ascii_iequals(keyword, "PIPELINING")) {
             out.pipelining = true;
         } else if (ascii_iequals(keyword, "8BITMIME")) {

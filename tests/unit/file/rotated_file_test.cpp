@@ -126,6 +126,58 @@ TEST_CASE("rotation by age happens at the next write, and never makes empty file
     CHECK(folder.names().size() == 2);
 }
 
+TEST_CASE("every file begins with the header, and one that begins otherwise is rotated first") {
+    Folder folder;
+    std::ofstream(folder.path / "acct.csv") << "old,columns\nrow\n";
+    test_now = from_unix_microseconds(4'102'444'800'000'000);
+    RotatedFileOptions options{.path = folder.path / "acct.csv",
+                               .header = "type,rcpt",
+                               .names = RotatedNames::Dated,
+                               .rotate_size = 30,
+                               .rotate_after = 1h,
+                               .clock = &test_clock};
+    auto opened = RotatedFile::open(options, Log());
+    REQUIRE(opened);
+    CHECK(content(folder.path / "acct-2100-01-01-0000.csv") == "old,columns\nrow\n");
+    CHECK(content(folder.path / "acct.csv") == "type,rcpt\n");
+    CHECK(write(**opened, {"d,one@a.test"}));
+    CHECK(write(**opened, {"d,two@a.test"}));
+    CHECK(content(folder.path / "acct-2100-01-01-0001.csv") == "type,rcpt\nd,one@a.test\n");
+    CHECK(content(folder.path / "acct.csv") == "type,rcpt\nd,two@a.test\n");
+
+    SECTION("numbers go on after a restart, also when the first files are gone") {
+        fs::remove(folder.path / "acct-2100-01-01-0000.csv");
+        auto again = RotatedFile::open(options, Log());
+        REQUIRE(again);
+        CHECK(write(**again, {"d,three@a.test"}));
+        CHECK(content(folder.path / "acct-2100-01-01-0002.csv") == "type,rcpt\nd,two@a.test\n");
+    }
+    SECTION("and begin again on the next day") {
+        test_now += 24h;
+        CHECK(write(**opened, {"d,three@a.test"}));
+        CHECK(content(folder.path / "acct-2100-01-02-0000.csv") == "type,rcpt\nd,two@a.test\n");
+    }
+}
+
+TEST_CASE("rotated files go to the folder that is given, and stay there") {
+    Folder folder;
+    test_now = from_unix_microseconds(4'102'444'800'000'000);
+    auto opened = RotatedFile::open({.path = folder.path / "acct.csv",
+                                     .move_to = folder.path / "done",
+                                     .names = RotatedNames::Dated,
+                                     .rotate_size = 4,
+                                     .rotate_after = 1h,
+                                     .keep = 1,
+                                     .clock = &test_clock},
+                                    Log());
+    REQUIRE(opened);
+    for (const char* record : {"r0", "r1", "r2", "r3"}) CHECK(write(**opened, {record}));
+    for (int n = 0; n < 3; ++n) {
+        const std::string name = "acct-2100-01-01-000" + std::to_string(n) + ".csv";
+        CHECK(content(folder.path / "done" / name) == "r" + std::to_string(n) + "\n");
+    }
+}
+
 TEST_CASE("only the newest rotated files are kept, and nothing else is touched") {
     Folder folder;
     std::ofstream(folder.path / "events.jsonl.backup") << "mine";

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
@@ -20,15 +21,15 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr auto kRotationRetry = std::chrono::minutes(1);
-constexpr int kMaxSuffix = 10'000;
+constexpr int kMaxNumber = 10'000;
 
-std::string stamp(WallTime now) {
+std::string stamp(WallTime now, const char* form) {
     const std::time_t seconds =
         std::chrono::system_clock::to_time_t(std::chrono::time_point_cast<std::chrono::system_clock::duration>(now));
     std::tm parts{};
     ::gmtime_r(&seconds, &parts);
     std::array<char, 32> text{};
-    const std::size_t length = std::strftime(text.data(), text.size(), "%Y%m%d-%H%M%S", &parts);
+    const std::size_t length = std::strftime(text.data(), text.size(), form, &parts);
     return {text.data(), length};
 }
 
@@ -39,6 +40,16 @@ bool is_stamp(std::string_view text) {
     if (text.size() > kLength && (text[kLength] != '-' || text.size() == kLength + 1)) return false;
     for (std::size_t i = 0; i < text.size(); ++i) {
         if (i != 8 && i != kLength && (text[i] < '0' || text[i] > '9')) return false;
+    }
+    return true;
+}
+
+// "2026-11-22-0003"
+bool is_dated(std::string_view text) {
+    constexpr std::string_view kForm = "0000-00-00-0000";
+    if (text.size() != kForm.size()) return false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (kForm[i] == '-' ? text[i] != '-' : text[i] < '0' || text[i] > '9') return false;
     }
     return true;
 }
@@ -71,10 +82,11 @@ Result<std::unique_ptr<RotatedFile>> RotatedFile::open(RotatedFileOptions option
         return Error{ErrorKind::InvalidArgument, "'" + options.path + "' is a folder; give the name of a file in it"};
     }
     std::unique_ptr<RotatedFile> file(new RotatedFile(std::move(options), log));
-    std::error_code failed;
-    fs::create_directories(file->folder_, failed);
-    if (failed) {
-        return Error{ErrorKind::PermissionDenied, "cannot make the folder " + file->folder_ + ": " + failed.message()};
+    for (const std::string& folder : {file->folder_, file->options_.move_to}) {
+        std::error_code failed;
+        if (!folder.empty()) fs::create_directories(folder, failed);
+        if (failed)
+            return Error{ErrorKind::PermissionDenied, "cannot make the folder " + folder + ": " + failed.message()};
     }
     if (Status opened = file->open_file(); !opened) return opened.error();
     return file;
@@ -93,7 +105,21 @@ Status RotatedFile::open_file() {
     if (facts.st_size > 0) made_at_ = std::min(made_at_, birth_time(descriptor_).value_or(made_at_));
     set_aside_ = false;
     folder_changed_ = true;
-    return cut_partial_line();
+    if (Status cut = cut_partial_line(); !cut) return cut;
+    return start_with_header();
+}
+
+// What a file holds under another header, say with columns that were configured before, stays a file of its own.
+Status RotatedFile::start_with_header() {
+    if (options_.header.empty()) return {};
+    const std::string line = options_.header + '\n';
+    std::string found(line.size(), '\0');
+    const ::ssize_t got = ::pread(descriptor_, found.data(), found.size(), 0);
+    if (got < 0) return failure("read", errno);
+    if (got == 0) return append(line);
+    if (found == line) return {};
+    if (Status synced = sync_file(); !synced) return synced;
+    return rotate(options_.clock());
 }
 
 // A crash can leave half a line. It was never flushed, so its record comes again: cut it off.
@@ -162,14 +188,46 @@ Status RotatedFile::rotate(WallTime now) {
     return {};
 }
 
+// The n-th choice of a name for the file that is put aside now.
+std::string RotatedFile::rotated_name(WallTime now, int n) const {
+    const fs::path folder = options_.move_to.empty() ? fs::path(folder_) : fs::path(options_.move_to);
+    if (options_.names == RotatedNames::Dated) {
+        const fs::path base(base_name_);
+        std::array<char, 8> number{};
+        std::snprintf(number.data(), number.size(), "-%04d", n);
+        return folder /
+               (base.stem().string() + "-" + stamp(now, "%Y-%m-%d") + number.data() + base.extension().string());
+    }
+    const std::string name = base_name_ + "." + stamp(now, "%Y%m%d-%H%M%S");
+    return folder / (n == 0 ? name : name + "-" + std::to_string(n));
+}
+
+// Numbers only grow: a name that remove_old() has freed would sort as the oldest.
+int RotatedFile::first_number(const std::string& target) const {
+    if (target == last_target_) return last_number_ + 1;
+    if (options_.names == RotatedNames::Stamped) return 0;
+    // After a restart, or on a new day: behind what is there.
+    const fs::path first(target);
+    const std::string stem = first.stem().string();
+    const std::string day = stem.substr(0, stem.size() - 4);
+    int next = 0;
+    std::error_code failed;
+    for (const fs::directory_entry& entry : fs::directory_iterator(first.parent_path(), failed)) {
+        const std::string name = entry.path().stem().string();
+        if (entry.path().extension() != first.extension() || name.size() != stem.size() || !name.starts_with(day))
+            continue;
+        const std::string number = name.substr(day.size());
+        if (number.find_first_not_of("0123456789") == std::string::npos) next = std::max(next, std::stoi(number) + 1);
+    }
+    return next;
+}
+
 Result<std::string> RotatedFile::rename_aside(WallTime now) {
-    const std::string target = options_.path + "." + stamp(now);
-    // Within one second the suffix only grows: a name that remove_old() has freed would sort as the oldest.
-    int n = target == last_target_ ? last_suffix_ + 1 : 0;
-    for (; n < kMaxSuffix; ++n) {
-        const std::string name = n == 0 ? target : target + "-" + std::to_string(n);
+    const std::string target = rotated_name(now, 0);
+    for (int n = first_number(target); n < kMaxNumber; ++n) {
+        const std::string name = rotated_name(now, n);
         last_target_ = target;
-        last_suffix_ = n;
+        last_number_ = n;
         if (::renameat2(AT_FDCWD, options_.path.c_str(), AT_FDCWD, name.c_str(), RENAME_NOREPLACE) == 0) return name;
         if (errno == EEXIST) continue;
         // Some network file systems do not know RENAME_NOREPLACE; nobody else makes such names, so look first.
@@ -177,22 +235,31 @@ Result<std::string> RotatedFile::rename_aside(WallTime now) {
             ::rename(options_.path.c_str(), name.c_str()) == 0) {
             return name;
         }
-        if (errno == ENOENT) return name;  // moved away this very moment: the name is free, which is what counts
+        // Moved away this very moment: the name is free, which is what counts.
+        if (errno == ENOENT && ::access(options_.path.c_str(), F_OK) != 0) return name;
         if (errno != EINVAL) return failure("rotate", errno);
     }
     return Error{ErrorKind::ResourceExhausted, options_.path + ": no free name to rotate to at " + target};
 }
 
 void RotatedFile::remove_old() {
+    if (!options_.move_to.empty()) return;  // they are the reader's now
+    const bool dated = options_.names == RotatedNames::Dated;
+    const fs::path base(base_name_);
+    const std::string prefix = dated ? base.stem().string() + "-" : base_name_ + ".";
+    const std::string suffix = dated ? base.extension().string() : "";
     std::vector<std::string> rotated;
     std::error_code failed;
-    const std::string prefix = base_name_ + ".";
     for (const fs::directory_entry& entry : fs::directory_iterator(folder_, failed)) {
         const std::string name = entry.path().filename().string();
-        if (name.starts_with(prefix) && is_stamp(std::string_view(name).substr(prefix.size()))) rotated.push_back(name);
+        if (name.size() < prefix.size() + suffix.size() || !name.starts_with(prefix) || !name.ends_with(suffix))
+            continue;
+        const std::string_view middle =
+            std::string_view(name).substr(prefix.size(), name.size() - prefix.size() - suffix.size());
+        if (dated ? is_dated(middle) : is_stamp(middle)) rotated.push_back(name);
     }
     if (rotated.size() <= options_.keep) return;
-    // Stamps sort by time; the suffix of the same second by its number, which is longer when it is greater.
+    // Both forms sort by time; a suffix of the same second by its number, which is longer when it is greater.
     std::sort(rotated.begin(), rotated.end(), [&](const std::string& a, const std::string& b) {
         const std::size_t stamp_end = prefix.size() + 15;
         const int order = a.compare(0, stamp_end, b, 0, stamp_end);

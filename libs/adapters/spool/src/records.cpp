@@ -67,6 +67,13 @@ void write_message(const Message& m, Scope scope, std::string& octets) {
         }
         if (m.mt_priority) to.number(28, static_cast<std::uint64_t>(*m.mt_priority - kLowestMtPriority + 1));
     }
+    to.octets(29, m.server_address);
+    for (auto& [name, value] : m.recorded_headers) {
+        to.nested(30, [&] {
+            to.octets(1, name);
+            to.octets(2, value);
+        });
+    }
     for (auto& [name, value] : m.metadata) {
         to.nested(23, [&] {
             to.octets(1, name);
@@ -151,6 +158,10 @@ bool read_message(std::string_view fields, Message& m) {
             case 26: deliver_by_of(m).time = time_of(from.number()); break;
             case 27: read_by_mode(deliver_by_of(m), from); break;
             case 28: read_mt_priority(m, from); break;
+            case 29: m.server_address = from.octets(); break;
+            case 30:
+                if (!read_pair(from.octets(), m.recorded_headers.emplace_back())) from.mark_bad();
+                break;
             default: break;  // a later version's
         }
         if (m.return_content > ReturnContent::Headers || m.tls_wish > TlsWish::Waived) from.mark_bad();
@@ -218,6 +229,7 @@ void write_delivery(const DeliveryFacts& delivery, std::string& octets) {
     to.number(5, static_cast<std::uint64_t>(delivery.phase));
     to.nested(6, [&] { write_reply(delivery.reply, octets); });
     to.number(7, static_cast<std::uint64_t>(delivery.elapsed.count()));
+    to.number(8, delivery.offered);
 }
 
 bool read_delivery(std::string_view fields, DeliveryFacts& delivery) {
@@ -232,6 +244,7 @@ bool read_delivery(std::string_view fields, DeliveryFacts& delivery) {
                 if (!read_reply(from.octets(), delivery.reply)) from.mark_bad();
                 break;
             case 7: delivery.elapsed = Duration(static_cast<std::int64_t>(from.number())); break;
+            case 8: delivery.offered = from.number_as<Extensions>(); break;
             default: break;
         }
         if (delivery.phase > SmtpPhase::Quit) from.mark_bad();

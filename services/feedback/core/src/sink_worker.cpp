@@ -122,9 +122,9 @@ Result<std::size_t> SinkWorker::write_batch() {
     for (const LoggedEvent& logged : *batch) {
         if (!is_wanted(logged.event->type)) continue;
         if (wanted == records_.size()) records_.emplace_back();
-        std::string& record = records_[wanted++];  // keeps its capacity from batch to batch
+        std::string& record = records_[wanted];  // keeps its capacity from batch to batch
         record.clear();
-        report::render_cloud_event(*logged.event, logged.number, options_.source, record);
+        if (render(logged, record)) ++wanted;
     }
     if (Status written = sink_->write(std::span(records_).first(wanted)); !written) return written.error();
     if (unflushed_ == 0) first_unflushed_ = steady_clock_now();
@@ -132,6 +132,12 @@ Result<std::size_t> SinkWorker::write_batch() {
     written_unflushed_ += wanted;
     position_ = batch->back().number;
     return batch->size();
+}
+
+bool SinkWorker::render(const LoggedEvent& logged, std::string& record) const {
+    if (setup_.render) return setup_.render(logged, record);
+    report::render_cloud_event(*logged.event, logged.number, options_.source, record);
+    return true;
 }
 
 bool SinkWorker::flush_is_due(SteadyTime now) const {

@@ -34,6 +34,7 @@ private:
     Status work();  // until stop or a failure
     Status open();
     Result<std::size_t> write_batch();
+    bool render(const LoggedEvent& logged, std::string& record) const;
     Status flush();
     void finish();
     bool is_wanted(EventType type) const;

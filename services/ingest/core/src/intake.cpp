@@ -69,6 +69,7 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
     message_->listener = rules_->listener.name;
     if (origin_ == nullptr) {
         message_->client_address = client_.to_string();
+        if (server_) message_->server_address = server_->to_string();
         message_->helo = request.hello_name;
     }
     extended_ = request.extended;
@@ -98,7 +99,7 @@ smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
 }
 
 smtp::Decision Intake::on_header(std::string& content) {
-    HeaderFacts facts = HeaderFacts::gather(content, rules_->listener.headers, rules_->routing->wanted_headers());
+    HeaderFacts facts = HeaderFacts::gather(content, rules_->listener.headers, rules_->wanted_headers);
     if (auto refusal = check_header(facts)) return std::move(*refusal);
     if (auto refusal = check_header_senders(content)) return std::move(*refusal);
     if (auto refusal = bind(facts)) return std::move(*refusal);
@@ -114,6 +115,12 @@ smtp::Decision Intake::on_header(std::string& content) {
     message_->header_from = std::move(facts.from);
     message_->header_message_id = std::move(facts.message_id);
     message_->header_subject = std::move(facts.subject);
+    for (const routing::HeaderField& field : facts.wanted) {
+        const auto& names = rules_->recorded_headers;
+        const auto name =
+            std::find_if(names.begin(), names.end(), [&](auto& n) { return ascii_iequals(n, field.name); });
+        if (name != names.end()) message_->recorded_headers.emplace_back(*name, field.value.substr(0, kMaxKeptField));
+    }
     if (rules_->listener.remove_bcc) facts.remove_blind_copies();
     facts.strip(content);
     return smtp::Decision::accept();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "postfleet/config/accounting.hpp"
+
 namespace postfleet::ingest {
 namespace {
 
@@ -32,6 +34,13 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     auto rules = std::make_shared<ListenerRules>();
     rules->listener = listener;
     rules->routing = std::move(routing);
+    rules->recorded_headers = config::recorded_headers(config);
+    const auto bound_by = rules->routing->wanted_headers();
+    rules->wanted_headers.assign(bound_by.begin(), bound_by.end());
+    for (const std::string& name : rules->recorded_headers) {
+        auto& wanted = rules->wanted_headers;
+        if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) wanted.push_back(name);
+    }
     rules->log_accepted = config.log.accepted;
     rules->session.hostname = config.hostname;
     rules->session.line_ends = policy_of(listener.line_ends);

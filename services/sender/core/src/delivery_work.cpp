@@ -313,6 +313,7 @@ void DeliverySession::record(const smtp::TransactionResult& result) {
         .mx_address = connector_.mx_address(),
         .source_address = connector_.source_address(),
         .tls = tls_text_,
+        .offered = smtp_->capabilities().offered,
         .elapsed = now - began_at_,
         .now = shard_.executor->wall_now(),
         .expires = work_.expires,

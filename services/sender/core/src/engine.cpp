@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "delivery_session.hpp"
+#include "postfleet/config/accounting.hpp"
 
 namespace postfleet::sender {
 
@@ -23,7 +24,11 @@ std::shared_ptr<const bounce::Classifier> make_classifier(const config::Config& 
     return std::make_shared<const bounce::Classifier>(bounce::Classifier::compile(std::move(own)).value());
 }
 
-std::uint64_t bit_of(EventType type) { return std::uint64_t{1} << (static_cast<unsigned>(type) % 64); }
+// Mail's types are below 32; those of the operator begin at 64, and get the upper half.
+std::uint64_t bit_of(EventType type) {
+    const auto number = static_cast<unsigned>(type);
+    return std::uint64_t{1} << (number < 64 ? number : number - 32);
+}
 
 }  // namespace
 
@@ -81,7 +86,7 @@ void Engine::reload(SenderConfiguration configuration) {
     const std::shared_ptr<const routing::Snapshot> routing = configuration.routing;
     std::uint64_t types = 0;
     for (const config::FileReport& report : config->file_reports) {
-        for (const EventType type : report.types) types |= bit_of(type);
+        for (const EventType type : config::reported_events(report)) types |= bit_of(type);
     }
     auto classifier = make_classifier(*config);
     {

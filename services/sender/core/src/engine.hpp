@@ -94,6 +94,7 @@ public:
     void report_peer(std::string_view what, const std::string& mx_host, const std::string& mx_address,
                      std::string_view detail) const;
     // An operator event about a source address, and a line in the log.
+    void report_connect_failed(const Queue& queue, const OpenFailure& failure, Shard& shard);
     void report_source(EventType type, const VirtualMta& identity, const IpAddress& source, std::string_view reason,
                        Shard& shard);
 

@@ -77,6 +77,7 @@ void Engine::finish_loaded(Work&& work, const Untried& untried, Shard& shard) {
         .mx_address = failure.mx_address,
         .source_address = failure.source_address,
         .tls = {},
+        .offered = {},
         .elapsed = {},
         .now = shard.executor->wall_now(),
         .expires = work.expires,
@@ -288,6 +289,24 @@ void Engine::report_source(EventType type, const VirtualMta& identity, const IpA
     event.virtual_mta = identity.name;
     event.delivery.emplace().source_address = source.to_string();
     event.reason.assign(reason);
+    shard.recorder->pending().events.push_back(std::move(event));
+    shard.recorder->add({});
+}
+
+void Engine::report_connect_failed(const Queue& queue, const OpenFailure& failure, Shard& shard) {
+    if (!reports(EventType::QueueConnectFailed)) return;
+    Event event;
+    event.type = EventType::QueueConnectFailed;
+    event.time = shard.executor->wall_now();
+    event.id = hash_event_id(std::string(to_string(event.type)) + '\n' + queue.name + '\n' + failure.mx_address + '\n' +
+                             std::to_string(to_unix_microseconds(event.time)));
+    event.queue = queue.name;
+    event.virtual_mta = queue.virtual_mta->name;
+    event.delivery = DeliveryFacts{.mx_host = failure.mx_host,
+                                   .mx_address = failure.mx_address,
+                                   .source_address = failure.source_address,
+                                   .phase = failure.phase,
+                                   .reply = failure.reply};
     shard.recorder->pending().events.push_back(std::move(event));
     shard.recorder->add({});
 }

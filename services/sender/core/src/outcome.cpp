@@ -98,6 +98,7 @@ private:
         facts.mx_address.assign(context_.mx_address);
         facts.source_address.assign(context_.source_address);
         facts.tls.assign(context_.tls);
+        facts.offered = context_.offered;
         facts.phase = result.phase;
         facts.reply = *result.reply;
         facts.elapsed = context_.elapsed;

@@ -35,6 +35,7 @@ struct RecipientResult {
 struct AttemptContext {
     std::string_view queue;  // "site/vmta"
     std::string_view mx_host, mx_address, source_address, tls;
+    Extensions offered = 0;
     Duration elapsed{};
     WallTime now{};
     WallTime expires{};

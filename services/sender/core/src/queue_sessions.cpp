@@ -146,6 +146,7 @@ void Queue::on_opened(std::uint32_t number) {
 
 void Queue::on_open_failed(std::uint32_t number, OpenFailure failure, Shard& shard) {
     Action action;
+    bool is_news = false;
     {
         const std::lock_guard lock(mutex_);
         Route& route = routes_[number];
@@ -153,16 +154,17 @@ void Queue::on_open_failed(std::uint32_t number, OpenFailure failure, Shard& sha
         --route.connecting;
         // Several may have been under way when the first one failed: one failure, told once.
         const SteadyTime now = shard.executor->now();
-        const bool is_news = route.failures == 0 || now >= route.retry_at;
+        is_news = route.failures == 0 || now >= route.retry_at;
         if (is_news) route.retry_at = now + backoff_after(++route.failures, settings_->retry_after);
         last_failure_ = failure.reply.to_string();
         // While other sessions deliver, the mail is theirs; this only says: no more connections for now.
         if (is_news && route.open == 0 && may_deliver_locked() && tasks_.has_ready(number)) {
             action.work = take_locked(number, shard.executor->wall_now(), action.expired);
             if (action.work) action.kind = Action::Kind::Untried;
-            action.untried.failure = std::move(failure);
+            action.untried.failure = failure;
         }
     }
+    if (is_news) engine_.report_connect_failed(*this, failure, shard);
     perform(std::move(action), shard);
 }
 

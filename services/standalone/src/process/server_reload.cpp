@@ -1,9 +1,9 @@
+#include "file_sink.hpp"
 #include "checks.hpp"
 #include "postfleet/base/json.hpp"
 #include "postfleet/base/text.hpp"
 #include "postfleet/config/diff.hpp"
 #include "postfleet/config_files/load.hpp"
-#include "postfleet/file/rotated_file.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "postfleet/runtime/process.hpp"
 #include "server.hpp"
@@ -77,24 +77,7 @@ Status Server::apply(const ConfigPointer& next) {
 
 std::vector<feedback::SinkSetup> Server::sink_setups(const config::Config& config) const {
     std::vector<feedback::SinkSetup> sinks;
-    for (const config::FileReport& report : config.file_reports) {
-        feedback::SinkSetup sink;
-        sink.name = report.name;
-        sink.types = report.types;
-        sink.fingerprint = report.path + '\n' + std::to_string(report.rotate_size) + '\n' +
-                           format_duration(report.rotate_after) + '\n' + std::to_string(report.keep);
-        for (const EventType type : report.types) sink.fingerprint += std::string("\n") + to_string(type);
-        sink.open = [options = RotatedFileOptions{.path = report.path,
-                                                  .rotate_size = report.rotate_size,
-                                                  .rotate_after = report.rotate_after,
-                                                  .keep = report.keep},
-                     log = log_]() -> Result<std::unique_ptr<ReportSink>> {
-            auto file = RotatedFile::open(options, log);
-            if (!file) return file.error();
-            return std::unique_ptr<ReportSink>(std::move(*file));
-        };
-        sinks.push_back(std::move(sink));
-    }
+    for (const config::FileReport& report : config.file_reports) sinks.push_back(file_sink(report, log_));
     return sinks;
 }
 

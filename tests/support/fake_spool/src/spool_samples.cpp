@@ -34,6 +34,8 @@ std::shared_ptr<Message> sample_message(std::uint64_t n) {
     message->listener = "submission";
     message->client_address = "192.0.2." + std::to_string(n % 250);
     message->helo = "client.example";
+    message->server_address = "192.0.2.25";
+    message->recorded_headers = {{"x-campaign", "spring"}, {"x-list", ""}};
     message->pool = "bulk";
     message->priority = n % 2 == 0 ? Priority::Low : Priority::High;
     message->body_type = n % 2 == 0 ? BodyType::EightBitMime : BodyType::BinaryMime;
@@ -100,6 +102,7 @@ Event sample_event(std::uint64_t n, EventType type) {
                                    "192.0.2.1:25",
                                    "192.0.2.20",
                                    "TLSv1.3/TLS_AES_128_GCM_SHA256",
+                                   extension_bit("SIZE") | extension_bit("XFORWARD"),
                                    SmtpPhase::EndOfData,
                                    Reply{250, {2, 0, 0}, "queued as 4711"},
                                    std::chrono::milliseconds(17)};

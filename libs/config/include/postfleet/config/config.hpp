@@ -250,10 +250,28 @@ struct User {
     Origin origin;
 };
 
+enum class ReportForm { Events, Accounting };  // CloudEvents JSON lines; PowerMTA's accounting CSV
+enum class ReportTimes { Iso, Epoch };
+enum class ReportPrivacy { Retain, Redact, HmacSha256 };
+
+// Columns of an accounting file by record type; empty: the default ones.
+struct AccountingColumns {
+    std::vector<std::string> d, b, t, tq, r;
+};
+
 struct FileReport {
     std::string name = "file";
+    ReportForm form = ReportForm::Events;
     std::string path;
-    std::vector<EventType> types;  // what it takes; never empty
+    std::vector<EventType> types;  // what an Events file takes; never empty there
+    std::string move_to;           // folder for rotated files; empty: where they are
+    // Accounting only.
+    std::vector<std::string> records{"d", "b"};
+    AccountingColumns columns;
+    ReportTimes times = ReportTimes::Iso;
+    std::string user_string;
+    ReportPrivacy privacy = ReportPrivacy::Retain;
+    std::string privacy_key_file;
     std::uint64_t rotate_size = 100ull << 20;
     Duration rotate_after = std::chrono::hours(24);
     std::uint32_t keep = 14;  // rotated files

@@ -15,6 +15,7 @@
 
 #include "postfleet/base/id.hpp"
 #include "postfleet/base/time.hpp"
+#include "postfleet/mail/extensions.hpp"
 #include "postfleet/mail/message.hpp"
 #include "postfleet/mail/reply.hpp"
 
@@ -39,6 +40,7 @@ enum class EventType : std::uint8_t {
     QueueBackoffLeft = 65,
     VirtualMtaDisabled = 66,
     VirtualMtaEnabled = 67,
+    QueueConnectFailed = 68,
 };
 
 // "email.delivered", "queue.backoff_entered"
@@ -48,18 +50,31 @@ std::optional<EventType> parse_event_type(std::string_view name);
 bool is_terminal(EventType type);
 
 enum class SmtpPhase : std::uint8_t {
-    None, Resolve, Connect, Greeting, Ehlo, StartTls, Auth, Mail, Rcpt, Data, Body, EndOfData, Quit
+    None,
+    Resolve,
+    Connect,
+    Greeting,
+    Ehlo,
+    StartTls,
+    Auth,
+    Mail,
+    Rcpt,
+    Data,
+    Body,
+    EndOfData,
+    Quit
 };
 const char* to_string(SmtpPhase phase);  // "rcpt", "end-of-data"
 
 struct DeliveryFacts {
     std::string mx_host;
-    std::string mx_address;      // "192.0.2.1:25"
+    std::string mx_address;  // "192.0.2.1:25"
     std::string source_address;
-    std::string tls;             // "TLSv1.3/TLS_AES_128_GCM_SHA256"; empty: plain text
+    std::string tls;         // "TLSv1.3/TLS_AES_128_GCM_SHA256"; empty: plain text
+    Extensions offered = 0;  // by the server; 0: none, or it was not asked
     SmtpPhase phase = SmtpPhase::None;
     Reply reply;
-    Duration elapsed{};          // this attempt, from dispatch to the final reply
+    Duration elapsed{};  // this attempt, from dispatch to the final reply
     friend bool operator==(const DeliveryFacts&, const DeliveryFacts&) = default;
 };
 
@@ -81,15 +96,14 @@ struct Event {
     std::string original_recipient;  // ORCPT: "rfc822;user@domain"
     std::string virtual_mta;
     std::string pool;
-    std::string queue;              // "site/vmta"
-    std::uint16_t attempt = 0;      // counts from 1; 0 before the first
+    std::string queue;          // "site/vmta"
+    std::uint16_t attempt = 0;  // counts from 1; 0 before the first
     std::optional<WallTime> next_attempt_at;
     std::optional<DeliveryFacts> delivery;
     std::optional<BounceFacts> bounce;
-    std::string reason;             // why cancelled, expired, suppressed, disabled …
+    std::string reason;  // why cancelled, expired, suppressed, disabled …
 };
 
-EventId make_event_id(const MessageId& message, std::uint32_t recipient_index, std::uint16_t attempt,
-                      EventType type);
+EventId make_event_id(const MessageId& message, std::uint32_t recipient_index, std::uint16_t attempt, EventType type);
 
 }  // namespace postfleet

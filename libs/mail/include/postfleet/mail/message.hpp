@@ -83,6 +83,7 @@ struct Message {
     std::string user;            // authenticated user, if any
     std::string listener;        // where it came in
     std::string client_address;  // printable; empty when it did not come over a socket
+    std::string server_address;  // of ours that the client reached; empty when it did not come over a socket
     std::string helo;
     std::string pool;  // the pool it was bound to; empty when bound to a VMTA by name
     Priority priority = Priority::Normal;
@@ -95,6 +96,8 @@ struct Message {
     std::string header_from;        // as found, for events; capped
     std::string header_message_id;  // with the angle brackets, for events
     std::string header_subject;     // raw, capped, for events
+    // Values of headers that reports show, by lower-case name; capped.
+    std::vector<std::pair<std::string, std::string>> recorded_headers;
     TemplateReference template_reference;
     std::vector<std::pair<std::string, std::string>> metadata;
     friend bool operator==(const Message&, const Message&) = default;

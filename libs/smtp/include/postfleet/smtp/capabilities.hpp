@@ -9,9 +9,12 @@
 #include <cstdint>
 #include <string_view>
 
+#include "postfleet/mail/extensions.hpp"
+
 namespace postfleet::smtp {
 
 struct Capabilities {
+    Extensions offered = 0;  // every known keyword
     bool pipelining = false;
     bool eight_bit_mime = false;
     bool smtputf8 = false;

@@ -32,6 +32,8 @@ struct SinkSetup {
     std::vector<EventType> types;  // what it takes; empty: everything
     std::string fingerprint;       // of all its settings: reconfigure() restarts a sink whose print has changed
     std::function<Result<std::unique_ptr<ReportSink>>()> open;
+    // Appends the record of an event; false: this sink has none for it. Empty: CloudEvents JSON.
+    std::function<bool(const LoggedEvent&, std::string& out)> render;
 };
 
 struct FeedbackOptions {

@@ -67,6 +67,8 @@ public:
     void use(std::shared_ptr<const ListenerRules> rules);
     const ListenerRules& rules() const { return *rules_; }
     const IpAddress& client() const { return client_; }
+    // Our address that the client reached, for reports.
+    void set_server(const IpAddress& server) { server_ = server; }
 
     // Before admit(): who connected is a proxy and speaks for this client. For nobody: then the connection is the
     // proxy's own, and its address gives it no rights.
@@ -121,6 +123,7 @@ private:
     IpAddress client_;
     std::optional<IpAddress> proxy_;  // who connected, where that is a proxy
     bool has_rights_ = true;          // by its address
+    std::optional<IpAddress> server_;
     bool may_relay_ = false;
     bool entered_ = false;   // counted by the listener's limits
     bool extended_ = false;  // EHLO

@@ -1,0 +1,20 @@
+// accounting_options: what an accounting file of the configuration is, in the words of libs/report.
+//
+// Without the privacy key, which stands in a file, and without the digests that use it. Threads: pure.
+#pragma once
+
+#include "postfleet/config/config.hpp"
+#include "postfleet/report/accounting.hpp"
+
+namespace postfleet::config {
+
+report::AccountingOptions accounting_options(const FileReport& file);
+
+// The events that the file takes, whichever form it has.
+std::vector<EventType> reported_events(const FileReport& file);
+
+// The message headers that columns of accounting files show, lower case, without duplicates: ingest keeps their
+// values with the message.
+std::vector<std::string> recorded_headers(const Config& config);
+
+}  // namespace postfleet::config
