@@ -125,10 +125,10 @@ class Stack:
         with open(path, "w") as f:
             f.write(text.replace(old, new))
 
-    def start(self, wait=True):
+    def start(self, wait=True, **options):
         self.starts += 1
         self.process = Process([POSTFLEET, "standalone", "--config", self.config],
-                               os.path.join(self.base, "postfleet.log"))
+                               os.path.join(self.base, "postfleet.log"), **options)
         if wait:
             wait_for(lambda: answers(self.port) or not self.process.is_running(), "the listener to answer")
             if not self.process.is_running():

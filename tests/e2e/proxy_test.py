@@ -1,17 +1,15 @@
 """Behind a load balancer: the PROXY protocol as HAProxy, cloud load balancers and ingress controllers speak it."""
 
-import os
 import re
 import socket
 import ssl
 import struct
 import unittest
 
-from harness import EndToEnd, Stack, free_port, run, wait_for
+from harness import EndToEnd, Stack, free_port, wait_for
 from tls_test import make_certificate
 
 ROUTES = 'routes: {{"*": ["127.0.0.1:{port}"]}}\n'
-GUIDE = os.path.join(os.path.dirname(__file__), "../../docs/LOAD_BALANCER.md")
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
@@ -153,19 +151,6 @@ class ProxyTest(EndToEnd):
                     header = b""
                     incoming.write(plain.recv(65536))
             self.assertEqual(greeting[:3], b"220")
-
-    def test_the_examples_of_the_guide_load(self):
-        stack = Stack()
-        self.closers.append(stack)
-        make_certificate(stack.config, "mta")
-        with open(GUIDE) as f:
-            examples = re.findall(r"```yaml\n(.*?)```", f.read(), re.S)
-        self.assertGreater(len(examples), 0)
-        for example in examples:
-            path = os.path.join(stack.base, "example.yaml")
-            with open(path, "w") as f:
-                f.write(f"hostname: mta.test\ndata_dir: {stack.data}\n" + example.replace("/etc/postfleet", stack.config))
-            run("config", "check", path)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #include "postfleet/base/text.hpp"
 #include "pickup_table.hpp"
 #include "schema.hpp"
+#include "tables_limits.hpp"
 
 namespace postfleet::config {
 
@@ -140,7 +141,7 @@ const Section& listener_section() {
             value_key<L>("max_connections", &L::max_connections, count(),
                          "Connections open at the same time; more get 421."),
             value_key<L>("max_connections_per_client", &L::max_connections_per_client, count(),
-                         "The same, per client address."),
+                         "The same, per client (see `client_prefix_v4`)."),
             value_key<L>("max_messages_per_connection", &L::max_messages_per_connection, count_or_unlimited(),
                          "Messages over one connection; then 421."),
             value_key<L>("max_errors", &L::max_errors, count(1, 10'000),
@@ -531,6 +532,21 @@ std::string binding_label(const Binding& binding) {
 
 std::string shaping_label(const ShapingRule& rule) { return show_match(rule.match); }
 
+const Section& limited_listener_section() {
+    static const Section section = with_listener_limits(listener_section());
+    return section;
+}
+
+const Section& limited_tenant_section() {
+    static const Section section = with_tenant_limits(tenant_section());
+    return section;
+}
+
+const Section& limited_user_section() {
+    static const Section section = with_user_limits(user_section());
+    return section;
+}
+
 Section make_root() {
     using C = Config;
     return {
@@ -549,12 +565,12 @@ Section make_root() {
                          kRestart),
             value_key<C>("shutdown_grace", &C::shutdown_grace, DurationCodec{.lowest = {}},
                          "How long transactions under way may take to end when the process is told to stop."),
-            map_key("listeners", &C::listeners, listener_section(), "Where mail comes in.", kRequired),
+            map_key("listeners", &C::listeners, limited_listener_section(), "Where mail comes in.", kRequired),
             map_key("pickups", &C::pickups, pickup_section(), "Directories that take mail as files."),
             object_key("http", &C::http, http_section(), "Metrics and health; off unless it is given.", kRestart),
-            map_key("tenants", &C::tenants, tenant_section(),
+            map_key("tenants", &C::tenants, limited_tenant_section(),
                     "The customers that mail can belong to, besides `default`."),
-            map_key("users", &C::users, user_section(), "Who may log in."),
+            map_key("users", &C::users, limited_user_section(), "Who may log in."),
             map_key("virtual_mtas", &C::virtual_mtas, virtual_mta_section(), "The sending identities.",
                     {.default_text = "(one, `default`, without a source address)"}),
             map_key("pools", &C::pools, pool_section(), "Weighted sets of virtual MTAs."),
@@ -581,6 +597,7 @@ Section make_root() {
                                             [](const BounceCategoryRule& rule) { return rule.reply; }),
             list_key<C, FileReport>("reports", &C::file_reports, report_section(), "Where delivery events go.",
                                     [](const FileReport& report) { return report.name; }),
+            object_key("limits", &C::limits, limits_section(), "Limits over all listeners."),
             object_key("spool", &C::spool, spool_section(), "The durable store."),
             object_key("log", &C::log, log_section(), "Logging."),
             object_key("dns", &C::dns, dns_section(), "Name resolution.", kRestart),

@@ -26,6 +26,7 @@ void ServerSession::begin_content(Framing framing) {
 
 void ServerSession::release_content() {
     std::string().swap(content_);
+    policy_.may_hold_content(0);
     content_refusal_.reset();
 }
 
@@ -118,8 +119,9 @@ std::size_t ServerSession::take_chunk(std::string_view input, std::string& out) 
 void ServerSession::end_of_chunk(std::string& out) {
     if (!chunk_misplaced_.empty()) {
         state_ = before_chunk_;
-        // Behind refused recipients a pipelining client has done nothing wrong.
-        if (chunk_misplaced_ == kNoValidRecipients) out.append(kNoValidRecipients);
+        // Behind a refused MAIL or refused recipients a pipelining client has done nothing wrong.
+        const bool was_pipelined = state_ == State::Ready && follows_refused_mail(Verb::Bdat);
+        if (chunk_misplaced_ == kNoValidRecipients || was_pipelined) out.append(chunk_misplaced_);
         else mistake(Refusal::Sequence, chunk_misplaced_, out);
         return;
     }
@@ -142,12 +144,15 @@ void ServerSession::reserve_content(std::size_t arriving) {
     if (content_.size() + arriving <= content_.capacity()) return;
     // A message mostly comes in one read, or says its size: then it is allocated once, and fits. A
     // declared size is not believed beyond what one read may cost anyway.
+    const std::size_t needed = content_.size() + arriving;
+    std::size_t wanted = std::max(needed, 2 * content_.capacity());
     if (content_.empty()) {
-        const auto declared = std::min<std::uint64_t>(declared_octets_ + 2, kScanOctets);
-        content_.reserve(std::max(arriving, static_cast<std::size_t>(declared)));
-    } else if ((content_.size() + arriving) * 2 > kContentChunkOctets) {
-        content_.reserve(kFullCapacity);
+        wanted = std::max(arriving, static_cast<std::size_t>(std::min<std::uint64_t>(declared_octets_ + 2, kScanOctets)));
+    } else if (needed * 2 > kContentChunkOctets) {
+        wanted = std::max(kFullCapacity, needed);
     }
+    if (policy_.may_hold_content(wanted)) content_.reserve(wanted);
+    else refuse_content({451, {4, 3, 2}, "Too much mail at once, try later"});
 }
 
 void ServerSession::check_content() {
@@ -183,6 +188,7 @@ void ServerSession::check_line_ends() {
 void ServerSession::refuse_content(Reply reply) {
     scanner_.discard();
     std::string().swap(content_);
+    policy_.may_hold_content(0);
     content_refusal_ = std::move(reply);
 }
 
@@ -228,6 +234,7 @@ void ServerSession::end_of_data(std::string& out) {
     end.has_leading_dots = scanner_.has_leading_dots();
     end.has_eight_bit = scanner_.has_eight_bit();
     end.last_chunk = std::exchange(content_, {});
+    policy_.may_hold_content(0);
     Decision decision = policy_.on_end_of_data(std::move(end));
     if (decision.kind == Decision::Kind::Wait) question_ = Question::EndOfData;
     else finish_data(std::move(decision), out);
@@ -238,7 +245,7 @@ void ServerSession::finish_data(Decision&& decision, std::string& out) {
     state_ = State::Ready;
     if (decision.kind == Decision::Kind::Accept) {
         ++messages_;
-        errors_ = 0;
+        errors_ = idle_commands_ = 0;
         if (decision.reply.code != 0) append_reply(out, decision.reply);
         else out.append(kQueued);
     } else {

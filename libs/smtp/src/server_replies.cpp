@@ -85,6 +85,9 @@ const char* to_string(Refusal refusal) {
         case Refusal::EarlyTalk: return "early_talk";
         case Refusal::ForeignProtocol: return "foreign_protocol";
         case Refusal::NeedsTls: return "needs_tls";
+        case Refusal::TooManyUnknownCommands: return "too_many_unknown_commands";
+        case Refusal::TooManyIdleCommands: return "too_many_idle_commands";
+        case Refusal::SessionTooLong: return "session_too_long";
     }
     return "unknown";
 }

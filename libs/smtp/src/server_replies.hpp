@@ -56,6 +56,9 @@ inline constexpr std::string_view kTooBig = "552 5.3.4 Message too big\r\n";
 inline constexpr std::string_view kTooManyRecipients = "452 4.5.3 Too many recipients\r\n";
 inline constexpr std::string_view kTooManyMessages = "421 4.7.0 Too many messages on this connection\r\n";
 inline constexpr std::string_view kTooManyErrors = "421 4.7.0 Too many errors\r\n";
+inline constexpr std::string_view kTooManyUnknown = "421 4.7.0 Too many unknown commands\r\n";
+inline constexpr std::string_view kTooManyIdle = "421 4.7.0 Too many commands without a message\r\n";
+inline constexpr std::string_view kSessionTooLong = "421 4.7.0 This session has lasted too long, connect again\r\n";
 
 Refusal refusal_of(PathError error);
 Refusal refusal_of(ParameterError error);

@@ -31,6 +31,12 @@ constexpr std::uint32_t kRecipientOvershoot = 1000;
 // RFC 4954 §4: a command or response of AUTH, with its line end.
 constexpr std::size_t kMaxAuthLine = 12'288;
 
+// Commands of which a client may send any number without ever sending a message.
+bool leads_nowhere(Verb verb) {
+    return verb == Verb::Noop || verb == Verb::Rset || verb == Verb::Ehlo || verb == Verb::Helo || verb == Verb::Vrfy ||
+           verb == Verb::Help;
+}
+
 }  // namespace
 
 // One row per verb: where it may stand, what runs it, and the answer anywhere else. Start and Refused have
@@ -171,6 +177,7 @@ void ServerSession::run(std::string_view line, std::string& out) {
     require(rule.verb == command.verb);
     if ((rule.allowed & bit(state_)) != 0) {
         (this->*rule.run)(command.argument, out);
+        if (leads_nowhere(command.verb)) count_idle(out);
         return;
     }
     switch (state_) {
@@ -178,6 +185,9 @@ void ServerSession::run(std::string_view line, std::string& out) {
         case State::Refused: mistake(Refusal::Sequence, kOnlyQuit, out); return;
         case State::BetweenChunks: mistake(Refusal::Sequence, kInChunks, out); return;
         case State::Ready:
+            if (follows_refused_mail(command.verb)) out.append(rule.elsewhere);
+            else mistake(Refusal::Sequence, rule.elsewhere, out);
+            return;
         case State::Mail:
         case State::Rcpt:
         case State::Opening:
@@ -223,6 +233,7 @@ void ServerSession::say_hello(std::string_view name, bool extended) {
     abandon();
     hello_name_ = name;
     extended_ = extended;
+    mail_refused_ = false;
     state_ = State::Ready;
 }
 
@@ -276,12 +287,21 @@ void ServerSession::finish_mail(Decision&& decision, std::string& out) {
     if (decision.kind == Decision::Kind::Accept) {
         in_transaction_ = true;
         recipients_ = refused_recipients_ = 0;
+        mail_refused_ = false;
         state_ = State::Mail;
         out.append(kMailOk);
         return;
     }
+    mail_refused_ = true;
+    refused_recipients_ = 0;
     answer_refusal(decision.reply, out);
     if (draining_) drain(out);
+}
+
+// A pipelining client has sent RCPT and DATA before it could know.
+bool ServerSession::follows_refused_mail(Verb verb) {
+    return mail_refused_ && (verb == Verb::Rcpt || verb == Verb::Data || verb == Verb::Bdat) &&
+           ++refused_recipients_ <= kRecipientOvershoot;
 }
 
 void ServerSession::rcpt(std::string_view argument, std::string& out) {
@@ -346,6 +366,7 @@ void ServerSession::data(std::string_view argument, std::string& out) {
 void ServerSession::rset(std::string_view argument, std::string& out) {
     if (!argument.empty()) return mistake(Refusal::Syntax, kNoArgument, out);
     abandon();
+    mail_refused_ = false;
     if (state_ != State::Start) state_ = State::Ready;
     out.append(kOk);
     if (draining_) drain(out);
@@ -431,7 +452,12 @@ void ServerSession::foreign(std::string_view, std::string& out) {
     close_with(kForeign, out);
 }
 
-void ServerSession::unknown(std::string_view, std::string& out) { mistake(Refusal::UnknownCommand, kUnknown, out); }
+void ServerSession::unknown(std::string_view, std::string& out) {
+    mistake(Refusal::UnknownCommand, kUnknown, out);
+    if (is_closed() || ++unknown_commands_ < settings_->max_unknown_commands) return;
+    policy_.on_refusal(Refusal::TooManyUnknownCommands);
+    close_with(kTooManyUnknown, out);
+}
 
 void ServerSession::resume(Decision decision, std::string& out) {
     require(question_ != Question::None && decision.kind != Decision::Kind::Wait);
@@ -454,6 +480,12 @@ void ServerSession::drain(std::string& out) {
     std::string reply = "421 4.3.2 ";
     reply.append(settings_->hostname).append(" is shutting down\r\n");
     close_with(reply, out);
+}
+
+void ServerSession::expire(std::string& out) {
+    if (is_closed() || in_transaction_ || !wants_input()) return;
+    policy_.on_refusal(Refusal::SessionTooLong);
+    close_with(kSessionTooLong, out);
 }
 
 void ServerSession::lose() {
@@ -492,6 +524,12 @@ void ServerSession::count_error(std::string& out) {
     if (++errors_ < settings_->max_errors) return;
     policy_.on_refusal(Refusal::TooManyErrors);
     close_with(kTooManyErrors, out);
+}
+
+void ServerSession::count_idle(std::string& out) {
+    if (is_closed() || ++idle_commands_ < settings_->max_idle_commands) return;
+    policy_.on_refusal(Refusal::TooManyIdleCommands);
+    close_with(kTooManyIdle, out);
 }
 
 void ServerSession::close_with(std::string_view reply, std::string& out) {

@@ -140,7 +140,7 @@ TEST_CASE("connections beyond the limits are told 421, and free ones are given a
     f.rules = rules_from(text);
     auto first = std::make_unique<Client>(f, "192.0.2.1");
     Client second(f, "192.0.2.1");
-    CHECK(second.hear() == "421 4.7.0 Too many connections from your address\r\n");
+    CHECK(second.hear() == "421 4.7.0 Too many connections from your network: 1 at the same time\r\n");
     CHECK(second.session().is_closed());
     Client third(f, "192.0.2.2");
     CHECK(third.hear().starts_with("220 "));

@@ -53,7 +53,8 @@ struct IngestFixture {
     Metrics metrics;
     CollectingSink sink;
     IngestCounters counters{metrics};
-    ListenerShared listener{metrics, "relay"};
+    ProcessLimits process;
+    ListenerShared listener{metrics, "relay", process};
     IntakeShard shard{executor, handover, counters, Log(sink), 42};
 };
 
@@ -63,7 +64,7 @@ public:
         : fixture_(fixture),
           intake_(std::make_unique<Intake>(fixture.shard, fixture.listener, fixture.rules, *IpAddress::parse(address),
                                            *this)),
-          session_(std::make_unique<smtp::ServerSession>(fixture.rules->session, *intake_)) {
+          session_(std::make_unique<smtp::ServerSession>(intake_->session_settings(), *intake_)) {
         session_->open(out_);
     }
 

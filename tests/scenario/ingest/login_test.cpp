@@ -39,13 +39,14 @@ struct LoginFixture : IngestFixture {
         const auto loaded = config_files::load_text(kWithUsers);
         REQUIRE(loaded.config);
         services.reset(new AuthServices{verifier, {digests, "a secret of 16 octets"}, {}});
-        rules = ListenerRules::make(*loaded.config, loaded.config->listeners.at("relay"),
-                                    routing::Snapshot::compile(*loaded.config), services,
-                                    std::make_shared<const UserDirectory>(
-                                        *loaded.config, Passwords{{"shop", std::make_shared<StoredPassword>()}}));
+        rules = ListenerRules::make(
+            *loaded.config, loaded.config->listeners.at("relay"), routing::Snapshot::compile(*loaded.config), services,
+            std::make_shared<const UserDirectory>(*loaded.config,
+                                                  Passwords{{"shop", std::make_shared<StoredPassword>()}}, accounts));
     }
     crypto::OpensslDigests digests;
     SlowVerifier verifier;
+    AccountBook accounts;
     std::shared_ptr<AuthServices> services;
 };
 
@@ -135,6 +136,47 @@ TEST_CASE("a reload between challenge and response asks for the login again", "[
     client.intake().use(f.rules);
     CHECK(client.say("c2hvcA==\r\n").starts_with("454 4.7.0"));
     CHECK(client.say("AUTH LOGIN\r\n").starts_with("334 "));
+}
+
+TEST_CASE("a user and a tenant have limits over all their connections, which a reload does not forget [SEC-10]",
+          "[login]") {
+    LoginFixture f;
+    const auto log_in = [&](Client& client) {
+        client.say("EHLO client.example\r\n" + plain_line("shop", "right"));
+        f.verifier.answer(PasswordVerdict::Match);
+        return client.hear();
+    };
+    const std::string mail = "MAIL FROM:<a@acme.example>\r\n";
+    std::string limited = kWithUsers;
+    limited.replace(limited.find("tenant: acme,"), 13, "tenant: acme, max_connections: 2, max_message_rate: 4/h,");
+    limited.replace(limited.find("[acme.example]"), 14, "[acme.example], max_recipient_rate: 2/h");
+    const auto load = [&] {
+        const auto loaded = config_files::load_text(limited);
+        REQUIRE(loaded.config);
+        f.rules = ListenerRules::make(
+            *loaded.config, loaded.config->listeners.at("relay"), routing::Snapshot::compile(*loaded.config),
+            f.services,
+            std::make_shared<const UserDirectory>(*loaded.config,
+                                                  Passwords{{"shop", std::make_shared<StoredPassword>()}}, f.accounts));
+    };
+    load();
+    Client first(f), second(f);
+    auto third = std::make_unique<Client>(f);
+    for (Client* client : {&first, &second, third.get()}) CHECK(log_in(*client).starts_with("235 "));
+    CHECK(first.say(mail) == "250 2.1.0 Ok\r\n");
+    CHECK(second.say(mail) == "250 2.1.0 Ok\r\n");
+    CHECK(third->say(mail) == "421 4.7.0 Too many connections of this user, try later\r\n");
+    CHECK(f.refused(Reason::TooManyConnectionsOfUser) == 1);
+    CHECK(first.say("RCPT TO:<1@r.example>\r\nRCPT TO:<2@r.example>\r\n") == "250 2.1.5 Ok\r\n250 2.1.5 Ok\r\n");
+    CHECK(second.say("RCPT TO:<3@r.example>\r\n") ==
+          "450 4.7.1 Too many recipients of this tenant (limit 2/h), try again in 1800 seconds\r\n");
+    second.lose();
+    load();
+    Client fourth(f);
+    log_in(fourth);
+    CHECK(fourth.say(mail + "RSET\r\n" + mail + "RSET\r\n" + mail) ==
+          "250 2.1.0 Ok\r\n250 2.0.0 Ok\r\n250 2.1.0 Ok\r\n250 2.0.0 Ok\r\n"
+          "450 4.7.1 Too many messages of this user (limit 4/h), try again in 900 seconds\r\n");
 }
 
 }  // namespace postfleet::ingest

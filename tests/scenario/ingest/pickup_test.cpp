@@ -44,7 +44,8 @@ struct PickupWorld final : PickupDriver {
     Metrics metrics;
     CollectingSink sink;
     IngestCounters counters{metrics};
-    ListenerShared listener{metrics, "files"};
+    ProcessLimits process;
+    ListenerShared listener{metrics, "files", process};
     IntakeShard shard{executor, handover, counters, Log(sink), 42, HandoverDesk::kForever};
     std::shared_ptr<const ListenerRules> rules;
     MessageId id = *MessageId::parse("01a201d4-2c7d-76d3-838d-da35cedbd19c");

@@ -6,6 +6,13 @@ const char* to_string(Reason reason) {
     switch (reason) {
         case Reason::TooManyConnections: return "too_many_connections";
         case Reason::TooManyConnectionsOfClient: return "too_many_connections_of_client";
+        case Reason::TooManyConnectionsInAll: return "too_many_connections_in_all";
+        case Reason::TooManyConnectionsOfUser: return "too_many_connections_of_user";
+        case Reason::ConnectionRate: return "connection_rate";
+        case Reason::MessageRate: return "message_rate";
+        case Reason::RecipientRate: return "recipient_rate";
+        case Reason::ErrorRate: return "error_rate";
+        case Reason::MemoryLow: return "memory_low";
         case Reason::ProxyNotTrusted: return "proxy_not_trusted";
         case Reason::ProxyHeader: return "proxy_header";
         case Reason::StorageLow: return "storage_low";

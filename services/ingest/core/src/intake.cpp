@@ -22,7 +22,8 @@ Intake::Intake(IntakeShard& shard, ListenerShared& listener, std::shared_ptr<con
 
 Intake::~Intake() {
     if (ticket_) shard_.desk().forget(ticket_);
-    if (entered_) listener_.limits.leave(client_);
+    if (entered_as_) listener_.limits.leave(*entered_as_);
+    may_hold_content(0);
 }
 
 void Intake::use(std::shared_ptr<const ListenerRules> rules) {
@@ -35,6 +36,7 @@ void Intake::use(std::shared_ptr<const ListenerRules> rules) {
 
 smtp::Decision Intake::refuse(Reason reason, int code, EnhancedStatus enhanced, std::string text) {
     shard_.counters().refused(reason);
+    if (code >= 500) count_error();
     if (shard_.log().is_on(LogLevel::Info)) {
         auto line = shard_.log().line(LogLevel::Info, "refused");
         line.field("listener", rules_->listener.name);
@@ -53,7 +55,12 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
         }
         return refuse(Reason::NotAccepting, 451, kSystemTrouble, "Not taking mail right now, try later");
     }
+    if (listener_.process.content.is_nearly_full(rules_->limits.memory_for_incoming)) {
+        return refuse(Reason::MemoryLow, 451, kSystemNotAccepting, "Too much mail at once, try later");
+    }
     if (auto refusal = check_sender(request.reverse_path)) return std::move(*refusal);
+    if (auto refusal = take_account_place()) return std::move(*refusal);
+    if (auto refusal = throttle(Arrival::Message)) return std::move(*refusal);
     message_ = std::make_shared<Message>();
     message_->reverse_path = std::move(request.reverse_path);
     message_->body_type = request.body;
@@ -92,6 +99,7 @@ smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
     if (!may_relay_ && user_ == nullptr) {
         return refuse(Reason::RelayingDenied, 550, {5, 7, 1}, "Relaying denied");
     }
+    if (auto refusal = throttle(Arrival::Recipient)) return std::move(*refusal);
     // <postmaster> is ours (RFC 5321 §4.5.1).
     if (request.mailbox.domain.empty()) request.mailbox.domain = rules_->session.hostname;
     recipients_.add(std::move(request));
@@ -318,6 +326,7 @@ void Intake::on_abandoned() {
 
 void Intake::on_refusal(smtp::Refusal refusal) {
     shard_.counters().refused(refusal);
+    count_error();
     if (!shard_.log().is_on(LogLevel::Debug)) return;
     auto line = shard_.log().line(LogLevel::Debug, "refused");
     line.field("listener", rules_->listener.name);

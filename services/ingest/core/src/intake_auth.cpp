@@ -12,6 +12,7 @@ void Intake::secured(TlsFacts facts) {
     // What was said in the clear does not count any more (RFC 3207 §4.2).
     login_ = nullptr;
     user_ = nullptr;
+    place_ = nullptr;
     if (rules_->users != nullptr && !tls_->certificate_fingerprint.empty()) {
         user_ = rules_->users->find_by_certificate(tls_->certificate_fingerprint);
     }

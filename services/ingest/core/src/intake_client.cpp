@@ -6,7 +6,7 @@
 namespace postfleet::ingest {
 
 void Intake::proxied_for(const std::optional<IpAddress>& client) {
-    require(!entered_ && !proxy_);
+    require(!entered_as_ && !proxy_);
     proxy_ = std::exchange(client_, client.value_or(client_));
     has_rights_ = client.has_value();
     may_relay_ = has_rights_ && rules_->may_relay(client_);
@@ -17,18 +17,23 @@ void Intake::set_origin(MessageOrigin origin) {
     may_relay_ = true;
 }
 
-smtp::Decision Intake::on_connection() { return entered_ || origin_ != nullptr ? smtp::Decision::accept() : admit(); }
+smtp::Decision Intake::on_connection() { return entered_as_ || origin_ != nullptr ? smtp::Decision::accept() : admit(); }
 
 smtp::Decision Intake::admit() {
     const auto& listener = rules_->listener;
-    switch (listener_.limits.enter(client_, {listener.max_connections, listener.max_connections_per_client})) {
+    const IpAddress network = client_network();
+    if (auto refusal = check_client()) return std::move(*refusal);
+    switch (listener_.limits.enter(network, {listener.max_connections, listener.max_connections_per_client})) {
         case ConnectionLimits::Verdict::Entered: break;
         case ConnectionLimits::Verdict::TooMany:
-            return refuse(Reason::TooManyConnections, 421, EnhancedStatus{4, 3, 2}, "Too many connections, try later");
+            return refuse(Reason::TooManyConnections, 421, {4, 3, 2}, "Too many connections, try later");
         case ConnectionLimits::Verdict::TooManyOfClient:
-            return refuse(Reason::TooManyConnectionsOfClient, 421, {4, 7, 0}, "Too many connections from your address");
+            return refuse(Reason::TooManyConnectionsOfClient, 421, {4, 7, 0},
+                          "Too many connections from your network: " +
+                              std::to_string(listener.max_connections_per_client) + " at the same time");
     }
-    entered_ = true;
+    entered_as_ = network;
+    if (auto refusal = throttle(Arrival::Connection)) return std::move(*refusal);
     listener_.counters.connections.add();
     return smtp::Decision::accept();
 }

@@ -15,6 +15,10 @@ smtp::LineEndPolicy policy_of(config::LineEnds line_ends) {
     return smtp::LineEndPolicy::Strict;
 }
 
+bool any(const config::ArrivalRates& rates) {
+    return !rates.connections.is_unlimited() || !rates.messages.is_unlimited() || !rates.recipients.is_unlimited();
+}
+
 bool is_in(const std::vector<Network>& networks, const IpAddress& address) {
     return std::any_of(networks.begin(), networks.end(),
                        [&address](const Network& network) { return network.contains(address); });
@@ -48,6 +52,10 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     rules->session.max_recipients = listener.max_recipients;
     rules->session.max_messages = listener.max_messages_per_connection;
     rules->session.max_errors = listener.max_errors;
+    rules->session.max_unknown_commands = listener.max_unknown_commands;
+    rules->session.max_idle_commands = listener.max_idle_commands;
+    rules->limits = config.limits;
+    rules->has_rates = any(listener.rates) || any(listener.rates_per_client) || any(config.limits.rates);
     rules->auth = std::move(auth);
     rules->users = std::move(users);
     if (rules->auth != nullptr) rules->session.auth_mechanisms = "SCRAM-SHA-256 PLAIN LOGIN";
@@ -56,6 +64,8 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     rules->session.offers_deliver_by = listener.deliver_by;
     rules->session.offers_mt_priority = listener.mt_priority;
     rules->session.offers_starttls = listener.tls == config::ListenerTls::Starttls;
+    rules->trusted_session = rules->session;
+    rules->trusted_session.max_unknown_commands = rules->trusted_session.max_idle_commands = config::kUnlimited;
     return rules;
 }
 
@@ -72,6 +82,7 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     listener.max_recipients = pickup.max_recipients;
     auto rules = std::make_shared<ListenerRules>(*make(config, listener, std::move(routing)));
     rules->virtual_mta = pickup.virtual_mta;
+    rules->has_rates = false;  // it takes a file when it has the time
     return rules;
 }
 

@@ -12,13 +12,17 @@ bool KnownUser::may_send_as(std::string_view domain) const {
     });
 }
 
-UserDirectory::UserDirectory(const config::Config& config, const Passwords& passwords) {
+UserDirectory::UserDirectory(const config::Config& config, const Passwords& passwords, AccountBook& accounts) {
     for (const auto& [name, user] : config.users) {
         auto known = std::make_shared<KnownUser>();
         known->name = name;
         known->tenant = user.tenant;
         known->virtual_mta = user.virtual_mta;
-        known->send_as = config.tenants.at(user.tenant).send_as;
+        const config::Tenant& tenant = config.tenants.at(user.tenant);
+        known->send_as = tenant.send_as;
+        known->account = accounts.user(name, user.limits);
+        known->tenant_account = accounts.tenant(user.tenant, tenant.limits);
+        known->has_rates = known->account.has_rates() || known->tenant_account.has_rates();
         if (const auto password = passwords.find(name); password != passwords.end()) known->password = password->second;
         if (!user.certificate.empty()) by_certificate_[user.certificate] = known;
         by_name_[name] = std::move(known);

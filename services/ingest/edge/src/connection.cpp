@@ -1,5 +1,6 @@
 #include "connection.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace postfleet::ingest {
@@ -27,10 +28,26 @@ EdgeShard::EdgeShard(net::EpollLoop& loop, Handover& handover, IngestCounters& c
 EdgeShard::~EdgeShard() { close_all(); }
 
 void EdgeShard::accept(ShardListener& listener, std::unique_ptr<Stream> stream) {
+    ProcessLimits& process = listener.shared->process;
+    if (!process.connections.take(process.max_connections)) return turn_away(listener, *stream);
     connections_.emplace_front(*this, listener, std::move(stream));
     Connection& connection = connections_.front();
     if (draining_ || listener.is_closing) connection.drain();
     connection.open(connections_.begin());
+}
+
+// Without a Connection: a refusal must cost less than what is refused.
+void EdgeShard::turn_away(const ShardListener& listener, Stream& stream) {
+    intake_.counters().refused(Reason::TooManyConnectionsInAll);
+    intake_.log()
+        .line(LogLevel::Info, "refused")
+        .field("listener", listener.rules->listener.name)
+        .field("client", stream.remote().address.to_string())
+        .field("reason", to_string(Reason::TooManyConnectionsInAll));
+    const bool hears_smtp =
+        listener.rules->listener.tls != config::ListenerTls::Implicit && !listener.rules->expects_proxy();
+    if (hears_smtp) stream.write("421 4.3.2 Too many connections, try later\r\n");
+    stream.close();
 }
 
 void EdgeShard::remove(std::list<Connection>::iterator connection) {
@@ -62,13 +79,16 @@ Connection::Connection(EdgeShard& shard, ShardListener& listener, std::unique_pt
       tls_(listener.tls),
       stream_(std::move(stream)),
       intake_(shard.intake(), *listener.shared, listener.rules, stream_->remote().address, *this),
-      session_(intake_.rules().session, intake_) {
+      session_(intake_.session_settings(), intake_),
+      opened_at_(shard.loop().now()) {
     stream_->set_handler(*this);
 }
 
 Connection::~Connection() {
     session_.lose();
-    if (stream_ != nullptr) stream_->close();  // before the listener's limits are told
+    if (slow_until_) shard_.loop().cancel(slow_until_);
+    if (stream_ != nullptr) stream_->close();  // before the limits are told
+    listener_.shared->process.connections.give_back();
 }
 
 void Connection::open(std::list<Connection>::iterator self) {
@@ -97,6 +117,7 @@ void Connection::take_header(std::string_view octets) {
     const std::unique_ptr<proxy::HeaderReader> reader = std::move(header_);
     const auto& announced = reader->header().announced;
     intake_.proxied_for(announced ? std::optional(announced->client.address) : std::nullopt);
+    session_.use(intake_.session_settings());
     begin(octets);
 }
 
@@ -144,6 +165,7 @@ void Connection::on_data(std::string_view octets) {
     if (ending_) return;  // read away
     if (header_ != nullptr) return take_header(octets);
     refresh_rules();
+    if (shard_.loop().now() >= opened_at_ + intake_.rules().listener.max_session_time) session_.expire(shard_.output());
     session_.receive(octets, shard_.output());
     finish_turn();
 }
@@ -157,7 +179,7 @@ void Connection::refresh_rules() {
     if (&intake_.rules() == listener_.rules.get() || session_.is_in_transaction() || !session_.wants_input()) return;
     intake_.use(listener_.rules);
     tls_ = listener_.tls;
-    session_.use(intake_.rules().session);
+    session_.use(intake_.session_settings());
 }
 
 void Connection::finish_turn() {
@@ -168,14 +190,27 @@ void Connection::finish_turn() {
     }
     if (session_.is_closed()) return end();
     if (session_.wants_tls()) return start_tls({});
-    const bool hold = session_.unread_octets() > 0 || stream_->unsent_octets() > kUnreadReplies;
-    if (hold) stream_->pause_reading();
-    else stream_->resume_reading();
+    slow_down();
+    if (may_read() && stream_->unsent_octets() <= kUnreadReplies) stream_->resume_reading();
+    else stream_->pause_reading();
     set_deadline();
 }
 
+bool Connection::may_read() const { return session_.unread_octets() == 0 && !slow_until_; }
+
+void Connection::slow_down() {
+    const std::uint32_t errors = std::exchange(errors_seen_, session_.errors());
+    if (session_.errors() <= errors || slow_until_) return;
+    const Duration delay = intake_.delay_after(session_.errors());
+    if (delay == Duration::zero()) return;
+    slow_until_ = shard_.loop().schedule_at(shard_.loop().now() + delay, [this] {
+        slow_until_ = {};
+        if (!ending_ && may_read()) stream_->resume_reading();
+    });
+}
+
 void Connection::on_writable() {
-    if (!ending_ && session_.unread_octets() == 0) stream_->resume_reading();
+    if (!ending_ && may_read()) stream_->resume_reading();
 }
 
 // Nothing more to say. After QUIT the client has nothing more to say either, and the socket can go; in all
@@ -197,12 +232,15 @@ void Connection::set_deadline() {
     const SteadyTime now = shard_.loop().now();
     const bool next = std::exchange(commands_seen_, session_.commands()) != session_.commands();
     const config::Listener& listener = intake_.rules().listener;
+    // For what is under way when the session has lasted too long.
+    const SteadyTime last = opened_at_ + listener.max_session_time + listener.data_timeout;
     switch (waiting) {
         case ServerSession::Waiting::Nothing:
         case ServerSession::Waiting::Handshake: return;  // has its own
         case ServerSession::Waiting::Decision: stream_->set_deadline(SteadyTime::max()); return;
         case ServerSession::Waiting::Command:
-            if (changed || next) stream_->set_deadline(now + listener.command_timeout);
+            if (!changed && !next) return;
+            stream_->set_deadline(std::min(now + listener.command_timeout, last));
             return;
         case ServerSession::Waiting::Content: {
             // Each chunk of BDAT has a time of its own.
@@ -212,7 +250,7 @@ void Connection::set_deadline() {
             }
             const auto earned =
                 std::chrono::seconds((session_.content_octets() - octets_before_) / listener.min_data_rate);
-            stream_->set_deadline(data_began_ + listener.data_timeout + earned);
+            stream_->set_deadline(std::min(data_began_ + listener.data_timeout + earned, last));
             return;
         }
     }

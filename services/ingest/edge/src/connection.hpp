@@ -11,6 +11,9 @@
 // Behind a proxy: the PROXY header comes first, before TLS too, and says who the client is. Until it is there, from an
 // address that may send it, nothing else is read, and what is wrong with it ends the connection without an answer.
 //
+// A client that makes mistakes is slowed down, where the listener says so, by reading on later: its own buffers fill, not
+// ours. A session that has lasted too long ends with 421 at its next command; in a transaction it gets some time more.
+//
 // Deadlines: a PROXY header has kHeaderPatience, a handshake kHandshakePatience; a command has command_timeout from the end of the last one, whatever trickles in between; the
 // data has data_timeout and a second for every min_data_rate octets that came. A store that is slow has the
 // HandoverDesk's patience.
@@ -47,6 +50,7 @@ public:
     EdgeShard(net::EpollLoop& loop, Handover& handover, IngestCounters& counters, const Log& log, std::uint64_t seed);
     ~EdgeShard();
 
+    // Over the limit of the process the stream is told 421, if it can be told, and closed at once.
     void accept(ShardListener& listener, std::unique_ptr<Stream> stream);
     void remove(std::list<Connection>::iterator connection);
     // Idle connections of the listener (null: of all) end with 421 now, the others after their transaction.
@@ -62,6 +66,8 @@ public:
     std::string& output() { return output_; }
 
 private:
+    void turn_away(const ShardListener& listener, Stream& stream);
+
     net::EpollLoop& loop_;
     IntakeShard intake_;
     tls::Workspace workspace_;
@@ -95,6 +101,9 @@ private:
     static constexpr Duration kHandshakePatience = std::chrono::seconds(30);
     static constexpr Duration kLinger = std::chrono::seconds(5);
 
+    bool may_read() const;
+    void slow_down();
+
     void await_header();
     void take_header(std::string_view octets);
     void begin(std::string_view received);
@@ -114,6 +123,9 @@ private:
     std::list<Connection>::iterator self_;
     std::uint64_t commands_seen_ = UINT64_MAX;
     smtp::ServerSession::Waiting waited_for_ = smtp::ServerSession::Waiting::Nothing;
+    const SteadyTime opened_at_;
+    TimerId slow_until_;          // while it waits because of its mistakes
+    std::uint32_t errors_seen_ = 0;
     SteadyTime data_began_{};
     std::uint64_t octets_before_ = 0;  // content that had come by then
     bool ending_ = false;

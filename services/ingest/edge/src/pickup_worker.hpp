@@ -109,6 +109,7 @@ private:
     std::unique_ptr<PickupDirectory> directory_;
     std::unique_ptr<net::EpollLoop> loop_;
     net::UniqueFd watch_;  // inotify; none where the file system has none
+    ProcessLimits limits_;  // of its own: one file at a time needs little, and no connection
     ListenerShared shared_;
     PickupCounters counters_;
     IngestCounters ingest_counters_;

@@ -1,5 +1,7 @@
 #include "postfleet/ingest/smtp_listener_service.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <atomic>
 #include <map>
@@ -25,14 +27,16 @@ struct Logins {
     crypto::OpensslDigests digests;
     password::VerifyPool pool{digests, {}};
     AuthServices services;
+    AccountBook accounts;
 };
 
 // One listener by name. It stays when the listener goes from the configuration: its connections still count,
 // and it may come back.
 class ListenerEntry final : public net::AcceptHandler {
 public:
-    ListenerEntry(const std::string& name, Metrics& metrics, std::vector<std::unique_ptr<EdgeShard>>& shards)
-        : shared_(metrics, name), shards_(shards), by_shard_(shards.size()) {
+    ListenerEntry(const std::string& name, Metrics& metrics, ProcessLimits& process,
+                  std::vector<std::unique_ptr<EdgeShard>>& shards)
+        : shared_(metrics, name, process), shards_(shards), by_shard_(shards.size()) {
         for (ShardListener& listener : by_shard_) listener.shared = &shared_;
     }
 
@@ -82,16 +86,16 @@ public:
 private:
     // The context that is there already goes on where it can, so that clients' tickets stay good.
     void take_tls(const config::Listener& listener, std::shared_ptr<tls::ServerContext> loaded) {
-        const bool goes_on = tls_ != nullptr && loaded != nullptr &&
-                             tls_->reload(config_files::tls_settings_of(listener)).has_value();
+        const bool goes_on =
+            tls_ != nullptr && loaded != nullptr && tls_->reload(config_files::tls_settings_of(listener)).has_value();
         if (!goes_on) tls_ = std::move(loaded);
     }
 
     ListenerShared shared_;
     std::vector<std::unique_ptr<EdgeShard>>& shards_;
     std::vector<ShardListener> by_shard_;
-    bool is_known_ = false;  // to the shards
-    Endpoint address_;       // as configured
+    bool is_known_ = false;                    // to the shards
+    Endpoint address_;                         // as configured
     std::shared_ptr<tls::ServerContext> tls_;  // shared with the shards' connections; null: no TLS
     std::unique_ptr<net::TcpListener> socket_;
 };
@@ -119,6 +123,10 @@ struct SmtpListenerService::Parts {
             require(loop->shard() == shards.size());
             shards.push_back(std::make_unique<EdgeShard>(*loop, d.handover, counters, d.log, d.seed));
         }
+        d.metrics.computed_gauge("postfleet_ingest_connections", "Connections that are open.", {},
+                                 [all = process] { return static_cast<double>(all->connections.taken()); });
+        d.metrics.computed_gauge("postfleet_ingest_content_octets", "Memory for messages that are being received.", {},
+                                 [all = process] { return static_cast<double>(all->content.used()); });
     }
 
     using Contexts = std::map<std::string, std::shared_ptr<tls::ServerContext>>;
@@ -128,10 +136,13 @@ struct SmtpListenerService::Parts {
     std::shared_ptr<const ListenerRules> rules_of(const IngestConfiguration& configuration,
                                                   const config::Listener& listener,
                                                   const std::shared_ptr<const UserDirectory>& users) const;
+    void limit_connections(const config::Limits& limits);
     void close_by_force();
 
     IngestDependencies dependencies;
     IngestCounters counters;
+    // shared_ptr because the metrics read it, for as long as anybody reads them.
+    const std::shared_ptr<ProcessLimits> process = std::make_shared<ProcessLimits>();
     std::vector<net::EpollLoop*> loops;
     std::shared_ptr<Logins> logins;  // shared with the rules of listeners; null: no listener has had `auth` yet
     std::vector<std::unique_ptr<EdgeShard>> shards;
@@ -169,7 +180,7 @@ Result<std::shared_ptr<const UserDirectory>> SmtpListenerService::Parts::load_us
         if (!secret) return secret.error();
         logins = std::make_shared<Logins>(std::move(*secret));
     }
-    return std::make_shared<const UserDirectory>(config, passwords);
+    return std::make_shared<const UserDirectory>(config, passwords, logins->accounts);
 }
 
 std::shared_ptr<const ListenerRules> SmtpListenerService::Parts::rules_of(
@@ -201,13 +212,14 @@ Status SmtpListenerService::Parts::apply(const IngestConfiguration& configuratio
         }
         sockets.emplace(name, *std::move(socket));
     }
+    limit_connections(configuration.config->limits);
     for (auto& [name, entry] : entries) {
         if (wanted.contains(name) || !entry.is_listening()) continue;
         entry.stop();
         entry.drain_connections();
     }
     for (const auto& [name, listener] : wanted) {
-        ListenerEntry& entry = entries.try_emplace(name, name, dependencies.metrics, shards).first->second;
+        ListenerEntry& entry = entries.try_emplace(name, name, dependencies.metrics, *process, shards).first->second;
         entry.set_rules(rules_of(configuration, listener, *users), std::move((*contexts)[name]));
         if (const auto socket = sockets.find(name); socket != sockets.end()) {
             entry.stop();
@@ -215,6 +227,22 @@ Status SmtpListenerService::Parts::apply(const IngestConfiguration& configuratio
         }
     }
     return {};
+}
+
+// Some descriptors stay for everything else: deliveries, the spool's files. Without them neither could mail be kept that
+// was taken, nor a connection be accepted to be told 421.
+void SmtpListenerService::Parts::limit_connections(const config::Limits& limits) {
+    ::rlimit descriptors{};
+    ::getrlimit(RLIMIT_NOFILE, &descriptors);
+    const auto most = static_cast<std::uint32_t>(std::min<std::uint64_t>(descriptors.rlim_cur / 4 * 3, UINT32_MAX));
+    const std::uint32_t wanted = limits.max_connections == 0 ? most : limits.max_connections;
+    if (wanted > most) {
+        dependencies.log.line(LogLevel::Warning, "few_file_descriptors")
+            .field("limits.max_connections", wanted)
+            .field("in_force", most)
+            .field("advice", "raise LimitNOFILE (systemd) or ulimit -n to four thirds of it");
+    }
+    process->max_connections = std::min(wanted, most);
 }
 
 void SmtpListenerService::Parts::close_by_force() {

@@ -68,6 +68,11 @@ enum class ReceivedField { Full, HideClient, None };  // the trace field that a 
 // 127.0.0.0/8 and ::1.
 std::vector<Network> loopback_networks();
 
+// How much may arrive: `count` at once, then evenly `count` per period.
+struct ArrivalRates {
+    Rate connections, messages, recipients;
+};
+
 struct Listener {
     std::string name;
     Endpoint address;                                       // port 0: any free one (tests)
@@ -95,6 +100,14 @@ struct Listener {
     std::uint32_t max_connections_per_client = 1'000;
     std::uint32_t max_messages_per_connection = kUnlimited;
     std::uint32_t max_errors = 20;  // then 421
+    std::uint32_t max_unknown_commands = 10;
+    std::uint32_t max_idle_commands = 100;  // NOOP and the like, without a message in between
+    Duration error_delay{};                 // the nth mistake is followed by n of these, up to 30 s
+    Duration max_session_time = std::chrono::hours(24);
+    ArrivalRates rates, rates_per_client;
+    Rate max_error_rate_per_client;
+    std::uint32_t client_prefix_v4 = 32, client_prefix_v6 = 64;  // what counts as one client
+    bool limit_relay_clients = false;                            // whether the limits per client hold for relay_from
     Duration command_timeout = std::chrono::minutes(5);
     Duration data_timeout = std::chrono::minutes(3);
     std::uint64_t min_data_rate = 256;  // octets a second, beside data_timeout
@@ -234,10 +247,17 @@ struct BounceCategoryRule {
     Origin origin;
 };
 
+// What an account may do; over all its connections, to all listeners.
+struct AccountLimits {
+    std::uint32_t max_connections = kUnlimited;
+    Rate max_message_rate, max_recipient_rate;
+};
+
 struct Tenant {
     std::string name;
     // What its users may send as: "acme.example", ".acme.example" (everything below), "*" (anything).
     std::vector<std::string> send_as;
+    AccountLimits limits;
     Origin origin;
 };
 
@@ -247,6 +267,7 @@ struct User {
     std::string password_file;  // what `postfleet hash-password` writes
     std::string certificate;    // SHA-256 fingerprint of a client certificate: 64 lower-case hexadecimal digits
     std::string virtual_mta;    // VMTA or pool for its mail when no binding takes it; empty: the default
+    AccountLimits limits;
     Origin origin;
 };
 
@@ -282,6 +303,13 @@ struct Spool {
     std::uint64_t min_free = 1ull << 30;              // below this, new mail is refused
     std::uint64_t max_in_flight = 64ull << 20;        // octets accepted but not yet synced
     std::uint64_t memory_for_content = 128ull << 20;  // bodies kept in memory between acceptance and delivery
+};
+
+// Over all listeners.
+struct Limits {
+    std::uint32_t max_connections = 0;                // 0: three quarters of the file descriptors
+    std::uint64_t memory_for_incoming = 256ull << 20;  // content of messages that are being received
+    ArrivalRates rates;
 };
 
 struct Http {
@@ -324,6 +352,7 @@ struct Config {
     std::vector<ShapingRule> shaping;
     std::vector<BounceCategoryRule> bounce_categories;
     std::vector<FileReport> file_reports;
+    Limits limits;
     Spool spool;
     LogSettings log;
     Dns dns;

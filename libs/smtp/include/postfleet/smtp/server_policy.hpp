@@ -102,8 +102,11 @@ enum class Refusal : std::uint8_t {
     EarlyTalk,  // spoke before its turn: behind DATA or STARTTLS, without waiting for the reply
     ForeignProtocol,
     NeedsTls,  // AUTH in the clear
+    TooManyUnknownCommands,
+    TooManyIdleCommands,
+    SessionTooLong,
 };
-inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::NeedsTls) + 1;
+inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::SessionTooLong) + 1;
 const char* to_string(Refusal refusal);  // "line_too_long"
 
 class ServerPolicy {
@@ -123,6 +126,9 @@ public:
     virtual Decision on_end_of_data(ContentEnd&& end) = 0;
     // The open transaction is over without a message: RSET, EHLO, a lost connection, refused data.
     virtual void on_abandoned() = 0;
+    // The session is about to hold this much content in memory, all in all; asked whenever that grows, and told when it
+    // shrinks. No: the message is refused with 451. What was handed over in a chunk is not the session's any more.
+    virtual bool may_hold_content(std::size_t) { return true; }
     // For what EHLO says of FUTURERELEASE.
     virtual WallTime now() const { return {}; }
     virtual void on_refusal(Refusal refusal) = 0;

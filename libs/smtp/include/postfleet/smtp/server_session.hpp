@@ -50,6 +50,8 @@ struct ServerSettings {
     bool offers_deliver_by = false;
     bool offers_mt_priority = false;
     std::uint32_t max_errors = 20;  // without a message accepted in between
+    std::uint32_t max_unknown_commands = UINT32_MAX;
+    std::uint32_t max_idle_commands = UINT32_MAX;  // NOOP and the like, without a message accepted in between
     // 512 (RFC 5321 §4.5.3.1.4) and what the parameters of extensions add to MAIL and RCPT.
     std::uint32_t max_command_octets = 2048;
     std::string auth_mechanisms;  // "SCRAM-SHA-256 PLAIN"; empty: no AUTH
@@ -89,6 +91,8 @@ public:
     void resume(Decision decision, std::string& out);
     // Shutting down: closes with 421 now if no transaction is open, else right after it.
     void drain(std::string& out);
+    // The session has lasted too long: closes with 421 if no transaction is open.
+    void expire(std::string& out);
     // The connection is gone: an open transaction is abandoned.
     void lose();
     void use(const ServerSettings& settings) { settings_ = &settings; }
@@ -113,6 +117,7 @@ public:
     std::uint64_t commands() const { return commands_; }               // lines taken so far
     std::uint64_t content_octets() const { return received_octets_; }  // of the open message
     std::uint32_t messages() const { return messages_; }               // accepted on this connection
+    std::uint32_t errors() const { return errors_; }                   // without a message accepted in between
 
 private:
     enum class Question : std::uint8_t { None, Connection, Auth, Mail, Rcpt, Chunk, EndOfData };
@@ -172,6 +177,8 @@ private:
     void mistake(Refusal refusal, std::string_view reply, std::string& out);
     void close_with(std::string_view reply, std::string& out);
     void count_error(std::string& out);
+    void count_idle(std::string& out);
+    bool follows_refused_mail(Verb verb);
 
     const ServerSettings* settings_;
     ServerPolicy& policy_;
@@ -181,6 +188,7 @@ private:
     bool secured_ = false;
     bool authenticated_ = false;
     bool in_transaction_ = false;
+    bool mail_refused_ = false;  // and what was pipelined behind it is no mistake
     bool draining_ = false;
     bool said_quit_ = false;
     bool dropping_line_ = false;
@@ -191,6 +199,8 @@ private:
     std::uint32_t recipients_ = 0;
     std::uint32_t refused_recipients_ = 0;
     std::uint32_t errors_ = 0;
+    std::uint32_t unknown_commands_ = 0;
+    std::uint32_t idle_commands_ = 0;
     std::uint32_t messages_ = 0;
     std::uint64_t commands_ = 0;
 

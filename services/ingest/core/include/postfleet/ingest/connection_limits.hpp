@@ -1,4 +1,4 @@
-// ConnectionLimits: how many connections one listener holds, in total and per client address. Exact, over
+// ConnectionLimits: how many connections one listener holds, in total and per client (the first address of its network). Exact, over
 // all shards: a connection counts from enter() to leave(), which the caller makes when its socket is closed.
 //
 // Threads: thread-safe; an uncontended lock for the client's stripe, one atomic word for the total.

@@ -16,6 +16,13 @@ namespace postfleet::ingest {
 enum class Reason : std::uint8_t {
     TooManyConnections,
     TooManyConnectionsOfClient,
+    TooManyConnectionsInAll,   // of the process
+    TooManyConnectionsOfUser,  // or of its tenant
+    ConnectionRate,            // the rates: of process, listener, client, user or tenant
+    MessageRate,
+    RecipientRate,
+    ErrorRate,
+    MemoryLow,        // too much content is being received
     ProxyNotTrusted,  // a connection from outside proxy_from
     ProxyHeader,      // none, a malformed one, or too late
     StorageLow,    // 452

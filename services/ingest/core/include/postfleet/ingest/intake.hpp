@@ -1,6 +1,6 @@
 // Intake: what ingest decides for one SMTP connection (DESIGN section 4, steps 2 to 4).
 //
-//   connection  limits of the listener: 421
+//   connection  limits of the process, the listener and the client: 421
 //   AUTH        who is it: 235, 535; 454 and 421 for who fails too often (Login)
 //   MAIL        must it have logged in: 530; may the user send as this domain: 550; does the store take mail at all: 451, 452
 //   RCPT        may this client or user relay: 550 5.7.1
@@ -21,6 +21,7 @@
 #include <string>
 
 #include "postfleet/base/network.hpp"
+#include "postfleet/ingest/accounts.hpp"
 #include "postfleet/ingest/connection_limits.hpp"
 #include "postfleet/ingest/handover_desk.hpp"
 #include "postfleet/ingest/header_facts.hpp"
@@ -28,9 +29,11 @@
 #include "postfleet/ingest/line_ruler.hpp"
 #include "postfleet/ingest/listener_rules.hpp"
 #include "postfleet/ingest/login.hpp"
+#include "postfleet/ingest/process_limits.hpp"
 #include "postfleet/ingest/task_list.hpp"
 #include "postfleet/ingest/tls_facts.hpp"
 #include "postfleet/smtp/server_policy.hpp"
+#include "postfleet/throttle/meter_table.hpp"
 
 namespace postfleet::ingest {
 
@@ -50,8 +53,12 @@ struct MessageOrigin {
 
 // What all connections of one listener share, on all shards.
 struct ListenerShared {
-    ListenerShared(Metrics& metrics, const std::string& name) : counters(metrics, name) {}
+    ListenerShared(Metrics& metrics, const std::string& name, ProcessLimits& all)
+        : process(all), counters(metrics, name) {}
+    ProcessLimits& process;
     ConnectionLimits limits;
+    ArrivalMeters arrivals;
+    throttle::MeterTable clients;
     ListenerCounters counters;
 };
 
@@ -69,6 +76,10 @@ public:
     const IpAddress& client() const { return client_; }
     // Our address that the client reached, for reports.
     void set_server(const IpAddress& server) { server_ = server; }
+    // By the rules for this client: a trusted one is not throttled.
+    const smtp::ServerSettings& session_settings() const;
+    // After so many mistakes: how long its next command waits.
+    Duration delay_after(std::uint32_t errors) const;
 
     // Before admit(): who connected is a proxy and speaks for this client. For nobody: then the connection is the
     // proxy's own, and its address gives it no rights.
@@ -93,6 +104,7 @@ public:
     smtp::Decision on_chunk(SharedOctets chunk, std::uint32_t number) override;
     smtp::Decision on_end_of_data(smtp::ContentEnd&& end) override;
     void on_abandoned() override;
+    bool may_hold_content(std::size_t octets) override;
     WallTime now() const override;
     void on_refusal(smtp::Refusal refusal) override;
 
@@ -101,6 +113,12 @@ private:
     void on_verdict(PasswordVerdict verdict) override;
     smtp::Decision finish_login(smtp::Decision decision);
     void name_client(Log::Line& line) const;
+    bool is_throttled() const { return !may_relay_ || rules_->listener.limit_relay_clients; }
+    IpAddress client_network() const;
+    std::optional<smtp::Decision> check_client();
+    std::optional<smtp::Decision> throttle(Arrival arrival);
+    std::optional<smtp::Decision> take_account_place();
+    void count_error();
     std::optional<smtp::Decision> check_sender(const std::string& reverse_path);
     std::optional<smtp::Decision> check_header_senders(std::string_view content);
     smtp::Decision refuse(Reason reason, int code, EnhancedStatus enhanced, std::string text);
@@ -125,7 +143,7 @@ private:
     bool has_rights_ = true;          // by its address
     std::optional<IpAddress> server_;
     bool may_relay_ = false;
-    bool entered_ = false;   // counted by the listener's limits
+    std::optional<IpAddress> entered_as_;  // the network that the listener's limits count it for
     bool extended_ = false;  // EHLO
     LineRuler ruler_;
     std::uint16_t fields_seen_ = 0;                // SingleField bits
@@ -137,6 +155,8 @@ private:
     std::unique_ptr<Login> login_;                 // while AUTH goes on
     // shared_ptr because a reload replaces the directory it is from; null: nobody has logged in.
     std::shared_ptr<const KnownUser> user_;
+    std::unique_ptr<AccountPlace> place_;  // from the first MAIL of a user on
+    std::size_t held_octets_ = 0;          // content, counted by the process
     // shared_ptr because the spool and the sender go on reading the message.
     std::shared_ptr<Message> message_;
     TaskList recipients_;

@@ -18,6 +18,9 @@ namespace postfleet::ingest {
 struct ListenerRules {
     config::Listener listener;
     smtp::ServerSettings session;
+    smtp::ServerSettings trusted_session;  // for clients that are not throttled
+    config::Limits limits;                 // over all listeners
+    bool has_rates = false;                // any, of this listener or over all
     std::string virtual_mta;   // of mail that neither a binding nor a user's own takes; empty: the default
     bool log_accepted = true;  // a line per accepted message
     std::shared_ptr<const routing::Snapshot> routing;

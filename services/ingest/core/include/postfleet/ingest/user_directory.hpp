@@ -11,6 +11,7 @@
 
 #include "postfleet/base/stored_password.hpp"
 #include "postfleet/config/config.hpp"
+#include "postfleet/ingest/accounts.hpp"
 
 namespace postfleet::ingest {
 
@@ -18,6 +19,8 @@ struct KnownUser {
     std::string name;
     std::string tenant;
     std::string virtual_mta;           // where its mail goes when no binding says otherwise; empty: the default
+    Account account, tenant_account;
+    bool has_rates = false;            // of one of the two
     std::vector<std::string> send_as;  // its tenant's: "acme.example", ".acme.example" for what is below, "*"
     // shared_ptr because a check may still run when a reload has dropped the user; null: certificate only.
     std::shared_ptr<const StoredPassword> password;
@@ -30,7 +33,7 @@ using Passwords = std::map<std::string, std::shared_ptr<const StoredPassword>>; 
 
 class UserDirectory final {
 public:
-    UserDirectory(const config::Config& config, const Passwords& passwords);
+    UserDirectory(const config::Config& config, const Passwords& passwords, AccountBook& accounts);
 
     // Null: there is none. Names are compared octet by octet.
     std::shared_ptr<const KnownUser> find(std::string_view name) const;

@@ -1,0 +1,113 @@
+#include "tables_limits.hpp"
+
+#include <utility>
+
+namespace postfleet::config {
+namespace {
+
+constexpr std::uint32_t kMany = 10'000'000;
+const CountCodec kCountOrUnlimited{1, kMany, true, {}};
+
+template <class O, class Access>
+Key rate_key(std::string name, Access access, std::string summary) {
+    return value_key<O>(std::move(name), access, RateCodec{}, std::move(summary));
+}
+
+template <class O>
+Section with_account_limits(Section section) {
+    section.keys.push_back(value_key<O>(
+        "max_connections", [](auto& o) -> auto& { return o.limits.max_connections; }, kCountOrUnlimited,
+        "Connections that are logged in at the same time; more get 421."));
+    section.keys.push_back(rate_key<O>(
+        "max_message_rate", [](auto& o) -> auto& { return o.limits.max_message_rate; },
+        "Transactions (MAIL) per period, after login; more get 450."));
+    section.keys.push_back(rate_key<O>(
+        "max_recipient_rate", [](auto& o) -> auto& { return o.limits.max_recipient_rate; },
+        "Recipients (RCPT) per period, after login; more get 450."));
+    return section;
+}
+
+std::vector<Key> rate_keys_of_listener() {
+    using L = Listener;
+    return {
+        rate_key<L>(
+            "max_connection_rate", [](auto& l) -> auto& { return l.rates.connections; },
+            "Connections per period; more get 421."),
+        rate_key<L>(
+            "max_message_rate", [](auto& l) -> auto& { return l.rates.messages; },
+            "Transactions (MAIL) per period; more get 450."),
+        rate_key<L>(
+            "max_recipient_rate", [](auto& l) -> auto& { return l.rates.recipients; },
+            "Recipients (RCPT) per period; more get 450."),
+        rate_key<L>(
+            "max_connection_rate_per_client", [](auto& l) -> auto& { return l.rates_per_client.connections; },
+            "Connections per period and client; more get 421."),
+        rate_key<L>(
+            "max_message_rate_per_client", [](auto& l) -> auto& { return l.rates_per_client.messages; },
+            "Transactions (MAIL) per period and client; more get 450."),
+        rate_key<L>(
+            "max_recipient_rate_per_client", [](auto& l) -> auto& { return l.rates_per_client.recipients; },
+            "Recipients (RCPT) per period and client; more get 450."),
+        rate_key<L>(
+            "max_error_rate_per_client", [](auto& l) -> auto& { return l.max_error_rate_per_client; },
+            "Refused commands per period and client; beyond them its connections get 421."),
+    };
+}
+
+}  // namespace
+
+const Section& limits_section() {
+    using L = Limits;
+    static const Section section{
+        "limits",
+        "Limits over all listeners: what the process spends on mail that comes in.",
+        {
+            value_key<L>("max_connections", &L::max_connections, CountCodec{0, kMany, false, {}},
+                         "Connections open at the same time; more get 421. 0: three quarters of the file descriptors."),
+            value_key<L>("memory_for_incoming", &L::memory_for_incoming, SizeCodec{16 << 20},
+                         "Memory for the content of messages that are being received; beyond it they get 451."),
+            rate_key<L>(
+                "max_connection_rate", [](auto& l) -> auto& { return l.rates.connections; },
+                "Connections per period; more get 421."),
+            rate_key<L>(
+                "max_message_rate", [](auto& l) -> auto& { return l.rates.messages; },
+                "Transactions (MAIL) per period; more get 450."),
+            rate_key<L>(
+                "max_recipient_rate", [](auto& l) -> auto& { return l.rates.recipients; },
+                "Recipients (RCPT) per period; more get 450."),
+        },
+        {}};
+    return section;
+}
+
+Section with_listener_limits(Section section) {
+    using L = Listener;
+    const std::vector<Key> keys{
+        value_key<L>("max_unknown_commands", &L::max_unknown_commands, kCountOrUnlimited,
+                     "Commands that do not exist, in one connection; then 421."),
+        value_key<L>("max_idle_commands", &L::max_idle_commands, kCountOrUnlimited,
+                     "NOOP, RSET, EHLO, VRFY and HELP without a message in between; then 421."),
+        value_key<L>("error_delay", &L::error_delay, DurationCodec{.lowest = {}, .highest = std::chrono::minutes(1)},
+                     "After the nth refused command of a connection the next one is read n times this later, at most "
+                     "30 seconds. 0: at once."),
+        value_key<L>("max_session_time", &L::max_session_time, DurationCodec{.lowest = std::chrono::seconds(1)},
+                     "How long a connection may last; then 421 at its next command."),
+        value_key<L>("client_prefix_v4", &L::client_prefix_v4, CountCodec{8, 32, false, {}},
+                     "IPv4 clients whose first bits are the same, this many, count as one."),
+        value_key<L>("client_prefix_v6", &L::client_prefix_v6, CountCodec{16, 128, false, {}},
+                     "IPv6 clients whose first bits are the same, this many, count as one."),
+        value_key<L>("limit_relay_clients", &L::limit_relay_clients, FlagCodec{},
+                     "Whether the rates per client, `error_delay`, `max_unknown_commands` and `max_idle_commands` hold "
+                     "for clients in `relay_from`, too."),
+    };
+    section.keys.insert(section.keys.end(), keys.begin(), keys.end());
+    const std::vector<Key> rates = rate_keys_of_listener();
+    section.keys.insert(section.keys.end(), rates.begin(), rates.end());
+    return section;
+}
+
+Section with_tenant_limits(Section section) { return with_account_limits<Tenant>(std::move(section)); }
+
+Section with_user_limits(Section section) { return with_account_limits<User>(std::move(section)); }
+
+}  // namespace postfleet::config

@@ -1,0 +1,15 @@
+// The keys of limits at the door: of listeners, users and tenants, and over all listeners.
+#pragma once
+
+#include "schema.hpp"
+
+namespace postfleet::config {
+
+const Section& limits_section();
+
+// The section with the keys of its limits behind its own.
+Section with_listener_limits(Section section);
+Section with_tenant_limits(Section section);
+Section with_user_limits(Section section);
+
+}  // namespace postfleet::config
