@@ -20,6 +20,7 @@ public:
             report("listeners", "has no listener, so no mail could come in");
         }
         check_addresses();
+        for (const auto& [name, identity] : config_.virtual_mtas) check_proxy(identity);
         for (const auto& [name, pool] : config_.pools) check_pool(pool);
         for (const auto& [name, listener] : config_.listeners) {
             check_tenant(listener.tenant, "listeners." + name + ".tenant");
@@ -136,6 +137,19 @@ private:
         for (const auto& [name, other] : config_.users) {
             if (name >= user.name || user.certificate.empty() || other.certificate != user.certificate) continue;
             report(path + ".certificate", fmt::format("is the certificate of user '{}' too", name));
+        }
+    }
+
+    void check_proxy(const VirtualMta& identity) {
+        const auto path = "virtual_mtas." + identity.name;
+        const bool is_socks = identity.proxy && identity.proxy->kind == EgressProxy::Kind::Socks5;
+        if (identity.proxy && !is_socks && identity.sources.empty() && !reader_.has_problem(path)) {
+            report(path + ".proxy", "needs `source`: its header tells the proxy which address to send from");
+        }
+        if (identity.proxy_user.empty() != identity.proxy_password_file.empty()) {
+            report(path, "proxy_user and proxy_password_file belong together");
+        } else if (!identity.proxy_user.empty() && !is_socks && !reader_.has_problem(path)) {
+            report(path + ".proxy_user", "is only for a socks5:// proxy");
         }
     }
 

@@ -128,6 +128,15 @@ struct EndpointCodec {
     std::string json() const { return R"({"type":"string","examples":["127.0.0.1:2525"]})"; }
 };
 
+struct ProxyCodec {
+    std::optional<EgressProxy> read(Reader& reader, const Node& node, const std::string& path) const;
+    std::string show(const std::optional<EgressProxy>& value) const {
+        return value ? yaml_text(value->to_string()) : "";
+    }
+    std::string type() const { return "kind://address:port"; }
+    std::string json() const { return R"({"type":"string","examples":["socks5://127.0.0.1:1080"]})"; }
+};
+
 struct NetworkCodec {
     std::optional<Network> read(Reader& reader, const Node& node, const std::string& path) const;
     std::string show(const Network& value) const { return yaml_text(value.to_string()); }

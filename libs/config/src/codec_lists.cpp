@@ -66,6 +66,42 @@ std::optional<Endpoint> EndpointCodec::read(Reader& reader, const Node& node, co
                        &Endpoint::parse);
 }
 
+namespace {
+
+struct ProxyScheme {
+    std::string_view text;
+    EgressProxy::Kind kind;
+};
+constexpr ProxyScheme kProxySchemes[] = {{"socks5://", EgressProxy::Kind::Socks5},
+                                         {"haproxy://", EgressProxy::Kind::HaproxyV2},
+                                         {"haproxy-v1://", EgressProxy::Kind::HaproxyV1}};
+
+}  // namespace
+
+Result<EgressProxy> EgressProxy::parse(std::string_view text) {
+    for (const ProxyScheme& scheme : kProxySchemes) {
+        if (!text.starts_with(scheme.text)) continue;
+        auto address = Endpoint::parse(text.substr(scheme.text.size()));
+        if (!address || address->port == 0 || address->address.is_unspecified()) break;
+        return EgressProxy{scheme.kind, *address};
+    }
+    return Error{ErrorKind::InvalidArgument, "not a proxy"};
+}
+
+std::string EgressProxy::to_string() const {
+    for (const ProxyScheme& scheme : kProxySchemes) {
+        if (scheme.kind == kind) return std::string(scheme.text) + address.to_string();
+    }
+    return {};
+}
+
+std::optional<EgressProxy> ProxyCodec::read(Reader& reader, const Node& node, const std::string& path) const {
+    return read_parsed(reader, node, path, "a proxy",
+                       "write socks5://127.0.0.1:1080, haproxy://127.0.0.1:2526 (PROXY version 2) or haproxy-v1://…, "
+                       "with an address and a port",
+                       &EgressProxy::parse);
+}
+
 std::optional<Network> NetworkCodec::read(Reader& reader, const Node& node, const std::string& path) const {
     return read_parsed(reader, node, path, "a network", "write 10.0.0.0/8, 2001:db8::/32 or one address",
                        &Network::parse);

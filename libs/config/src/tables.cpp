@@ -223,6 +223,11 @@ const Section& tenant_section() {
     return section;
 }
 
+std::optional<std::string> check_socks_user(std::string& text) {
+    if (!text.empty() && text.size() <= 255) return std::nullopt;
+    return "is no user for a SOCKS5 proxy: 1 to 255 octets";
+}
+
 const Section& virtual_mta_section() {
     using V = VirtualMta;
     static const Section section{
@@ -234,12 +239,20 @@ const Section& virtual_mta_section() {
                 "The address or addresses that connections come from. Another one is never used instead. Without "
                 "it the system chooses."),
             value_key<V>("ehlo", &V::ehlo, ehlo_codec(), "The name in EHLO.", {.default_text = "(hostname)"}),
+            value_key<V>("proxy", &V::proxy, ProxyCodec{},
+                         "The proxy that its connections go through; `source` is an address of the proxy's then. "
+                         "socks5://, haproxy:// (PROXY version 2) or haproxy-v1://. Nothing goes past it.",
+                         {.default_text = "(none)"}),
+            value_key<V>("proxy_user", &V::proxy_user, TextCodec{"name of a user", check_socks_user},
+                         "Who we are to a SOCKS5 proxy.", {.default_text = "(no login)"}),
+            value_key<V>("proxy_password_file", &V::proxy_password_file, PathCodec{},
+                         "File with the password of proxy_user: its first line. Read again at every reload."),
             value_key<V>("max_connections", &V::max_connections, count_or_unlimited(),
                          "Connections open at the same time."),
             value_key<V>("max_message_rate", &V::max_message_rate, RateCodec{}, "Attempted recipients per period."),
             value_key<V>("max_connect_rate", &V::max_connect_rate, RateCodec{}, "Connection attempts per period."),
         },
-        {"sender", "proxy", "tls", "dkim"}};
+        {"sender", "tls", "dkim"}};
     return section;
 }
 

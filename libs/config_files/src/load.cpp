@@ -56,6 +56,7 @@ config::LoadResult load(yaml::Documents&& read, const std::string& directory) {
     if (result.config) check_listeners(result);
     if (result.config) check_delivery_tls(*result.config, result.problems);
     if (result.config) load_passwords(*result.config, result.problems);
+    if (result.config) load_secrets(*result.config, result.problems);
     if (!result.problems.empty()) result.config = nullptr;
     return result;
 }

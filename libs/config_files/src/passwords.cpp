@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kMaxFileOctets = 4096;
 constexpr std::size_t kSecretOctets = 32;
+constexpr std::size_t kMaxSecretOctets = 255;  // RFC 1929 §2
 
 struct File {
     int fd = -1;
@@ -38,8 +39,8 @@ std::optional<std::string> read_up_to(int fd, std::size_t limit) {
     return octets;
 }
 
-// Either the password or what is wrong.
-Result<StoredPassword> read_password(const std::string& path) {
+// The text of a file that is nobody else's business, or what is wrong with it.
+Result<std::string> read_private_file(const std::string& path) {
     const File file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};  // a FIFO must not hold us
     struct stat status {};
     if (file.fd < 0 || ::fstat(file.fd, &status) != 0) {
@@ -49,13 +50,31 @@ Result<StoredPassword> read_password(const std::string& path) {
     if ((status.st_mode & S_IROTH) != 0) {
         return Error{ErrorKind::PermissionDenied, fmt::format("{} can be read by everybody; chmod 600 {}", path, path)};
     }
-    const auto text = read_up_to(file.fd, kMaxFileOctets + 1);
+    auto text = read_up_to(file.fd, kMaxFileOctets + 1);
     if (!text) return Error{ErrorKind::Unavailable, fmt::format("cannot read {}: {}", path, std::strerror(errno))};
     if (text->size() > kMaxFileOctets) return Error{ErrorKind::InvalidArgument, path + " is too large"};
+    return std::move(*text);
+}
+
+Result<StoredPassword> read_password(const std::string& path) {
+    const auto text = read_private_file(path);
+    if (!text) return text.error();
     auto stored = StoredPassword::parse(*text);
     if (stored) return stored;
     return Error{ErrorKind::InvalidArgument,
                  fmt::format("{}: {}; write it with `postfleet hash-password`", path, stored.error().text)};
+}
+
+Result<Secret> read_secret(const std::string& path) {
+    auto text = read_private_file(path);
+    if (!text) return text.error();
+    const std::string_view line = std::string_view(*text).substr(0, text->find_first_of("\r\n"));
+    const bool fits = !line.empty() && line.size() <= kMaxSecretOctets && line.find('\0') == std::string_view::npos;
+    Secret secret(fits ? line : std::string_view{});
+    wipe(*text);
+    if (fits) return secret;
+    return Error{ErrorKind::InvalidArgument,
+                 fmt::format("{}: its first line is no password of 1 to {} octets", path, kMaxSecretOctets)};
 }
 
 }  // namespace
@@ -74,6 +93,24 @@ Passwords load_passwords(const config::Config& config, std::vector<config::Probl
         problems.push_back(std::move(problem));
     }
     return passwords;
+}
+
+std::shared_ptr<const Secrets> load_secrets(const config::Config& config, std::vector<config::Problem>& problems) {
+    auto secrets = std::make_shared<Secrets>();
+    const auto load = [&](const std::string& file, const std::string& key, const Origin& otherwise) {
+        if (file.empty() || secrets->contains(file)) return;
+        auto secret = read_secret(file);
+        if (secret) {
+            secrets->emplace(file, std::move(*secret));
+            return;
+        }
+        const auto at = config.origins.find(key);
+        problems.push_back({at == config.origins.end() ? otherwise : at->second, key, secret.error().text});
+    };
+    for (const auto& [name, identity] : config.virtual_mtas) {
+        load(identity.proxy_password_file, "virtual_mtas." + name + ".proxy_password_file", identity.origin);
+    }
+    return secrets;
 }
 
 Result<std::string> load_login_secret(const std::string& data_dir) {

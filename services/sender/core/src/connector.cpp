@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine.hpp"
+#include "postfleet/proxy/header_writer.hpp"
 
 namespace postfleet::sender {
 
@@ -63,7 +64,7 @@ void Connector::again(const shaping::Settings& settings) {
 // True: it is under way.
 bool Connector::try_candidate(const Candidate& candidate) {
     const SteadyTime now = shard_.executor->now();
-    const VirtualMta::Source source = identity_.choose_source(candidate.peer.address.v6, now);
+    VirtualMta::Source source = identity_.choose_source(candidate.peer.address.v6, now);
     if (source.kind == VirtualMta::Source::Kind::AllDisabled) {
         if (no_source_.reason.empty() || source.retry_at < no_source_.until) {
             no_source_ = {source.reason, source.retry_at};
@@ -80,7 +81,14 @@ bool Connector::try_candidate(const Candidate& candidate) {
         return false;
     }
     if (source.kind == VirtualMta::Source::Kind::Address) source_ = source.address;
-    stream_ = shard_.transport->connect({candidate.peer, source_, now + settings_->connect_timeout}, *this);
+    way_out_ = std::move(source.identity);
+    ConnectRequest request{candidate.peer, source_, now + settings_->connect_timeout};
+    if (way_out_ && way_out_->proxy) {
+        request.peer = way_out_->proxy->address;
+        request.source.reset();
+    }
+    deadline_ = request.deadline;
+    stream_ = shard_.transport->connect(request, *this);
     return true;
 }
 
@@ -90,31 +98,102 @@ void Connector::fail(SmtpPhase phase, smtp::Ending ending, Reply reply) {
 }
 
 void Connector::on_connected() {
-    if (source_ && identity_.on_bound(*source_)) {
-        engine_.report_source(EventType::VirtualMtaEnabled, identity_, *source_, {}, shard_);
-    }
+    if (way_out_ && way_out_->proxy) return greet_proxy();
     source_text_ = stream_->local().address.to_string();
-    owner_.on_connection_up();
+    on_up({});
 }
 
-void Connector::on_closed(const CloseReason& reason) {
-    if (reason.kind == CloseReason::Kind::BindFailed && source_) {
-        on_bind_failed(reason);
-    } else {
-        engine_.metrics.connect_failures.add();
-        engine_.peers.on_unreachable(peer_, shard_.executor->now());
-        fail(SmtpPhase::Connect, smtp::Ending::Lost, Reply{0, {4, 4, 1}, describe(reason)});
+// The proxy has taken the connection: tell it where to and from which address.
+void Connector::greet_proxy() {
+    using Kind = config::EgressProxy::Kind;
+    if (source_) source_text_ = source_->to_string();
+    std::string out;
+    if (way_out_->proxy->kind == Kind::Socks5) {
+        secrets_ = engine_.secrets();
+        const Secret* password = nullptr;
+        if (!way_out_->proxy_user.empty() && secrets_) {
+            const auto found = secrets_->find(way_out_->proxy_password_file);
+            if (found != secrets_->end()) password = &found->second;
+        }
+        socks_.emplace(proxy::Socks5Request{
+            .target = peer_,
+            .source = source_,
+            .user = password != nullptr ? std::string_view(way_out_->proxy_user) : std::string_view{},
+            .password = password != nullptr ? password->view() : std::string_view{}});
+        socks_->begin(out);
+        stream_->write(out);
+        stream_->set_deadline(deadline_);
+        return;
+    }
+    const auto version =
+        way_out_->proxy->kind == Kind::HaproxyV1 ? proxy::HeaderVersion::Text : proxy::HeaderVersion::Binary;
+    stream_->write(proxy::write_header(version, Endpoint{*source_, 0}, peer_));
+    on_up({});
+}
+
+void Connector::on_data(std::string_view octets) {
+    using Socks = proxy::Socks5Client;
+    std::string out;
+    const Socks::Step step = socks_->on_octets(octets, out);
+    if (!out.empty()) stream_->write(out);
+    if (step == Socks::Step::NeedsMore) return;
+    if (step == Socks::Step::Connected) {
+        if (socks_->bound()) source_text_ = socks_->bound()->to_string();
+        socks_.reset();
+        return on_up(octets);
+    }
+    const std::string problem = socks_->problem();
+    switch (socks_->fault()) {
+        case Socks::Fault::Proxy: on_proxy_failed(problem); break;
+        case Socks::Fault::Source: on_bind_failed(problem); break;
+        case Socks::Fault::Target: on_target_failed(problem); break;
     }
     stream_.reset();
     next(*settings_);
 }
 
-void Connector::on_bind_failed(const CloseReason& reason) {
-    const std::string text = "cannot bind " + source_->to_string() + ": " + reason.text;
+void Connector::on_up(std::string_view first_octets) {
+    if (source_ && identity_.on_bound(*source_)) {
+        engine_.report_source(EventType::VirtualMtaEnabled, identity_, source_->to_string(), {}, shard_);
+    }
+    if (way_out_ && way_out_->proxy && identity_.on_proxy_worked()) {
+        engine_.report_source(EventType::VirtualMtaEnabled, identity_, {}, way_out_->proxy->to_string(), shard_);
+    }
+    owner_.on_connection_up(first_octets);
+}
+
+void Connector::on_closed(const CloseReason& reason) {
+    if (way_out_ && way_out_->proxy) {
+        on_proxy_failed(describe(reason));
+    } else if (reason.kind == CloseReason::Kind::BindFailed && source_) {
+        on_bind_failed(reason.text);
+    } else {
+        on_target_failed(describe(reason));
+    }
+    stream_.reset();
+    next(*settings_);
+}
+
+void Connector::on_bind_failed(std::string_view why) {
+    const std::string text = "cannot bind " + source_->to_string() + ": " + std::string(why);
     if (identity_.on_bind_failed(*source_, text, shard_.executor->now())) {
-        engine_.report_source(EventType::VirtualMtaDisabled, identity_, *source_, text, shard_);
+        engine_.report_source(EventType::VirtualMtaDisabled, identity_, source_->to_string(), text, shard_);
     }
     --next_candidate_;  // the same address, from another source if there is one
+}
+
+void Connector::on_proxy_failed(std::string_view why) {
+    const std::string text = "proxy " + way_out_->proxy->to_string() + ": " + std::string(why);
+    if (identity_.on_proxy_failed(text, shard_.executor->now())) {
+        engine_.report_source(EventType::VirtualMtaDisabled, identity_, {}, text, shard_);
+    }
+    --next_candidate_;  // it says nothing about the address
+}
+
+void Connector::on_target_failed(std::string why) {
+    engine_.metrics.connect_failures.add();
+    engine_.peers.on_unreachable(peer_, shard_.executor->now());
+    fail(SmtpPhase::Connect, smtp::Ending::Lost, Reply{0, {4, 4, 1}, std::move(why)});
 }
 
 }  // namespace postfleet::sender

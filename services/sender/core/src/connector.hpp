@@ -1,11 +1,11 @@
 // Connector: finds the connection of one DeliverySession: the destination's addresses in delivery order, each from
-// a source address of the virtual MTA, until one is up (RFC 5321 §5.1).
+// a source address of the virtual MTA and through its proxy, until one is up (RFC 5321 §5.1).
 //
-//   next() ─▶ connecting ─▶ on_connection_up: take_stream()      not good after all (4xx greeting …)? fail(), next()
+//   next() ─▶ connecting [─▶ proxy] ─▶ on_connection_up: take_stream()     not good after all (4xx greeting …)? fail(), next()
 //        └── no address left, or too late ─▶ on_no_connection: failure() or no_source() says why
 //
 // Hosts that did not answer a moment ago come last, whatever their preference (PeerMemory).
-// A source that cannot be bound is disabled at its virtual MTA, and never is another one than its own used. After
+// What cannot be used, a source or the proxy, is suspended at the virtual MTA (virtual_mta.hpp). After
 // kLongestSearch no further address is begun, so that one slow host after the other cannot hold a permit for hours.
 //
 // Threads: confined to its shard. The owner outlives it, and keeps itself alive while it is called.
@@ -18,6 +18,8 @@
 
 #include "destination.hpp"
 #include "postfleet/ports/transport.hpp"
+#include "postfleet/proxy/socks5_client.hpp"
+#include "postfleet/sender/sender.hpp"
 #include "queue.hpp"
 
 namespace postfleet::sender {
@@ -27,7 +29,8 @@ struct Shard;
 
 class ConnectorOwner {
 public:
-    virtual void on_connection_up() = 0;
+    // `first_octets`: what the server has said already (behind a proxy's last answer).
+    virtual void on_connection_up(std::string_view first_octets) = 0;
     virtual void on_no_connection() = 0;
 
 protected:
@@ -68,11 +71,15 @@ public:
 
 private:
     void on_connected() override;
-    void on_data(std::string_view) override {}
+    void on_data(std::string_view octets) override;
     void on_closed(const CloseReason& reason) override;
     void choose_candidates();
     bool try_candidate(const Candidate& candidate);
-    void on_bind_failed(const CloseReason& reason);
+    void greet_proxy();
+    void on_up(std::string_view first_octets);
+    void on_bind_failed(std::string_view why);
+    void on_proxy_failed(std::string_view why);
+    void on_target_failed(std::string why);
 
     Engine& engine_;
     Shard& shard_;
@@ -85,6 +92,10 @@ private:
     std::vector<Candidate> candidates_;
     std::size_t next_candidate_ = 0;
     std::optional<IpAddress> source_;
+    std::shared_ptr<const config::VirtualMta> way_out_;
+    std::shared_ptr<const Secrets> secrets_;  // the handshake borrows from it
+    std::optional<proxy::Socks5Client> socks_;
+    SteadyTime deadline_{};  // of this address, the proxy included
     Endpoint peer_;
     std::string mx_host_, mx_address_, source_text_;
     OpenFailure failure_;  // of the addresses tried so far

@@ -24,7 +24,7 @@ DeliverySession::DeliverySession(Engine& engine, Shard& shard, std::shared_ptr<Q
 
 // --- opening -------------------------------------------------------------------------------------------
 
-void DeliverySession::on_connection_up() {
+void DeliverySession::on_connection_up(std::string_view first_octets) {
     stream_ = connector_.take_stream();
     stream_->set_handler(*this);
     const auto identity = queue_->virtual_mta->configuration();
@@ -39,6 +39,7 @@ void DeliverySession::on_connection_up() {
     secure_ = nullptr;
     phase_ = Phase::Opening;
     set_phase_deadline();
+    if (!first_octets.empty()) on_data(first_octets);
 }
 
 void DeliverySession::on_opening_failed(SmtpPhase phase, smtp::Ending ending, Reply reply) {

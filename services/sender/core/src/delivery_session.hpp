@@ -60,7 +60,7 @@ private:
     enum class Phase : std::uint8_t { Connecting, Opening, Idle, Working, Closing, Gone };
 
     // opening and closing (delivery_session.cpp)
-    void on_connection_up() override;
+    void on_connection_up(std::string_view first_octets) override;
     void on_no_connection() override;
     void on_opening_failed(SmtpPhase phase, smtp::Ending ending, Reply reply);
     void leave_address();

@@ -81,6 +81,11 @@ std::shared_ptr<const config::Config> Engine::configuration() const {
     return configuration_.config;
 }
 
+std::shared_ptr<const Secrets> Engine::secrets() const {
+    const std::lock_guard lock(mutex_);
+    return configuration_.secrets;
+}
+
 void Engine::reload(SenderConfiguration configuration) {
     const std::shared_ptr<const config::Config> config = configuration.config;
     const std::shared_ptr<const routing::Snapshot> routing = configuration.routing;
@@ -100,6 +105,7 @@ void Engine::reload(SenderConfiguration configuration) {
     logs_attempts_ = config->log.attempts;
     hot_budget->set_limit(config->spool.memory_for_content);
     queues.configure(config);
+    for (const auto& identity : queues.virtual_mtas()) metrics.count_suspended(identity->name, identity->suspended());
     for (const auto& queue : queues.all()) queue->configure(settings_of(queue->site, queue->virtual_mta->name));
     if (!is_started()) return;
     on_shard(0, [this, routing](Shard& shard) { sites.reload(routing, *shard.executor); });

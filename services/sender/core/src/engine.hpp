@@ -62,6 +62,7 @@ public:
 
     // --- configuration
     std::shared_ptr<const config::Config> configuration() const;
+    std::shared_ptr<const Secrets> secrets() const;
     void reload(SenderConfiguration configuration);
     SettingsPointer settings_of(const std::string& site, const std::string& virtual_mta);
     // The keys of the mail (retry_after, expire_after), which may differ by domain and tenant.
@@ -93,9 +94,9 @@ public:
     // A line in the log about how a host behaves, learned from the connection to `mx_address`.
     void report_peer(std::string_view what, const std::string& mx_host, const std::string& mx_address,
                      std::string_view detail) const;
-    // An operator event about a source address, and a line in the log.
     void report_connect_failed(const Queue& queue, const OpenFailure& failure, Shard& shard);
-    void report_source(EventType type, const VirtualMta& identity, const IpAddress& source, std::string_view reason,
+    // An operator event about a source address or (`source` empty) the proxy, a line in the log, and the gauge.
+    void report_source(EventType type, const VirtualMta& identity, std::string_view source, std::string_view reason,
                        Shard& shard);
 
     // --- when transactions may begin

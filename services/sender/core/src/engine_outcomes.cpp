@@ -272,22 +272,23 @@ void Engine::report_peer(std::string_view what, const std::string& mx_host, cons
         .field("detail", detail);
 }
 
-void Engine::report_source(EventType type, const VirtualMta& identity, const IpAddress& source, std::string_view reason,
+void Engine::report_source(EventType type, const VirtualMta& identity, std::string_view source, std::string_view reason,
                            Shard& shard) {
     const bool is_enabled = type == EventType::VirtualMtaEnabled;
+    metrics.count_suspended(identity.name, identity.suspended());
     dependencies.log
         .line(is_enabled ? LogLevel::Info : LogLevel::Error,
               is_enabled ? "virtual-mta-enabled" : "virtual-mta-disabled")
         .field("virtual_mta", identity.name)
-        .field("source", source.to_string())
+        .field("source", source)
         .field("reason", reason);
     Event event;
     event.type = type;
     event.time = shard.executor->wall_now();
-    event.id = hash_event_id(std::string(to_string(type)) + '\n' + identity.name + '\n' + source.to_string() + '\n' +
+    event.id = hash_event_id(std::string(to_string(type)) + '\n' + identity.name + '\n' + std::string(source) + '\n' +
                              std::to_string(to_unix_microseconds(event.time)));
     event.virtual_mta = identity.name;
-    event.delivery.emplace().source_address = source.to_string();
+    event.delivery.emplace().source_address.assign(source);
     event.reason.assign(reason);
     shard.recorder->pending().events.push_back(std::move(event));
     shard.recorder->add({});

@@ -4,6 +4,10 @@
 // here: events have the details. Threads: thread-safe.
 #pragma once
 
+#include <mutex>
+#include <set>
+#include <string>
+
 #include "outcome.hpp"
 #include "postfleet/base/metrics.hpp"
 
@@ -52,6 +56,17 @@ struct SenderMetrics {
                                 {{"queue", queue}});
     }
 
+    // The gauge appears with the first suspension of a virtual MTA.
+    void count_suspended(const std::string& virtual_mta, std::size_t count) {
+        const std::lock_guard lock(suspended_mutex_);
+        if (count == 0 && !suspended_.contains(virtual_mta)) return;
+        suspended_.insert(virtual_mta);
+        registry
+            .gauge("postfleet_virtual_mta_suspended_sources", "Source addresses and proxies out of rotation",
+                   {{"virtual_mta", virtual_mta}})
+            .set(static_cast<std::int64_t>(count));
+    }
+
     Metrics& registry;
     Counter& accepted_messages;
     Counter &delivered, &deferred, &bounced, &expired, &cancelled;
@@ -64,6 +79,10 @@ struct SenderMetrics {
     Gauge& unrecorded;
     Histogram& delivery_seconds;
     Histogram& attempt_seconds;
+
+private:
+    std::mutex suspended_mutex_;
+    std::set<std::string> suspended_;
 };
 
 }  // namespace postfleet::sender

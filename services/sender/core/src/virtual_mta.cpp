@@ -1,6 +1,7 @@
 #include "virtual_mta.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace postfleet::sender {
 
@@ -16,13 +17,14 @@ void VirtualMta::configure(std::shared_ptr<const config::VirtualMta> configurati
         for (const IpAddress& address : configuration->sources) {
             const auto known = std::find_if(sources_.begin(), sources_.end(),
                                             [&](const SourceState& s) { return s.address == address; });
-            sources.push_back(known != sources_.end() ? *known : SourceState{address, {}, SteadyTime::min()});
+            sources.push_back(known != sources_.end() ? *known : SourceState{address, {}});
         }
         max_connections_ = configuration->max_connections;
         message_interval_ = configuration->max_message_rate.interval().count();
         connect_interval_ = configuration->max_connect_rate.interval().count();
     }
     sources_ = std::move(sources);
+    if (!configuration || !configuration_ || configuration->proxy != configuration_->proxy) proxy_ = {};
     is_configured_ = configuration != nullptr;
     configuration_ = std::move(configuration);
 }
@@ -34,26 +36,57 @@ std::shared_ptr<const config::VirtualMta> VirtualMta::configuration() const {
 
 // --- sources -------------------------------------------------------------------------------------------
 
+bool VirtualMta::Suspension::fail(std::string why, SteadyTime now) {
+    constexpr std::uint32_t kMostDoublings = 6;
+    const bool news = reason.empty();
+    reason = std::move(why);
+    if (!news && !std::exchange(is_probed, false)) return false;  // one that was under way when it was suspended
+    retry_at = now + std::min<Duration>(kFirstRest * (1 << std::min(failures, kMostDoublings)), kLongestRest);
+    ++failures;
+    return news;
+}
+
+bool VirtualMta::Suspension::end() {
+    const bool news = !reason.empty();
+    *this = {};
+    return news;
+}
+
+// Not suspended, or this is the probe; then nobody else tries before the next time.
+bool VirtualMta::Suspension::may_probe(SteadyTime now) {
+    if (reason.empty()) return true;
+    if (now < retry_at) return false;
+    retry_at = now + kLongestRest;
+    is_probed = true;
+    return true;
+}
+
 VirtualMta::Source VirtualMta::choose_source(bool v6, SteadyTime now) {
     const std::lock_guard lock(mutex_);
-    if (sources_.empty()) return {};
+    if (!proxy_.reason.empty() && now < proxy_.retry_at) {
+        return {Source::Kind::AllDisabled, {}, proxy_.retry_at, proxy_.reason, nullptr};
+    }
+    if (sources_.empty()) {
+        proxy_.may_probe(now);
+        return {Source::Kind::Any, {}, {}, {}, configuration_};
+    }
     Source none{Source::Kind::NoneOfFamily,
                 {},
                 SteadyTime::max(),
-                name + (v6 ? " has no IPv6 source address" : " has no IPv4 source address")};
+                name + (v6 ? " has no IPv6 source address" : " has no IPv4 source address"),
+                nullptr};
     for (std::size_t i = 0; i < sources_.size(); ++i) {
         const std::size_t at = (next_source_ + i) % sources_.size();
         SourceState& source = sources_[at];
         if (source.address.v6 != v6) continue;
-        if (source.disabled_reason.empty() || now >= source.retry_at) {
-            // The probe of a disabled one: nobody else tries it before the next time.
-            if (!source.disabled_reason.empty()) source.retry_at = now + kRetryBinding;
+        if (source.suspension.may_probe(now)) {
+            proxy_.may_probe(now);
             next_source_ = at + 1;
-            return {Source::Kind::Address, source.address, {}, {}};
+            return {Source::Kind::Address, source.address, {}, {}, configuration_};
         }
         none.kind = Source::Kind::AllDisabled;
-        none.reason = source.disabled_reason;
-        none.retry_at = std::min(none.retry_at, source.retry_at);
+        none.reason = source.suspension.reason;
+        none.retry_at = std::min(none.retry_at, source.suspension.retry_at);
     }
     return none;
 }
@@ -67,11 +100,7 @@ bool VirtualMta::has_source(bool v6) const {
 bool VirtualMta::on_bind_failed(const IpAddress& address, std::string reason, SteadyTime now) {
     const std::lock_guard lock(mutex_);
     for (SourceState& source : sources_) {
-        if (source.address != address) continue;
-        const bool news = source.disabled_reason.empty();
-        source.disabled_reason = std::move(reason);
-        source.retry_at = now + kRetryBinding;
-        return news;
+        if (source.address == address) return source.suspension.fail(std::move(reason), now);
     }
     return false;
 }
@@ -79,19 +108,26 @@ bool VirtualMta::on_bind_failed(const IpAddress& address, std::string reason, St
 bool VirtualMta::on_bound(const IpAddress& address) {
     const std::lock_guard lock(mutex_);
     for (SourceState& source : sources_) {
-        if (source.address != address || source.disabled_reason.empty()) continue;
-        source.disabled_reason.clear();
-        return true;
+        if (source.address == address) return source.suspension.end();
     }
     return false;
 }
 
-std::string VirtualMta::disabled_reason() const {
+bool VirtualMta::on_proxy_failed(std::string reason, SteadyTime now) {
     const std::lock_guard lock(mutex_);
-    for (const SourceState& source : sources_) {
-        if (!source.disabled_reason.empty()) return source.disabled_reason;
-    }
-    return {};
+    return proxy_.fail(std::move(reason), now);
+}
+
+bool VirtualMta::on_proxy_worked() {
+    const std::lock_guard lock(mutex_);
+    return proxy_.end();
+}
+
+std::size_t VirtualMta::suspended() const {
+    const std::lock_guard lock(mutex_);
+    const auto sources = std::count_if(sources_.begin(), sources_.end(),
+                                       [](const SourceState& s) { return !s.suspension.reason.empty(); });
+    return static_cast<std::size_t>(sources) + (proxy_.reason.empty() ? 0 : 1);
 }
 
 // --- limits --------------------------------------------------------------------------------------------
@@ -179,9 +215,13 @@ VirtualMtaStatus VirtualMta::status() const {
     out.ehlo = configuration_->ehlo;
     for (const SourceState& source : sources_) {
         out.sources.push_back(source.address.to_string());
-        if (source.disabled_reason.empty()) continue;
+        if (source.suspension.reason.empty()) continue;
         out.enabled = false;
-        out.disabled_reason = source.disabled_reason;
+        out.disabled_reason = source.suspension.reason;
+    }
+    if (!proxy_.reason.empty()) {
+        out.enabled = false;
+        out.disabled_reason = proxy_.reason;
     }
     return out;
 }

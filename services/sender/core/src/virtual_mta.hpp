@@ -1,8 +1,9 @@
 // VirtualMta: one sending identity at work: its source addresses, its own limits, its counts.
 //
-// A source that cannot be bound is disabled for kRetryBinding and then probed by one connection; mail that has
-// no other source of the right family waits. Never does a connection leave from an address that the virtual
-// MTA does not have (choose_source).
+// What cannot be used is suspended: a source that cannot be bound, or the proxy, when it does not answer or does not
+// keep to its protocol. It rests for kFirstRest, twice as long after each further failure up to kLongestRest, and is then probed by
+// one connection. Mail that has nothing else to go out by waits. Never does a connection leave from an address
+// that the virtual MTA does not have, or past its proxy (choose_source).
 //
 // A VirtualMta lives as long as the process, so that mail and pauses of one that is no longer configured have
 // somewhere to stand (is_configured() is false then).
@@ -28,7 +29,8 @@ class Queue;
 
 class VirtualMta final {
 public:
-    static constexpr Duration kRetryBinding = std::chrono::minutes(1);
+    static constexpr Duration kFirstRest = std::chrono::seconds(5);
+    static constexpr Duration kLongestRest = std::chrono::minutes(5);
 
     explicit VirtualMta(std::string its_name) : name(std::move(its_name)) {}
 
@@ -44,6 +46,8 @@ public:
         IpAddress address;      // Address
         SteadyTime retry_at{};  // AllDisabled: when one of them may be probed
         std::string reason;     // AllDisabled, NoneOfFamily
+        // Any, Address: the way out. shared_ptr because a reload may replace it meanwhile.
+        std::shared_ptr<const config::VirtualMta> identity;
     };
     // The next source, in turn, for a peer of this family.
     Source choose_source(bool v6, SteadyTime now);
@@ -52,7 +56,9 @@ public:
     // True if that is news (an event is due).
     bool on_bind_failed(const IpAddress& source, std::string reason, SteadyTime now);
     bool on_bound(const IpAddress& source);
-    std::string disabled_reason() const;
+    bool on_proxy_failed(std::string reason, SteadyTime now);
+    bool on_proxy_worked();
+    std::size_t suspended() const;  // sources, and the proxy
 
     // Over all its queues.
     bool take_connection();
@@ -79,15 +85,24 @@ public:
     VirtualMtaStatus status() const;
 
 private:
+    struct Suspension {
+        std::string reason;  // empty: none
+        SteadyTime retry_at = SteadyTime::min();
+        std::uint32_t failures = 0;  // in a row
+        bool is_probed = false;
+        bool fail(std::string why, SteadyTime now);
+        bool end();
+        bool may_probe(SteadyTime now);
+    };
     struct SourceState {
         IpAddress address;
-        std::string disabled_reason;  // empty: enabled
-        SteadyTime retry_at = SteadyTime::min();
+        Suspension suspension;
     };
 
     mutable std::mutex mutex_;
     std::shared_ptr<const config::VirtualMta> configuration_;
     std::vector<SourceState> sources_;
+    Suspension proxy_;
     std::size_t next_source_ = 0;
     struct Waiting {
         const Queue* queue;

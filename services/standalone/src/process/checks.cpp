@@ -102,6 +102,7 @@ Status prepare_data_directory(const config::Config& config) {
 Status check_source_addresses(const config::Config& config) {
     std::string problems;
     for (const auto& [name, vmta] : config.virtual_mtas) {
+        if (vmta.proxy) continue;  // its addresses are the proxy's
         for (const IpAddress& source : vmta.sources) {
             const int error = try_to_bind(source);
             if (error == 0) continue;

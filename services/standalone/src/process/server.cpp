@@ -10,6 +10,7 @@
 #include "checks.hpp"
 #include "postfleet/config_files/delivery_tls.hpp"
 #include "postfleet/config_files/load.hpp"
+#include "postfleet/config_files/passwords.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "postfleet/runtime/build_info.hpp"
 #include "postfleet/runtime/process.hpp"
@@ -125,6 +126,9 @@ Status Server::make_sender() {
                                                  metrics_);
     if (!resolver) return Error{resolver.error().kind, "dns: " + resolver.error().text};
     resolver_ = std::move(*resolver);
+    std::vector<config::Problem> problems;
+    auto secrets = config_files::load_secrets(*config_, problems);
+    if (!problems.empty()) return Error{ErrorKind::InvalidArgument, problems.front().to_string()};
     workers_ = std::make_unique<runtime::WorkerPool>(
         runtime::WorkerPoolSettings{.threads = static_cast<unsigned>(shards_of(*config_))});
     std::vector<sender::ShardPorts> shards;
@@ -133,14 +137,14 @@ Status Server::make_sender() {
         tls_clients_.push_back(std::make_unique<tls::Client>(tls_contexts_, *loop));
         shards.push_back({loop, loop, tls_clients_.back().get()});
     }
-    sender_ =
-        std::make_unique<sender::Sender>(sender::SenderDependencies{.shards = std::move(shards),
-                                                                    .spool = *spool_,
-                                                                    .resolver = *resolver_,
-                                                                    .workers = *workers_,
-                                                                    .metrics = metrics_,
-                                                                    .log = log_},
-                                         sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_)});
+    sender_ = std::make_unique<sender::Sender>(
+        sender::SenderDependencies{.shards = std::move(shards),
+                                   .spool = *spool_,
+                                   .resolver = *resolver_,
+                                   .workers = *workers_,
+                                   .metrics = metrics_,
+                                   .log = log_},
+        sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_), std::move(secrets)});
     return {};
 }
 

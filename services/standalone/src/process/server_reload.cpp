@@ -4,6 +4,7 @@
 #include "postfleet/base/text.hpp"
 #include "postfleet/config/diff.hpp"
 #include "postfleet/config_files/load.hpp"
+#include "postfleet/config_files/passwords.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "postfleet/runtime/process.hpp"
 #include "server.hpp"
@@ -64,10 +65,13 @@ Result<std::string> Server::reload() {
 Status Server::apply(const ConfigPointer& next) {
     if (Status bound = check_source_addresses(*next); !bound) return bound;
     const std::shared_ptr<const routing::Snapshot> routing = routing::Snapshot::compile(*next);
+    std::vector<config::Problem> problems;
+    const auto secrets = config_files::load_secrets(*next, problems);
+    if (!problems.empty()) return Error{ErrorKind::InvalidArgument, problems.front().to_string()};
     if (Status listening = ingest_->reload({next, routing}); !listening) return listening;
     if (Status taking = pickups_->reload({next, routing}); !taking) return taking;
     load_tls_contexts(*next);
-    sender_->reload({next, routing});
+    sender_->reload({next, routing, secrets});
     feedback_->reconfigure(sink_setups(*next));
     const std::lock_guard lock(config_mutex_);
     config_ = next;

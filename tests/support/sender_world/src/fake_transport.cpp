@@ -143,6 +143,7 @@ void Peer::reset() {
 
 void Peer::on_octets(std::string_view octets) {
     input_.append(octets);
+    if (host_.on_octets && host_.on_octets(*this, input_)) return;
     if (!in_data_) {
         const auto lines = static_cast<unsigned>(std::count(input_.begin(), input_.end(), '\n'));
         most_pipelined = std::max(most_pipelined, lines);

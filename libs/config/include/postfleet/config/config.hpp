@@ -19,6 +19,7 @@
 #include "postfleet/base/document.hpp"
 #include "postfleet/base/log.hpp"
 #include "postfleet/base/network.hpp"
+#include "postfleet/base/result.hpp"
 #include "postfleet/base/time.hpp"
 #include "postfleet/mail/bounce_category.hpp"
 #include "postfleet/mail/event.hpp"
@@ -131,10 +132,22 @@ struct Pickup {
     Origin origin;
 };
 
+// The way out of a virtual MTA: a proxy that its connections go through.
+struct EgressProxy {
+    enum class Kind { Socks5, HaproxyV1, HaproxyV2 };
+    Kind kind = Kind::Socks5;
+    Endpoint address;
+    static Result<EgressProxy> parse(std::string_view text);  // "socks5://127.0.0.1:1080"
+    std::string to_string() const;
+    friend bool operator==(const EgressProxy&, const EgressProxy&) = default;
+};
+
 struct VirtualMta {
     std::string name;
     std::vector<IpAddress> sources;  // empty: whatever the system chooses
     std::string ehlo;                // default: hostname
+    std::optional<EgressProxy> proxy;
+    std::string proxy_user, proxy_password_file;  // SOCKS5; empty: no login
     // Limits over all its queues; each queue's own limits come from `shaping`.
     std::uint32_t max_connections = kUnlimited;
     Rate max_message_rate;  // attempted recipients

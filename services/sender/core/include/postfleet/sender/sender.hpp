@@ -18,13 +18,16 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "postfleet/base/executor.hpp"
 #include "postfleet/base/log.hpp"
 #include "postfleet/base/metrics.hpp"
 #include "postfleet/base/result.hpp"
+#include "postfleet/base/secret.hpp"
 #include "postfleet/config/config.hpp"
 #include "postfleet/ports/handover.hpp"
 #include "postfleet/ports/resolver.hpp"
@@ -53,10 +56,14 @@ struct SenderDependencies {
     std::uint64_t seed = 0;  // of the choices among equal hosts; 0: from the operating system
 };
 
+// What password files hold, by path.
+using Secrets = std::map<std::string, Secret, std::less<>>;
+
 // shared_ptr because a reload replaces them while sessions still work by the old ones.
 struct SenderConfiguration {
     std::shared_ptr<const config::Config> config;
     std::shared_ptr<const routing::Snapshot> routing;
+    std::shared_ptr<const Secrets> secrets;  // null: none
 };
 
 class Sender {

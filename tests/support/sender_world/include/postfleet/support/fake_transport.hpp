@@ -86,6 +86,8 @@ public:
     bool tls_hangs = false;
     std::deque<TlsRequest> tls_requests;  // as they came; their `rules` are gone, and stand here:
     std::vector<TlsRules> tls_rules;
+    // Everything that comes in, before it is looked at as SMTP; true: that was all (a proxy's handshake).
+    std::function<bool(Peer&, std::string& octets)> on_octets;
     bool is_stalled = false;               // takes no more octets (a TCP window of zero)
     bool keeps_open_after_quit = false;    // says 221 and does not close
     std::size_t socket_octets = SIZE_MAX;  // what the socket takes at once
