@@ -49,7 +49,7 @@ void make_socks(FakeHost& host, std::vector<std::string>& asked, std::function<c
 
 TEST_CASE("SOCKS5: the source is asked for, then the server's address; the mail goes through", "[egress]") {
     SenderWorld world;
-    world.resolver.set_mx("x.test", {"10 a.mx 198.51.100.1"});
+    world.resolver.set_mx("x.test", {"10 a.mx 192.0.2.1"});
     behind(world, "socks5");
     FakeHost& proxy = world.host(kProxy);
     std::vector<std::string> asked;
@@ -58,19 +58,19 @@ TEST_CASE("SOCKS5: the source is asked for, then the server's address; the mail 
     world.accept({});
     REQUIRE(asked.size() == 3);
     CHECK(asked[1] == "\x05\x02\0\x01\xc0\0\x02\x0a\0\0"s);         // BIND 192.0.2.10
-    CHECK(asked[2] == "\x05\x01\0\x01\xc6\x33\x64\x01\0\x19"s);     // CONNECT 198.51.100.1:25
+    CHECK(asked[2] == "\x05\x01\0\x01\xc0\0\x02\x01\0\x19"s);     // CONNECT 192.0.2.1:25
     CHECK(proxy.sources == std::vector<std::string>{"127.0.0.1"});  // the way to the proxy is not bound
-    CHECK(world.host("198.51.100.1:25").connects == 0);
+    CHECK(world.host("192.0.2.1:25").connects == 0);
     const auto delivered = world.events(EventType::Delivered);
     REQUIRE(delivered.size() == 1);
     CHECK(delivered[0].delivery->mx_host == "a.mx");
-    CHECK(delivered[0].delivery->mx_address == "198.51.100.1:25");
+    CHECK(delivered[0].delivery->mx_address == "192.0.2.1:25");
     CHECK(delivered[0].delivery->source_address == "203.0.113.99");  // as the proxy says
 }
 
 TEST_CASE("HAProxy: a header says from where and to where", "[egress]") {
     SenderWorld world;
-    world.resolver.set_mx("x.test", {"10 a.mx 198.51.100.1"});
+    world.resolver.set_mx("x.test", {"10 a.mx 192.0.2.1"});
     const bool text = GENERATE(true, false);
     behind(world, text ? "haproxy-v1" : "haproxy");
     FakeHost& proxy = world.host(kProxy);
@@ -84,9 +84,9 @@ TEST_CASE("HAProxy: a header says from where and to where", "[egress]") {
     world.start();
     world.accept({});
     if (text) {
-        CHECK(header == "PROXY TCP4 192.0.2.10 198.51.100.1 0 25\r\n");
+        CHECK(header == "PROXY TCP4 192.0.2.10 192.0.2.1 0 25\r\n");
     } else {
-        CHECK(header == "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x0a\xc6\x33\x64\x01\0\0\0\x19"s);
+        CHECK(header == "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x0a\xc0\0\x02\x01\0\0\0\x19"s);
     }
     const auto delivered = world.events(EventType::Delivered);
     REQUIRE(delivered.size() == 1);
@@ -95,7 +95,7 @@ TEST_CASE("HAProxy: a header says from where and to where", "[egress]") {
 
 TEST_CASE("a proxy that fails leaves the rotation; its mail waits, says why, and nothing goes past it", "[egress]") {
     SenderWorld world;
-    world.resolver.set_mx("x.test", {"10 a.mx 198.51.100.1", "20 b.mx 198.51.100.2"});
+    world.resolver.set_mx("x.test", {"10 a.mx 192.0.2.1", "20 b.mx 192.0.2.2"});
     world.shaping().retry_after = std::vector<Duration>{1h};
     behind(world, "socks5");
     FakeHost& proxy = world.host(kProxy);
@@ -125,7 +125,7 @@ TEST_CASE("a proxy that fails leaves the rotation; its mail waits, says why, and
     world.start();
     for (int i = 0; i < 20; ++i) world.hand_over({});
     world.advance(65s);
-    CHECK(world.host("198.51.100.1:25").connects == 0);
+    CHECK(world.host("192.0.2.1:25").connects == 0);
     CHECK(world.count(EventType::Deferred) == 0);  // it is no fault of theirs
     CHECK(world.queue("a.mx/v1").hold_reason == "proxy socks5://203.0.113.1:1080: " + why);
     const auto disabled = world.events(EventType::VirtualMtaDisabled);
@@ -142,7 +142,7 @@ TEST_CASE("a proxy that fails leaves the rotation; its mail waits, says why, and
 
 TEST_CASE("a source that the proxy cannot bind is suspended, another one is used", "[egress][F48]") {
     SenderWorld world;
-    world.resolver.set_mx("x.test", {"10 a.mx 198.51.100.1"});
+    world.resolver.set_mx("x.test", {"10 a.mx 192.0.2.1"});
     behind(world, "socks5").sources.push_back(IpAddress::parse("192.0.2.11").value());
     FakeHost& proxy = world.host(kProxy);
     std::vector<std::string> asked;
@@ -158,7 +158,7 @@ TEST_CASE("a source that the proxy cannot bind is suspended, another one is used
 
 TEST_CASE("a server that the proxy cannot reach is the server's failure: the next one is tried", "[egress]") {
     SenderWorld world;
-    world.resolver.set_mx("x.test", {"10 a.mx 198.51.100.1", "20 b.mx 198.51.100.2"});
+    world.resolver.set_mx("x.test", {"10 a.mx 192.0.2.1", "20 b.mx 192.0.2.2"});
     behind(world, "socks5");
     FakeHost& proxy = world.host(kProxy);
     std::vector<std::string> asked;
