@@ -56,6 +56,11 @@ bench: build/release/build.ninja  ## compare with a bare forwarder and Postfix (
 	@$(NINJA) -C build/release executables
 	@tests/bench/run $(if $(QUICK),--quick) $(if $(N),--runs $(N)) $(ARGS)
 
+bench-connections: build/release/build.ninja  ## idle connections and slow senders (ARGS=--help)
+	@cmake/install-dependencies build
+	@$(NINJA) -C build/release executables
+	@tests/bench/connections $(ARGS)
+
 docs: build  ## write the generated reference pages again
 	@docs/generate
 
@@ -71,4 +76,4 @@ build/%/build.ninja: CMakePresets.json | dependencies
 	@echo "Configuring build/$*"
 	@cmake --preset $* >build/configure-$*.log 2>&1 || { cat build/configure-$*.log; exit 1; }
 
-.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench docs clean
+.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench bench-connections docs clean
