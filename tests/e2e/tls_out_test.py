@@ -1,0 +1,252 @@
+"""TLS on the way out: what each policy makes of real servers, good, weak, broken and hostile."""
+
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import unittest
+
+from harness import EndToEnd, wait_for
+
+
+class Authority:
+    """A CA of the test's own, and the certificates it gives out."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="postfleet-ca-")
+        self.file = os.path.join(self.folder, "ca.crt")
+        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                      "-subj", "/CN=Test CA", "-keyout", self._path("ca.key"), "-out", self.file)
+
+    def _path(self, name):
+        return os.path.join(self.folder, name)
+
+    def _openssl(self, *arguments):
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+    def certificate(self, name, days=30):
+        """Certificate and key for `name` in one file; with negative `days` it has expired."""
+        base = self._path(f"{name}{days}")
+        if not os.path.exists(base + ".pem"):
+            self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                          "-subj", f"/CN={name}", "-keyout", base + ".key", "-out", base + ".csr")
+            with open(base + ".ext", "w") as f:
+                f.write(f"subjectAltName=DNS:{name}\n")
+            self._openssl("x509", "-req", "-in", base + ".csr", "-CA", self.file, "-CAkey", self._path("ca.key"),
+                          "-CAcreateserial", "-days", str(days), "-extfile", base + ".ext", "-out", base + ".crt")
+            with open(base + ".pem", "w") as f:
+                for part in (base + ".crt", base + ".key"):
+                    with open(part) as source:
+                        f.write(source.read())
+            os.chmod(base + ".pem", 0o600)
+        return base + ".pem"
+
+    def close(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Mx:
+    """A scripted MX with TLS, one thread per connection. What it saw: (encrypted?, line), per connection."""
+
+    process = None
+
+    def __init__(self, certificate=None, starttls="220 go", behind="", instead=None, client_ca=None, newest=None):
+        self.context = None
+        if certificate:
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(certificate)
+            if client_ca:
+                self.context.load_verify_locations(client_ca)
+                self.context.verify_mode = ssl.CERT_OPTIONAL
+            if newest:
+                self.context.maximum_version = newest
+        self.offers = certificate is not None
+        self.starttls, self.behind, self.instead = starttls, behind, instead
+        self.connections, self.mails = [], []   # mails: (encrypted?, content, session)
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            connection.settimeout(60)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        lines = []
+        self.connections.append(lines)
+        try:
+            self._dialogue(connection, lines)
+        except (OSError, ValueError):
+            pass
+        finally:
+            connection.close()
+
+    def _dialogue(self, connection, lines):
+        connection.sendall(b"220 mx.test ESMTP\r\n")
+        stream, encrypted = connection.makefile("rb"), False
+        while line := stream.readline():
+            text = line.decode("latin-1").rstrip("\r\n")
+            lines.append((encrypted, text))
+            verb = text[:4].upper()
+            if verb == "EHLO":
+                offer = b"250-STARTTLS\r\n" if self.offers and not encrypted else b""
+                connection.sendall(b"250-mx.test\r\n250-PIPELINING\r\n" + offer + b"250 8BITMIME\r\n")
+            elif text == "STARTTLS":
+                connection.sendall(self.starttls.encode() + b"\r\n" + self.behind.encode())
+                if not self.starttls.startswith("220"):
+                    continue
+                if self.instead is not None:
+                    connection.sendall(self.instead)
+                    stream.readline()
+                    return
+                connection = self.context.wrap_socket(connection, server_side=True)
+                stream, encrypted = connection.makefile("rb"), True
+            elif verb == "DATA":
+                connection.sendall(b"354 go\r\n")
+                content = b""
+                while (part := stream.readline()) != b".\r\n":
+                    if not part:
+                        return
+                    content += part
+                self.mails.append((encrypted, content, connection if encrypted else None))
+                connection.sendall(b"250 2.0.0 taken\r\n")
+            elif verb == "QUIT":
+                connection.sendall(b"221 bye\r\n")
+                return
+            else:
+                connection.sendall(b"250 ok\r\n")
+
+    def wait(self, count):
+        wait_for(lambda: len(self.mails) >= count, f"{count} mails")
+        return self.mails
+
+    def said_in_clear(self):
+        return [text for lines in self.connections for encrypted, text in lines
+                if not encrypted and text[:4] in ("MAIL", "RCPT", "DATA")]
+
+    def close(self):
+        self.socket.close()
+
+
+class TlsOutTest(EndToEnd):
+    @classmethod
+    def setUpClass(cls):
+        cls.ca = Authority()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.ca.close()
+
+    def mx(self, *arguments, **options):
+        mx = Mx(*arguments, **options)
+        self.closers.append(mx)
+        return mx
+
+    def send_by(self, policy, *mxs):
+        hops = ", ".join(f'"localhost:{mx.port}"' for mx in mxs)
+        stack = self.stack(f'routes: {{"*": [{hops}]}}\n'
+                           f"shaping:\n  - {{retry_after: 1s, tls: {policy}, tls_ca_file: {self.ca.file}, "
+                           f"tls_timeout: 2s}}\n").start()
+        stack.send("to@dest.test")
+        return stack
+
+    def assert_deferred(self, stack, mx, *words):
+        event = stack.wait_events(1, "deferred")[0]["data"]["delivery"]
+        self.assertEqual(event["phase"], "starttls")
+        self.assertEqual(event["enhanced_code"][:4], "4.7.")
+        for word in words:
+            self.assertIn(word, event["response"])
+        self.assertEqual(mx.said_in_clear(), [])
+        self.assertEqual(mx.mails, [])
+        self.assertEqual(stack.events("bounced", "delivered"), [])
+
+    def test_verified_tls_delivers_and_the_event_says_how(self):
+        """X3207: EHLO, STARTTLS, EHLO again; the event has protocol and cipher."""
+        mx = self.mx(self.ca.certificate("localhost"))
+        stack = self.send_by("verify", mx)
+        self.assertTrue(mx.wait(1)[0][0])
+        self.assertEqual([text[:8] for _, text in mx.connections[0]][:3], ["EHLO mta", "STARTTLS", "EHLO mta"])
+        tls = stack.wait_events(1, "delivered")[0]["data"]["delivery"]["tls"]
+        self.assertEqual(tls["version"], "TLSv1.3")
+        self.assertTrue(tls["cipher"].startswith("TLS_AES"))
+
+    def test_require_takes_any_certificate_and_verify_does_not(self):
+        """SEC-4, F41: expired, for another name, or from nobody known: deferred with the reason, never in clear."""
+        stranger = Authority()
+        self.addCleanup(stranger.close)
+        for certificate, reason in ((self.ca.certificate("other.test"), "hostname mismatch"),
+                                    (self.ca.certificate("localhost", -1), "expired"),
+                                    (stranger.certificate("localhost"), "unable to get local issuer")):
+            with self.subTest(reason):
+                mx = self.mx(certificate)
+                self.send_by("require", mx)
+                self.assertTrue(mx.wait(1)[0][0])
+                strict = self.mx(certificate)
+                self.assert_deferred(self.send_by("verify", strict), strict, reason)
+
+    def test_nothing_that_fails_leads_to_clear_text_where_tls_is_required(self):
+        """SEC-4, F41: not offered, refused, garbage, octets behind the 220, TLS 1.1 only, a handshake that stalls."""
+        pem = self.ca.certificate("localhost")
+        old = self.mx(pem, newest=ssl.TLSVersion.TLSv1_1)
+        old.context.minimum_version = ssl.TLSVersion.TLSv1
+        old.context.set_ciphers("ALL:@SECLEVEL=0")
+        for mx, word in ((self.mx(), "does not offer STARTTLS"), (self.mx(pem, starttls="454 4.7.0 not now"), "not now"),
+                         (self.mx(pem, instead=b"I am no TLS server\r\n" * 5), "TLS handshake"),
+                         (self.mx(pem, behind="250-mx.test\r\n250 AUTH PLAIN\r\n"), "in clear"),
+                         (old, "TLS handshake"), (self.mx(pem, instead=b""), "TLS handshake")):
+            with self.subTest(word, port=mx.port):
+                self.assert_deferred(self.send_by("require", mx), mx, word)
+
+    def test_opportunistic_tls_that_fails_goes_in_clear_over_a_fresh_connection(self):
+        """SEC-4: `may` never goes on in clear where TLS has failed; it opens another connection."""
+        pem = self.ca.certificate("localhost")
+        for mx in (self.mx(pem, starttls="454 4.7.0 not now"), self.mx(pem, instead=b"I am no TLS server\r\n" * 5),
+                   self.mx(pem, behind="250 AUTH PLAIN\r\n")):
+            with self.subTest(mx.starttls):
+                stack = self.send_by("may", mx)
+                self.assertFalse(mx.wait(1)[0][0])
+                self.assertGreaterEqual(len(mx.connections), 2)
+                self.assertEqual(mx.connections[0][-1][1], "STARTTLS")
+                self.assertEqual(stack.events("deferred"), [])
+                self.assertNotIn("tls", stack.wait_events(1, "delivered")[0]["data"]["delivery"])
+
+    def test_the_next_host_is_tried(self):
+        """F41: a host whose TLS will not do is passed over."""
+        bad, good = self.mx(), self.mx(self.ca.certificate("localhost"))
+        self.send_by("verify", bad, good)
+        self.assertTrue(good.wait(1)[0][0])
+        self.assertEqual(bad.said_in_clear(), [])
+
+    def test_sessions_are_resumed_and_our_certificate_is_shown(self):
+        mx = self.mx(self.ca.certificate("localhost"), client_ca=self.ca.file)
+        own = self.ca.certificate("mta.test")
+        stack = self.stack(f'routes: {{"*": ["localhost:{mx.port}"]}}\n'
+                           f"shaping:\n  - {{tls: verify, tls_ca_file: {self.ca.file}, tls_certificate: {own}, "
+                           "max_messages_per_connection: 1}\n").start()
+        for n in range(3):
+            stack.send("to@dest.test")
+            mx.wait(n + 1)
+        wait_for(lambda: "postfleet_sender_tls_resumed_total 2" in stack.http("/metrics")[1], "two resumed sessions")
+        self.assertIn("postfleet_sender_tls_handshakes_total 3", stack.http("/metrics")[1])
+        subject = dict(pair[0] for pair in mx.mails[0][2].getpeercert()["subject"])
+        self.assertEqual(subject["commonName"], "mta.test")
+
+    def test_files_that_cannot_be_used_are_told_when_the_configuration_is_read(self):
+        stack = self.stack("shaping:\n  - {tls_ca_file: missing.pem}\n  - {match: {site: a.test}, tls_ciphers: NONSENSE}\n")
+        from harness import run
+        done = run("config", "check", stack.config, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("shaping[0].tls_ca_file", done.stdout + done.stderr)
+        self.assertIn("shaping[1].tls_ciphers", done.stdout + done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
