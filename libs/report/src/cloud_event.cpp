@@ -1,5 +1,7 @@
 #include "postfleet/report/cloud_event.hpp"
 
+#include <algorithm>
+
 #include "postfleet/base/json.hpp"
 #include "postfleet/base/network.hpp"
 
@@ -43,13 +45,15 @@ void write_message(JsonWriter& json, const Message& message) {
     json.member("size_octets", message.size_octets);
 }
 
-// "TLSv1.3/TLS_AES_128_GCM_SHA256" as version and cipher.
-void write_tls(JsonWriter& json, const std::string& tls) {
+// "TLSv1.3/TLS_AES_128_GCM_SHA256/may/none": version, cipher, the policy that decided, and what was verified.
+void write_tls(JsonWriter& json, std::string_view tls) {
     if (tls.empty()) return;
-    const std::size_t slash = tls.find('/');
     json.key("tls").begin_object();
-    json.member("version", tls.substr(0, slash));
-    if (slash != std::string::npos) json.member("cipher", tls.substr(slash + 1));
+    for (const char* name : {"version", "cipher", "policy", "verified"}) {
+        const std::string_view part = tls.substr(0, tls.find('/'));
+        if (!part.empty()) json.member(name, part);
+        tls.remove_prefix(std::min(tls.size(), part.size() + 1));
+    }
     json.end_object();
 }
 

@@ -206,6 +206,10 @@ bool ClientSession::is_refusable(const ClientTransaction& transaction) {
         why = own_words({5, 6, 7}, "an address needs SMTPUTF8, which the server does not offer");
     } else if (transaction.smtputf8 && !capabilities_.smtputf8) {
         why = own_words({5, 6, 9}, "the header needs SMTPUTF8, which the server does not offer");
+    } else if (transaction.requires_tls && !transaction.is_peer_verified) {
+        why = own_words({5, 7, 30}, "REQUIRETLS: the server has not proved who it is");
+    } else if (transaction.requires_tls && !capabilities_.require_tls) {
+        why = own_words({5, 7, 30}, "REQUIRETLS is needed, which the server does not offer");
     } else if (!paths_are_safe_) {
         why = own_words({5, 1, 3}, "an address contains control characters");
     } else {
@@ -250,6 +254,7 @@ void ClientSession::write_mail(std::string& out) const {
     }
     if (transaction_.body_type == BodyType::EightBitMime && capabilities_.eight_bit_mime) out += " BODY=8BITMIME";
     if (transaction_.smtputf8 || !paths_are_ascii_) out += " SMTPUTF8";
+    if (transaction_.requires_tls) out += " REQUIRETLS";
     if (capabilities_.dsn) write_dsn(out);
     out += "\r\n";
 }

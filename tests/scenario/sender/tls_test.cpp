@@ -1,4 +1,5 @@
 // TLS to the MX: what each policy makes of what a host offers.
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "postfleet/support/sender_world.hpp"
@@ -41,7 +42,7 @@ TEST_CASE("opportunistic TLS is used where it is offered, and the event says so"
     w.start();
     w.accept({});
     const Event event = w.only(EventType::Delivered);
-    CHECK(event.delivery->tls == "TLSv1.3/TLS_AES_128_GCM_SHA256");
+    CHECK(event.delivery->tls == "TLSv1.3/TLS_AES_128_GCM_SHA256/may/certificate");
     REQUIRE(w.mx().deliveries.size() == 1);
     CHECK(w.mx().deliveries[0].is_secured);
     CHECK(w.mx().peers[0]->commands == std::vector<std::string>{"EHLO v1.test", "STARTTLS", "EHLO v1.test",
@@ -174,4 +175,140 @@ TEST_CASE("client certificate, oldest version and ciphers come from the rules of
     CHECK(w.mx().tls_rules[0] == TlsRules{.certificate_file = "/etc/postfleet/out.pem",
                                           .tls12_ciphers = "ECDHE+AESGCM",
                                           .lowest_version = TlsVersion::Tls13});
+}
+
+// --- DANE ----------------------------------------------------------------------------------------------
+
+namespace {
+
+const TlsaRecord kEndEntity{3, 1, 1, std::string(32, 'x')};
+
+struct DaneWorld : World {
+    DaneWorld() : World(T::May) {
+        resolver.set_mx("x.test", {"10 mx1.x.test 192.0.2.1", "20 mx2.x.test 192.0.2.2"});
+        resolver.set_state("x.test", DnsState::Secure, DnsState::Secure);
+        host("192.0.2.2:25").ehlo = kOffersTls;
+    }
+    void publish(std::vector<TlsaRecord> records) { resolver.set_tlsa("_25._tcp.mx1.x.test", std::move(records)); }
+    FakeHost& mx2() { return host("192.0.2.2:25"); }
+};
+
+}  // namespace
+
+TEST_CASE("usable TLSA records bind an opportunistic queue", "[X7672]") {
+    DaneWorld w;
+    w.publish({kEndEntity});
+    w.start();
+    w.accept({});
+    CHECK(w.only(EventType::Delivered).delivery->tls == "TLSv1.3/TLS_AES_128_GCM_SHA256/dane/dane");
+    REQUIRE(w.mx().tls_requests.size() == 1);
+    CHECK(w.mx().tls_requests[0].authentication == TlsAuthentication::Dane);
+    CHECK(w.mx().tls_requests[0].tlsa == std::vector<TlsaRecord>{kEndEntity});
+    CHECK(w.mx().tls_requests[0].server_name == "mx1.x.test");
+}
+
+TEST_CASE("where DANE binds, nothing goes in clear and no certificate but the published one will do",
+          "[X7672][SEC-4]") {
+    DaneWorld w;
+    w.publish({kEndEntity});
+    w.resolver.set_tlsa("_25._tcp.mx2.x.test", {kEndEntity});
+    const bool is_stripped = GENERATE(true, false);
+    for (FakeHost* host : {&w.mx(), &w.mx2()}) {
+        if (is_stripped) host->ehlo = "250 mx.test\r\n";
+        host->verification = TlsFailure::CertificateInvalid;
+    }
+    w.start();
+    w.accept({});
+    CHECK(w.events(EventType::Deferred).at(0).delivery->phase == SmtpPhase::StartTls);
+    CHECK(w.mx().connects == 1);
+    CHECK(w.mx2().connects == 1);  // the next host was tried
+    CHECK(w.mx().deliveries.empty());
+    CHECK(w.mx2().deliveries.empty());
+    CHECK(w.in_clear() == 0);
+}
+
+TEST_CASE("TLSA records that cannot be looked up rule a host out, and the next one is tried", "[X7672][F51]") {
+    DaneWorld w;
+    w.resolver.answer_tlsa("_25._tcp.mx1.x.test",
+                           {TlsaAnswer::Kind::Temporary, {}, {}, DnsState::Insecure, "SERVFAIL"});
+    w.start();
+    w.accept({});
+    CHECK(w.mx().deliveries.empty());
+    CHECK(w.mx2().deliveries.size() == 1);
+    w.resolver.answer_tlsa("_25._tcp.mx2.x.test", {TlsaAnswer::Kind::Temporary, {}, {}, DnsState::Bogus, "bogus"});
+    w.advance(10s);  // the connection was idle and is closed
+    w.accept({});
+    const Event event = w.events(EventType::Deferred).at(0);
+    CHECK(event.delivery->reply.enhanced == EnhancedStatus{4, 7, 4});
+    CHECK(event.delivery->reply.text.find("TLSA records could not be looked up") != std::string::npos);
+    CHECK(w.in_clear() == 0);
+}
+
+TEST_CASE("TLSA records of which none is usable ask for encryption, with any certificate", "[X7672]") {
+    DaneWorld w;
+    w.publish({{1, 1, 1, std::string(32, 'x')}});
+    w.mx().verification = TlsFailure::CertificateNotTrusted;
+    w.start();
+    w.accept({});
+    CHECK(w.only(EventType::Delivered).delivery->tls == "TLSv1.3/TLS_AES_128_GCM_SHA256/dane/none");
+    CHECK(w.mx().tls_requests.at(0).authentication == TlsAuthentication::Any);
+}
+
+TEST_CASE("without DNSSEC from the MX to the address nobody asks for TLSA records", "[X7672]") {
+    DaneWorld w;
+    w.publish({kEndEntity});
+    w.mx().verification = TlsFailure::CertificateNotTrusted;
+    if (GENERATE(true, false)) w.resolver.set_state("x.test", DnsState::Insecure, DnsState::Secure);
+    else w.resolver.set_state("x.test", DnsState::Secure, DnsState::Insecure);
+    w.start();
+    w.accept({});
+    CHECK(w.only(EventType::Delivered).delivery->tls == "TLSv1.3/TLS_AES_128_GCM_SHA256/may/none");
+    CHECK(w.resolver.asked_records.empty());
+}
+
+TEST_CASE("nothing is said about mail before the TLSA records are known", "[X7672]") {
+    DaneWorld w;
+    w.publish({kEndEntity});
+    w.start();
+    w.accept({});
+    w.advance(10s);  // the connection was idle and is closed
+    w.resolver.is_silent = true;
+    w.accept({});
+    CHECK(w.mx().peers.at(1)->commands == std::vector<std::string>{"EHLO v1.test"});
+    const bool is_too_late = GENERATE(false, true);
+    if (is_too_late) {
+        w.mx().peers[1]->reset();
+        w.settle();
+    }
+    w.resolver.is_silent = false;
+    w.resolver.answer_all();
+    w.settle();
+    CHECK(w.mx().deliveries.size() == (is_too_late ? 1u : 2u));
+    CHECK(w.mx2().deliveries.size() == (is_too_late ? 1u : 0u));
+    CHECK(w.in_clear() == 0);
+}
+
+// --- REQUIRETLS ----------------------------------------------------------------------------------------
+
+TEST_CASE("REQUIRETLS goes to a verified server that offers it, and bounces elsewhere", "[X8689]") {
+    DaneWorld w;
+    w.mx().on_command = [](Peer& peer, const std::string& command) -> std::optional<std::string> {
+        if (!command.starts_with("EHLO") || !peer.is_secured) return std::nullopt;
+        return "250-mx.test\r\n250 REQUIRETLS\r\n";
+    };
+    const int how = GENERATE(0, 1, 2, 3);
+    if (how == 0) w.publish({kEndEntity});
+    if (how == 1) w.mx().on_command = nullptr;
+    if (how == 2) w.mx().verification = TlsFailure::CertificateNotTrusted;
+    if (how == 3) w.resolver.set_state("x.test", DnsState::Insecure, DnsState::Insecure);
+    w.start();
+    w.accept({.tls_wish = TlsWish::Required});
+    if (how == 0) {
+        REQUIRE(w.mx().deliveries.size() == 1);
+        const auto& commands = w.mx().peers[0]->commands;
+        CHECK(std::find(commands.begin(), commands.end(), "MAIL FROM:<sender@from.test> REQUIRETLS") != commands.end());
+        return;
+    }
+    CHECK(w.mx().deliveries.empty());
+    CHECK(w.only(EventType::Bounced).delivery->reply.enhanced == EnhancedStatus{5, 7, 30});
 }

@@ -54,7 +54,7 @@ Event delivered() {
     event.delivery = DeliveryFacts{.mx_host = "aspmx.l.google.com",
                                    .mx_address = "[2001:db8::25]:25",
                                    .source_address = "203.0.113.7",
-                                   .tls = "TLSv1.3/TLS_AES_128_GCM_SHA256",
+                                   .tls = "TLSv1.3/TLS_AES_128_GCM_SHA256/dane/dane",
                                    .phase = SmtpPhase::EndOfData,
                                    .reply = {.code = 250, .enhanced = {2, 0, 0}, .text = "OK queued as 1"},
                                    .elapsed = 812ms};

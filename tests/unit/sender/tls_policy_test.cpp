@@ -18,6 +18,50 @@ using enum TlsStep;
 
 }  // namespace
 
+TEST_CASE("TLSA records bind when DNSSEC vouches for them, and their absence only then means nothing", "[X7672][F51]") {
+    const std::string sha256(32, 'x');
+    const TlsaRecord ee{3, 1, 1, sha256}, ta{2, 0, 1, sha256};
+    const TlsaRecord pkix{1, 1, 1, sha256}, odd_selector{3, 2, 1, sha256}, odd_matching{3, 1, 3, sha256},
+        short_hash{3, 1, 1, "x"}, empty{3, 0, 0, ""};
+    using Kind = TlsaAnswer::Kind;
+    const auto found = [](std::vector<TlsaRecord> records, DnsState state) {
+        return TlsaAnswer{Kind::Found, std::move(records), {}, state, {}};
+    };
+    for (const auto tls : {config::DeliveryTls::May, config::DeliveryTls::Require}) {
+        const TlsDemand before = demand_of(setting(tls));
+        REQUIRE(heeds_dane(before));
+        const auto usable = with_tlsa(before, "mx.example", found({pkix, ta, ee}, DnsState::Secure));
+        REQUIRE(usable);
+        CHECK(usable->level == TlsLevel::Verified);
+        CHECK(usable->authentication == TlsAuthentication::Dane);
+        CHECK(usable->tlsa == std::vector<TlsaRecord>{ta, ee});
+        CHECK(usable->server_name == "mx.example");
+        CHECK(usable->policy == "dane");
+        CHECK(on_greeting(*usable, {.offers_starttls = false}) == PassOver);
+        CHECK(on_greeting(*usable, {.offers_starttls = true, .is_known_broken = true}) == Secure);
+        CHECK(on_trouble(*usable) == PassOver);
+
+        const auto unusable = with_tlsa(before, "mx.example",
+                                        found({pkix, odd_selector, odd_matching, short_hash, empty}, DnsState::Secure));
+        REQUIRE(unusable);
+        CHECK(unusable->level == TlsLevel::Encrypted);
+        CHECK(unusable->authentication == TlsAuthentication::Any);
+        CHECK(on_trouble(*unusable) == PassOver);
+
+        const auto failed =
+            with_tlsa(before, "mx.example", {Kind::Temporary, {}, {}, DnsState::Bogus, "bogus signature"});
+        REQUIRE(failed);
+        CHECK(failed->refusal.find("bogus signature") != std::string::npos);
+        CHECK(on_greeting(*failed, {.offers_starttls = true}) == PassOver);
+
+        CHECK_FALSE(with_tlsa(before, "mx.example", found({ee}, DnsState::Insecure)));
+        CHECK_FALSE(with_tlsa(before, "mx.example", {Kind::NoRecords, {}, {}, DnsState::Secure, {}}));
+        CHECK_FALSE(with_tlsa(before, "mx.example", {Kind::NoSuchName, {}, {}, DnsState::Secure, {}}));
+    }
+    CHECK_FALSE(heeds_dane(demand_of(setting(config::DeliveryTls::None))));
+    CHECK_FALSE(heeds_dane(demand_of(setting(config::DeliveryTls::Verify))));  // asks for more already
+}
+
 TEST_CASE("policy x offer x trouble: plain text only where the policy allows it", "[X3207][SEC-4]") {
     struct Row {
         config::DeliveryTls tls;

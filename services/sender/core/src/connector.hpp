@@ -57,6 +57,8 @@ public:
 
     const Endpoint& peer() const { return peer_; }
     const std::string& mx_host() const { return mx_host_; }
+    const std::vector<std::string>& tlsa_bases() const { return candidates_[next_candidate_ - 1].tlsa_bases; }
+    bool is_name_trusted() const { return candidates_[next_candidate_ - 1].is_name_trusted; }
     const std::string& mx_address() const { return mx_address_; }
     const std::string& source_address() const { return source_text_; }
 

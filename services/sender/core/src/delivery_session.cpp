@@ -33,11 +33,11 @@ void DeliverySession::on_connection_up(std::string_view first_octets) {
     most_transactions_ = engine_.peers.max_transactions(connector_.peer(), now);
     smtp_.emplace(smtp::ClientOptions{identity ? identity->ehlo : std::string(), pipelining});
     seen_replies_ = 0;
-    demand_ = demand_of(*settings_);
     tls_facts_ = {};
     tls_text_.clear();
     secure_ = nullptr;
     phase_ = Phase::Opening;
+    find_demand();
     set_phase_deadline();
     if (!first_octets.empty()) on_data(first_octets);
 }
@@ -56,6 +56,8 @@ void DeliverySession::leave_address() {
     secure_ = nullptr;
     smtp_.reset();
     out_.clear();
+    ++question_;
+    waits_for_demand_ = false;
     phase_ = Phase::Connecting;
 }
 

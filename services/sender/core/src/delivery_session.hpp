@@ -76,8 +76,12 @@ private:
     void on_idle_timer();
 
     // TLS (delivery_tls.cpp)
+    void find_demand();
+    void ask_tlsa(std::size_t base);
+    void on_tlsa(std::size_t base, TlsaAnswer&& answer);
     void on_greeted();
     void secure();
+    bool is_peer_verified() const;
     void on_tls_failed(smtp::Ending ending, Reply reply);
 
     // work (delivery_work.cpp)
@@ -111,9 +115,12 @@ private:
     Connector connector_;
 
     TlsDemand demand_;
-    bool goes_in_clear_ = false;  // TLS has failed with this address, and may
-    TlsFacts tls_facts_;          // empty: plain text
-    std::string tls_text_;        // "TLSv1.3/TLS_AES_128_GCM_SHA256", for events
+    std::uint32_t question_ = 0;     // of the TLSA look-up under way, so that a late answer is known as one
+    bool is_demand_known_ = true;    // false: that look-up decides
+    bool waits_for_demand_ = false;  // EHLO is answered
+    bool goes_in_clear_ = false;     // TLS has failed with this address, and may
+    TlsFacts tls_facts_;             // empty: plain text
+    std::string tls_text_;           // "TLSv1.3/TLS_AES_128_GCM_SHA256/may/none", for events
 
     std::unique_ptr<Stream> stream_;
     SecureStream* secure_ = nullptr;  // stream_, when it is one

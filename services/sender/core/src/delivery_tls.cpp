@@ -13,23 +13,59 @@ std::string session_key_of(const std::string& identity, const std::string& addre
 
 }  // namespace
 
+// What TLS has to be with this host. What it has published is looked up while it greets us.
+void DeliverySession::find_demand() {
+    demand_ = demand_of(*settings_);
+    is_demand_known_ = !heeds_dane(demand_) || connector_.tlsa_bases().empty();
+    waits_for_demand_ = false;
+    if (!is_demand_known_) ask_tlsa(0);
+}
+
+void DeliverySession::ask_tlsa(std::size_t base) {
+    const std::string name = "_" + std::to_string(connector_.peer().port) + "._tcp." + connector_.tlsa_bases()[base];
+    engine_.dependencies.resolver.resolve_tlsa(
+        name, {shard_.executor, [self = shared_from_this(), base, question = ++question_](TlsaAnswer answer) {
+                   if (self->question_ == question && self->phase_ == Phase::Opening) {
+                       self->on_tlsa(base, std::move(answer));
+                   }
+               }});
+}
+
+void DeliverySession::on_tlsa(std::size_t base, TlsaAnswer&& answer) {
+    auto demand = with_tlsa(demand_, connector_.tlsa_bases()[base], std::move(answer));
+    if (!demand && base + 1 < connector_.tlsa_bases().size()) return ask_tlsa(base + 1);
+    if (demand) demand_ = std::move(*demand);
+    is_demand_known_ = true;
+    if (!waits_for_demand_) return;
+    waits_for_demand_ = false;
+    on_greeted();
+    if (phase_ != Phase::Gone && std::exchange(wants_work_, false)) next_work();
+    if (phase_ == Phase::Gone || !stream_) return;
+    flush();
+    set_phase_deadline();
+    maybe_pass_turn();
+}
+
 // EHLO is answered, in clear or inside TLS.
 void DeliverySession::on_greeted() {
     if (smtp_->is_secured()) return on_smtp_ready();
-    const TlsOffer offer{.offers_starttls = smtp_->capabilities().starttls,
-                         .can_secure = shard_.tls != nullptr,
-                         .is_known_broken = goes_in_clear_ || !engine_.peers.may_try_tls(connector_.peer(), shard_.executor->now())};
+    if (!is_demand_known_) {
+        waits_for_demand_ = true;
+        return;
+    }
+    const TlsOffer offer{
+        .offers_starttls = smtp_->capabilities().starttls,
+        .can_secure = shard_.tls != nullptr,
+        .is_known_broken = goes_in_clear_ || !engine_.peers.may_try_tls(connector_.peer(), shard_.executor->now())};
     switch (on_greeting(demand_, offer)) {
         case TlsStep::Secure: return smtp_->start_tls(out_);
         case TlsStep::GoOnInClear: return on_smtp_ready();
         case TlsStep::TryInClear:
         case TlsStep::PassOver: break;
     }
-    on_opening_failed(SmtpPhase::StartTls, smtp::Ending::Refused,
-                      Reply{0,
-                            {4, 7, 4},
-                            "policy tls: " + std::string(demand_.policy) + " asks for TLS, and " +
-                                connector_.mx_host() + " does not offer STARTTLS"});
+    Reply why{0, {4, 7, 4}, "TLS policy " + std::string(demand_.policy) + ": " + connector_.mx_host()};
+    why.text += demand_.refusal.empty() ? " does not offer STARTTLS" : " is passed over: " + demand_.refusal;
+    on_opening_failed(SmtpPhase::StartTls, smtp::Ending::Refused, std::move(why));
 }
 
 // STARTTLS is answered with 220: the connection belongs to TLS from here on.
@@ -38,9 +74,10 @@ void DeliverySession::secure() {
     auto secured =
         shard_.tls->secure(std::move(stream_),
                            {.rules = rules,
-                            .server_name = connector_.mx_host(),
+                            .server_name = demand_.server_name.empty() ? connector_.mx_host() : demand_.server_name,
                             .names = demand_.names,
                             .authentication = demand_.authentication,
+                            .tlsa = demand_.tlsa,
                             .session_key = session_key_of(queue_->virtual_mta->name, connector_.mx_address()),
                             .deadline = shard_.executor->now() + settings_->tls_timeout},
                            *this);
@@ -55,12 +92,24 @@ void DeliverySession::secure() {
 void DeliverySession::on_connected() {
     const auto self = shared_from_this();
     tls_facts_ = secure_->security();
-    tls_text_ = tls_facts_.protocol + '/' + tls_facts_.cipher;
+    tls_text_ = tls_facts_.protocol + '/' + tls_facts_.cipher + '/';
+    tls_text_ += demand_.policy;
+    tls_text_ += '/';
+    tls_text_ += demand_.authentication == TlsAuthentication::Dane ? "dane"
+                 : tls_facts_.is_verified                          ? "certificate"
+                                                                   : "none";
     engine_.metrics.tls_handshakes.add();
     if (tls_facts_.is_resumed) engine_.metrics.tls_resumed.add();
     smtp_->secured(out_);
     flush();
     set_phase_deadline();
+}
+
+// RFC 8689 §4.2.1: who the server is has been proved, and that mail for the domain goes there as well.
+bool DeliverySession::is_peer_verified() const {
+    if (!smtp_->is_secured()) return false;
+    return demand_.authentication == TlsAuthentication::Dane ||
+           (tls_facts_.is_verified && connector_.is_name_trusted());
 }
 
 void DeliverySession::on_tls_failed(smtp::Ending ending, Reply reply) {

@@ -119,6 +119,8 @@ void DeliverySession::begin_transaction() {
         .recipients = std::span(hot.task.recipients).first(recipients_),
         .body_type = rendition ? rendition->body_type : message.body_type,
         .smtputf8 = message.smtputf8,
+        .requires_tls = message.tls_wish == TlsWish::Required,
+        .is_peer_verified = message.tls_wish == TlsWish::Required && is_peer_verified(),
         .return_content = message.return_content,
         .envelope_id = message.envelope_id,
         .size_octets = rendition ? rendition->size_octets : message.prepended_header.size() + message.size_octets,

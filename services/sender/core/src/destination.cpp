@@ -44,6 +44,16 @@ std::string identity_of(Destination::Kind kind, const std::string& site, const s
     return key;
 }
 
+namespace {
+
+std::vector<std::string> tlsa_bases_of(const Hop& hop) {
+    if (!hop.is_secure || IpAddress::parse(hop.host)) return {};
+    if (hop.canonical_name.empty() || hop.canonical_name == hop.host) return {hop.host};
+    return {hop.canonical_name, hop.host};
+}
+
+}  // namespace
+
 std::vector<Candidate> delivery_order(const std::vector<Hop>& hops, const OrderRules& rules, std::uint64_t random) {
     std::vector<const Hop*> order;
     for (const Hop& hop : hops) order.push_back(&hop);
@@ -55,7 +65,8 @@ std::vector<Candidate> delivery_order(const std::vector<Hop>& hops, const OrderR
     std::vector<Candidate> out;
     for (const Hop* hop : order) {
         for (const IpAddress& address : interleaved(hop->addresses, rules)) {
-            out.push_back({hop->host, Endpoint{address, hop->port}});
+            out.push_back(
+                {hop->host, Endpoint{address, hop->port}, hop->is_secure || hop->is_configured, tlsa_bases_of(*hop)});
         }
     }
     if (rules.is_avoided) {

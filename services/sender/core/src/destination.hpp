@@ -71,6 +71,8 @@ std::string identity_of(Destination::Kind kind, const std::string& site, const s
 struct Candidate {
     std::string host;
     Endpoint peer;
+    bool is_name_trusted = false;           // by DNSSEC, or because the operator wrote it
+    std::vector<std::string> tlsa_bases{};  // names whose TLSA records are believed, best first (RFC 7672 §2.2)
 };
 inline constexpr std::size_t kMaxCandidates = 12;  // addresses that one attempt to open a session tries
 

@@ -180,7 +180,9 @@ void SiteTable::on_mx(const std::shared_ptr<Lookup>& lookup, MxAnswer&& answer) 
     }
     std::vector<Hop> hops;
     for (MxHost& host : answer.hosts) {
-        hops.push_back({host.preference, std::move(host.name), 25, std::move(host.addresses)});
+        const bool is_secure = answer.state == DnsState::Secure && host.state == DnsState::Secure;
+        hops.push_back({host.preference, std::move(host.name), 25, std::move(host.addresses), is_secure, false,
+                        std::move(host.canonical_name)});
     }
     admit(lookup, std::move(hops), answer.is_partial ? routing::HopsState::Partial : routing::HopsState::Complete,
           answer.time_to_live);
@@ -206,6 +208,7 @@ void SiteTable::resolve_route(const std::shared_ptr<Lookup>& lookup, const std::
         hop.preference = static_cast<std::uint16_t>(i);  // tried in the order written
         hop.host = hops[i].host;
         hop.port = hops[i].port;
+        hop.is_configured = true;
         if (const auto address = IpAddress::parse(hop.host)) {
             hop.addresses.push_back(*address);
         } else {
@@ -225,7 +228,11 @@ void SiteTable::resolve_route(const std::shared_ptr<Lookup>& lookup, const std::
 
 void SiteTable::on_host(const std::shared_ptr<Lookup>& lookup, std::size_t hop, const MxAnswer& answer) {
     if (answer.kind == MxAnswer::Kind::Found && !answer.hosts.empty()) {
-        lookup->hops[hop].addresses = answer.hosts.front().addresses;
+        const MxHost& host = answer.hosts.front();
+        lookup->hops[hop].addresses = host.addresses;
+        // The operator wrote the name; only its addresses can be forged.
+        lookup->hops[hop].is_secure = host.state == DnsState::Secure;
+        lookup->hops[hop].canonical_name = host.canonical_name;
         lookup->time_to_live = std::min(lookup->time_to_live, answer.time_to_live);
     } else {
         lookup->problem = lookup->hops[hop].host + ": " + answer.text;

@@ -16,7 +16,47 @@ TlsDemand demand_of(const config::ShapingValues& settings) {
     return {};
 }
 
+bool heeds_dane(const TlsDemand& demand) {
+    return demand.level == TlsLevel::Opportunistic || demand.level == TlsLevel::Encrypted;
+}
+
+namespace {
+
+// RFC 7672 §3.1.3, RFC 6698 §2.1.
+bool is_usable(const TlsaRecord& record) {
+    constexpr std::size_t kSha256 = 32, kSha512 = 64;
+    if ((record.usage != 2 && record.usage != 3) || record.selector > 1) return false;
+    switch (record.matching_type) {
+        case 0: return !record.association.empty();
+        case 1: return record.association.size() == kSha256;
+        case 2: return record.association.size() == kSha512;
+        default: return false;
+    }
+}
+
+}  // namespace
+
+std::optional<TlsDemand> with_tlsa(TlsDemand demand, const std::string& base, TlsaAnswer&& answer) {
+    using Kind = TlsaAnswer::Kind;
+    if (answer.kind == Kind::Temporary) {
+        demand.refusal = "its TLSA records could not be looked up: " + answer.text;
+        demand.policy = "dane";
+        return demand;
+    }
+    if (answer.kind != Kind::Found || answer.state != DnsState::Secure || answer.records.empty()) return std::nullopt;
+    demand.policy = "dane";
+    std::erase_if(answer.records, [](const TlsaRecord& record) { return !is_usable(record); });
+    demand.level = answer.records.empty() ? TlsLevel::Encrypted : TlsLevel::Verified;
+    if (answer.records.empty()) return demand;
+    demand.authentication = TlsAuthentication::Dane;
+    demand.server_name = base;
+    demand.names.clear();
+    demand.tlsa = std::move(answer.records);
+    return demand;
+}
+
 TlsStep on_greeting(const TlsDemand& demand, const TlsOffer& offer) {
+    if (!demand.refusal.empty()) return TlsStep::PassOver;
     const bool can_have_tls = offer.offers_starttls && offer.can_secure;
     switch (demand.level) {
         case TlsLevel::None: return TlsStep::GoOnInClear;

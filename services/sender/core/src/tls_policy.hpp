@@ -1,7 +1,9 @@
 // TLS policy: what is asked of TLS with one host, and what happens when it is not had. The only place that decides
 // between TLS, plain text and another host.
 //
-//   demand       what the queue's setting asks of a host
+//   demand       what the queue's setting asks of a host, and, where it leaves room, what the host has published:
+//                usable TLSA records bind (DANE, RFC 7672 §2.2); records of which none is usable ask for encryption
+//                alone; records that cannot be looked up rule the host out, for whoever can suppress them could read
 //   on_greeting  the host has answered EHLO: STARTTLS, go on in clear, or not here
 //   on_trouble   STARTTLS was refused or the handshake failed: again in clear over a fresh connection, or not here
 //
@@ -9,6 +11,7 @@
 // the mail is deferred. Threads: pure functions and values.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,10 +31,18 @@ struct TlsDemand {
     TlsLevel level = TlsLevel::None;
     TlsAuthentication authentication = TlsAuthentication::Any;
     std::vector<std::string> names = {};  // that may match besides the host's
-    std::string_view policy = "none";     // as the setting is written: in events, and in reasons
+    std::string_view policy = "none";     // as the setting is written, or "dane": in events, and in reasons
+    std::string server_name = {};         // instead of the host's name
+    std::vector<TlsaRecord> tlsa = {};    // Dane
+    std::string refusal = {};             // why this host is not used at all; empty: it is
 };
 
 TlsDemand demand_of(const config::ShapingValues& settings);
+
+// Whether what the host has published counts: where the setting asks for less than that.
+bool heeds_dane(const TlsDemand& demand);
+// The demand with the TLSA records of `base`; nothing: there are none that are believed.
+std::optional<TlsDemand> with_tlsa(TlsDemand demand, const std::string& base, TlsaAnswer&& answer);
 
 enum class TlsStep : std::uint8_t { Secure, GoOnInClear, TryInClear, PassOver };
 

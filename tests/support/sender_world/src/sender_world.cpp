@@ -127,6 +127,7 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
     message->pool = mail.pool;
     message->priority = mail.priority;
     message->has_leading_dots = mail.has_leading_dots;
+    message->tls_wish = mail.tls_wish;
     message->body_type = mail.body_type;
     message->size_octets = mail.content.size();
     message->prepended_header = "Received: from test\r\n";

@@ -72,11 +72,10 @@ void for_each_shaping_key(Visit&& visit) {
                                     "Which addresses of a host are tried: those of one family first and the other's "
                                     "in turn, or one family only. A family that the virtual MTA has no source of is "
                                     "left out in any case."});
-    visit(
-        ShapingKey<DeliveryTls>{"tls", &K::tls, &V::tls, kQueue,
-                                "`none`: plain text. `may`: TLS where it works. `require`: TLS, with any certificate. "
-                                "`verify`: TLS with a certificate that is trusted and has the host's name. Mail that "
-                                "may not go in clear is deferred."});
+    visit(ShapingKey<DeliveryTls>{"tls", &K::tls, &V::tls, kQueue,
+                                  "`none`: plain text. `may`: TLS where it works; what a host publishes by DANE binds. "
+                                  "`require`: TLS, with any certificate. `verify`: TLS with a certificate that is "
+                                  "trusted and has the host's name. Mail that may not go in clear is deferred."});
     visit(ShapingKey<HostNames>{"tls_names", &K::tls_names, &V::tls_names, kQueue,
                                 "With `tls: verify`: names that the certificate may have instead of the "
                                 "host's."});

@@ -70,7 +70,7 @@ struct DeliveryFacts {
     std::string mx_host;
     std::string mx_address;  // "192.0.2.1:25"
     std::string source_address;
-    std::string tls;         // "TLSv1.3/TLS_AES_128_GCM_SHA256"; empty: plain text
+    std::string tls;         // "TLSv1.3/TLS_AES_128_GCM_SHA256/policy/verified by"; empty: plain text
     Extensions offered = 0;  // by the server; 0: none, or it was not asked
     SmtpPhase phase = SmtpPhase::None;
     Reply reply;

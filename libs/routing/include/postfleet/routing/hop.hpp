@@ -23,6 +23,9 @@ struct Hop {
     std::string host;  // a name in lower case, or the address as text
     std::uint16_t port = 25;
     std::vector<IpAddress> addresses{};
+    bool is_secure = false;        // DNSSEC has validated how it was found, and its addresses
+    bool is_configured = false;    // a route of the operator's
+    std::string canonical_name{};  // the end of its aliases (RFC 7672 §2.2.2); empty: there are none
 };
 
 enum class HopsState : std::uint8_t { Complete, Partial };  // Partial: some host could not be looked up

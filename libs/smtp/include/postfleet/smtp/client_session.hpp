@@ -44,7 +44,9 @@ struct ClientTransaction {
     std::string_view reverse_path;          // empty: <>
     std::span<const Recipient> recipients;  // at least one
     BodyType body_type = BodyType::SevenBit;
-    bool smtputf8 = false;  // the header has UTF-8; of the paths the session knows itself
+    bool smtputf8 = false;          // the header has UTF-8; of the paths the session knows itself
+    bool requires_tls = false;      // REQUIRETLS (RFC 8689): to a verified server that offers it, or not at all
+    bool is_peer_verified = false;  // if that matters
     ReturnContent return_content = ReturnContent::NotGiven;
     std::string_view envelope_id;   // passed on where the server offers DSN
     std::uint64_t size_octets = 0;  // all that goes over the wire, without dot-stuffing

@@ -48,6 +48,7 @@ struct Mail {
     Priority priority = Priority::Normal;
     std::optional<Duration> expires_in;
     bool has_leading_dots = false;
+    TlsWish tls_wish = TlsWish::NotGiven;
     BodyType body_type = BodyType::SevenBit;
 };
 
