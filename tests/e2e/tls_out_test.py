@@ -1,5 +1,6 @@
 """TLS on the way out: what each policy makes of real servers, good, weak, broken and hostile."""
 
+import hashlib
 import os
 import shutil
 import socket
@@ -9,7 +10,8 @@ import tempfile
 import threading
 import unittest
 
-from harness import EndToEnd, wait_for
+from dns_server import DnsServer
+from harness import EndToEnd, run, wait_for
 
 
 class Authority:
@@ -241,11 +243,78 @@ class TlsOutTest(EndToEnd):
 
     def test_files_that_cannot_be_used_are_told_when_the_configuration_is_read(self):
         stack = self.stack("shaping:\n  - {tls_ca_file: missing.pem}\n  - {match: {site: a.test}, tls_ciphers: NONSENSE}\n")
-        from harness import run
         done = run("config", "check", stack.config, check=False)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("shaping[0].tls_ca_file", done.stdout + done.stderr)
         self.assertIn("shaping[1].tls_ciphers", done.stdout + done.stderr)
+
+
+class DaneTest(EndToEnd):
+    """X7672: TLSA records bind where DNSSEC vouches for them, in a queue that asks for nothing."""
+
+    def setUp(self):
+        super().setUp()
+        self.ca = Authority()
+        self.addCleanup(self.ca.close)
+
+    def tlsa(self, usage, certificate):
+        with open(certificate) as f:
+            return usage, 0, 1, hashlib.sha256(ssl.PEM_cert_to_DER_cert(f.read().split("-----BEGIN PRIVATE")[0])).hexdigest()
+
+    def send_to(self, mx, records, behaviour=None, host="mx.signed.test"):
+        names = DnsServer(signed=["signed.test"])
+        self.closers.append(mx)
+        self.closers.append(names)
+        names.set(host, "A", ["127.0.0.1"])
+        names.set(f"_{mx.port}._tcp.{host}", "TLSA", records)
+        if behaviour:
+            names.behave(f"_{mx.port}._tcp.{host}", behaviour)
+        stack = self.stack()
+        names.trust_anchors(os.path.join(stack.config, "anchors"))
+        stack.write_config(f'routes: {{"*": ["{host}:{mx.port}"]}}\nshaping:\n  - {{retry_after: 1s}}\n'
+                           f'dns: {{servers: ["127.0.0.1:{names.port}"], trust_anchor_file: anchors}}\n')
+        stack.start().send("to@dest.test")
+        return stack
+
+    def assert_waits(self, mx, stack, word):
+        event = stack.wait_events(1, "deferred")[0]["data"]["delivery"]
+        self.assertEqual(event["enhanced_code"][:4], "4.7.")
+        self.assertIn(word, event["response"])
+        self.assertEqual((mx.mails, mx.said_in_clear()), ([], []))
+
+    def assert_delivered(self, mx, stack, policy, verified):
+        self.assertTrue(mx.wait(1)[0][0])
+        tls = stack.wait_events(1, "delivered")[0]["data"]["delivery"]["tls"]
+        self.assertEqual((tls["policy"], tls["verified"]), (policy, verified))
+
+    def test_the_published_certificate_is_taken_also_an_expired_one_for_another_name(self):
+        pem = self.ca.certificate("elsewhere.test", -1)
+        mx = Mx(pem)
+        self.assert_delivered(mx, self.send_to(mx, [self.tlsa(3, pem)]), "dane", "dane")
+
+    def test_another_certificate_makes_the_mail_wait(self):
+        mx = Mx(self.ca.certificate("mx.signed.test"))
+        self.assert_waits(mx, self.send_to(mx, [self.tlsa(3, self.ca.certificate("other.test"))]), "TLS handshake")
+
+    def test_starttls_that_was_taken_away_makes_the_mail_wait(self):
+        """SEC-4: stripping STARTTLS gains an attacker nothing."""
+        mx = Mx()
+        self.assert_waits(mx, self.send_to(mx, [(3, 0, 1, "00" * 32)]), "does not offer STARTTLS")
+
+    def test_records_that_cannot_be_looked_up_make_the_mail_wait(self):
+        """F51: neither SERVFAIL nor a wrong signature downgrades."""
+        for behaviour in ("servfail", "bogus"):
+            with self.subTest(behaviour):
+                mx = Mx(self.ca.certificate("mx.signed.test"))
+                self.assert_waits(mx, self.send_to(mx, [(3, 0, 1, "00" * 32)], behaviour), "could not be looked up")
+
+    def test_records_of_which_none_is_usable_ask_for_any_certificate(self):
+        mx = Mx(self.ca.certificate("other.test"))
+        self.assert_delivered(mx, self.send_to(mx, [(1, 0, 1, "00" * 32)]), "dane", "none")
+
+    def test_records_that_nobody_signed_mean_nothing(self):
+        mx = Mx(self.ca.certificate("other.test"))
+        self.assert_delivered(mx, self.send_to(mx, [(3, 0, 1, "00" * 32)], host="mx.unsigned.test"), "may", "none")
 
 
 if __name__ == "__main__":
