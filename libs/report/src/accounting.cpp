@@ -145,11 +145,13 @@ void put_seconds_queued(const AccountingRow& row, std::string& out) {
     out += std::to_string(std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(queued).count()));
 }
 
-// "TLSv1.3/TLS_AES_128_GCM_SHA256"
+// "TLSv1.3/TLS_AES_128_GCM_SHA256/may/none"
 std::string_view tls_protocol(std::string_view tls) { return tls.substr(0, tls.find('/')); }
 std::string_view tls_cipher(std::string_view tls) {
     const std::size_t slash = tls.find('/');
-    return slash == std::string_view::npos ? "" : tls.substr(slash + 1);
+    if (slash == std::string_view::npos) return "";
+    tls.remove_prefix(slash + 1);
+    return tls.substr(0, tls.find('/'));
 }
 
 struct Field {

@@ -44,7 +44,7 @@ Event event_of(EventType type, Reply reply = {}) {
     event.delivery = DeliveryFacts{.mx_host = "mx1.example.org",
                                    .mx_address = "198.51.100.5:25",
                                    .source_address = "203.0.113.7",
-                                   .tls = "TLSv1.3/TLS_AES_128_GCM_SHA256",
+                                   .tls = "TLSv1.3/TLS_AES_128_GCM_SHA256/may/none",
                                    .offered = extension_bit("pipelining") | extension_bit("SIZE"),
                                    .phase = SmtpPhase::Rcpt,
                                    .reply = std::move(reply),
