@@ -152,11 +152,11 @@ class TlsOutTest(EndToEnd):
         self.closers.append(mx)
         return mx
 
-    def send_by(self, policy, *mxs):
+    def send_by(self, policy, *mxs, more=""):
         hops = ", ".join(f'"localhost:{mx.port}"' for mx in mxs)
         stack = self.stack(f'routes: {{"*": [{hops}]}}\n'
-                           f"shaping:\n  - {{retry_after: 1s, tls: {policy}, tls_ca_file: {self.ca.file}, "
-                           f"tls_timeout: 2s}}\n").start()
+                           f"shaping:\n  - {{retry_after: 1s, tls: {policy}, tls_ca_file: {self.ca.file}"
+                           f"{more}}}\n").start()
         stack.send("to@dest.test")
         return stack
 
@@ -195,7 +195,7 @@ class TlsOutTest(EndToEnd):
                 self.assert_deferred(self.send_by("verify", strict), strict, reason)
 
     def test_nothing_that_fails_leads_to_clear_text_where_tls_is_required(self):
-        """SEC-4, F41: not offered, refused, garbage, octets behind the 220, TLS 1.1 only, a handshake that stalls."""
+        """SEC-4, F41: not offered, refused, garbage, octets behind the 220, TLS 1.1 only."""
         pem = self.ca.certificate("localhost")
         old = self.mx(pem, newest=ssl.TLSVersion.TLSv1_1)
         old.context.minimum_version = ssl.TLSVersion.TLSv1
@@ -203,9 +203,14 @@ class TlsOutTest(EndToEnd):
         for mx, word in ((self.mx(), "does not offer STARTTLS"), (self.mx(pem, starttls="454 4.7.0 not now"), "not now"),
                          (self.mx(pem, instead=b"I am no TLS server\r\n" * 5), "TLS handshake"),
                          (self.mx(pem, behind="250-mx.test\r\n250 AUTH PLAIN\r\n"), "in clear"),
-                         (old, "TLS handshake"), (self.mx(pem, instead=b""), "TLS handshake")):
+                         (old, "TLS handshake")):
             with self.subTest(word, port=mx.port):
                 self.assert_deferred(self.send_by("require", mx), mx, word)
+
+    def test_a_handshake_that_stalls_ends_in_its_time(self):
+        """F41: the connection is given up after tls_timeout."""
+        mx = self.mx(self.ca.certificate("localhost"), instead=b"")
+        self.assert_deferred(self.send_by("require", mx, more=", tls_timeout: 1s"), mx, "TLS handshake")
 
     def test_opportunistic_tls_that_fails_goes_in_clear_over_a_fresh_connection(self):
         """SEC-4: `may` never goes on in clear where TLS has failed; it opens another connection."""
@@ -218,6 +223,7 @@ class TlsOutTest(EndToEnd):
                 self.assertGreaterEqual(len(mx.connections), 2)
                 self.assertEqual(mx.connections[0][-1][1], "STARTTLS")
                 self.assertEqual(stack.events("deferred"), [])
+                self.assertIn("tls-failed", stack.process.output())
                 self.assertNotIn("tls", stack.wait_events(1, "delivered")[0]["data"]["delivery"])
 
     def test_the_next_host_is_tried(self):

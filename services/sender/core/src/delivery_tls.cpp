@@ -114,7 +114,15 @@ bool DeliverySession::is_peer_verified() const {
 
 void DeliverySession::on_tls_failed(smtp::Ending ending, Reply reply) {
     engine_.metrics.tls_failures.add();
-    if (on_trouble(demand_) != TlsStep::TryInClear) {
+    const bool may_go_in_clear = on_trouble(demand_) == TlsStep::TryInClear;
+    engine_.dependencies.log.line(LogLevel::Info, "tls-failed")
+        .field("queue", queue_->name)
+        .field("host", connector_.mx_host())
+        .field("address", connector_.mx_address())
+        .field("policy", demand_.policy)
+        .field("reason", reply.to_string())
+        .field("then", may_go_in_clear ? "a fresh connection in clear" : "another host, or later");
+    if (!may_go_in_clear) {
         return on_opening_failed(SmtpPhase::StartTls, ending, std::move(reply));
     }
     // Nothing that this connection has seen is trusted in clear: a fresh one, to the same address.
