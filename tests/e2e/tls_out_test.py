@@ -67,7 +67,7 @@ class Mx:
                 self.context.maximum_version = newest
         self.offers = certificate is not None
         self.starttls, self.behind, self.instead = starttls, behind, instead
-        self.connections, self.mails = [], []   # mails: (encrypted?, content, session)
+        self.connections, self.mails = [], []   # mails: (encrypted?, content, client's certificate)
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -93,7 +93,13 @@ class Mx:
 
     def _dialogue(self, connection, lines):
         connection.sendall(b"220 mx.test ESMTP\r\n")
-        stream, encrypted = connection.makefile("rb"), False
+        self._converse(connection, False, lines)
+
+    def _converse(self, connection, encrypted, lines):
+        with connection.makefile("rb") as stream:
+            self._answer(connection, stream, encrypted, lines)
+
+    def _answer(self, connection, stream, encrypted, lines):
         while line := stream.readline():
             text = line.decode("latin-1").rstrip("\r\n")
             lines.append((encrypted, text))
@@ -109,8 +115,9 @@ class Mx:
                     connection.sendall(self.instead)
                     stream.readline()
                     return
-                connection = self.context.wrap_socket(connection, server_side=True)
-                stream, encrypted = connection.makefile("rb"), True
+                with self.context.wrap_socket(connection, server_side=True) as secured:
+                    self._converse(secured, True, lines)
+                return
             elif verb == "DATA":
                 connection.sendall(b"354 go\r\n")
                 content = b""
@@ -118,7 +125,7 @@ class Mx:
                     if not part:
                         return
                     content += part
-                self.mails.append((encrypted, content, connection if encrypted else None))
+                self.mails.append((encrypted, content, connection.getpeercert() if encrypted else None))
                 connection.sendall(b"250 2.0.0 taken\r\n")
             elif verb == "QUIT":
                 connection.sendall(b"221 bye\r\n")
@@ -244,7 +251,7 @@ class TlsOutTest(EndToEnd):
             mx.wait(n + 1)
         wait_for(lambda: "postfleet_sender_tls_resumed_total 2" in stack.http("/metrics")[1], "two resumed sessions")
         self.assertIn("postfleet_sender_tls_handshakes_total 3", stack.http("/metrics")[1])
-        subject = dict(pair[0] for pair in mx.mails[0][2].getpeercert()["subject"])
+        subject = dict(pair[0] for pair in mx.mails[0][2]["subject"])
         self.assertEqual(subject["commonName"], "mta.test")
 
     def test_files_that_cannot_be_used_are_told_when_the_configuration_is_read(self):
