@@ -148,10 +148,10 @@ class TlsTest(EndToEnd):
         stack.edit_config("private_key: server.key", f"private_key: {other_key}")
         wrong = run("config", "check", stack.config, check=False)
         self.assertEqual(wrong.returncode, 1)
-        self.assertRegex(wrong.stdout, r"postfleet\.yaml:4:\d+: listeners\.relay\.(certificate|private_key): .*")
+        self.assertRegex(wrong.stdout, r"postfleet\.yaml:\d+:\d+: listeners\.relay\.(certificate|private_key): .*")
         stack.edit_config("certificate: server.crt", "certificate: missing.crt")
         missing = run("config", "check", stack.config, check=False)
-        self.assertRegex(missing.stdout, r"postfleet\.yaml:4:\d+: listeners\.relay\.certificate: .*missing\.crt")
+        self.assertRegex(missing.stdout, r"postfleet\.yaml:\d+:\d+: listeners\.relay\.certificate: .*missing\.crt")
 
     def test_a_client_that_does_not_speak_tls_on_the_implicit_port_is_let_go(self):  # X8314
         stack = self.tls_stack().start()
