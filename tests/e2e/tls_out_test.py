@@ -55,7 +55,7 @@ class Mx:
 
     process = None
 
-    def __init__(self, certificate=None, starttls="220 go", behind="", instead=None, client_ca=None, newest=None):
+    def __init__(self, certificate=None, starttls="220 go", behind="", instead=None, client_ca=None, newest=None, drop=""):
         self.context = None
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -66,7 +66,7 @@ class Mx:
             if newest:
                 self.context.maximum_version = newest
         self.offers = certificate is not None
-        self.starttls, self.behind, self.instead = starttls, behind, instead
+        self.starttls, self.behind, self.instead, self.drop = starttls, behind, instead, drop
         self.connections, self.mails = [], []   # mails: (encrypted?, content, client's certificate)
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.port = self.socket.getsockname()[1]
@@ -108,9 +108,13 @@ class Mx:
                 offer = b"250-STARTTLS\r\n" if self.offers and not encrypted else b""
                 connection.sendall(b"250-mx.test\r\n250-PIPELINING\r\n" + offer + b"250 8BITMIME\r\n")
             elif text == "STARTTLS":
+                if self.drop == "starttls":
+                    return
                 connection.sendall(self.starttls.encode() + b"\r\n" + self.behind.encode())
                 if not self.starttls.startswith("220"):
                     continue
+                if self.drop == "handshake":
+                    return
                 if self.instead is not None:
                     connection.sendall(self.instead)
                     stream.readline()
@@ -120,6 +124,9 @@ class Mx:
                 return
             elif verb == "DATA":
                 connection.sendall(b"354 go\r\n")
+                if self.drop == "data":  # with close_notify
+                    connection.unwrap()
+                    return
                 content = b""
                 while (part := stream.readline()) != b".\r\n":
                     if not part:
@@ -218,6 +225,19 @@ class TlsOutTest(EndToEnd):
         """F41: the connection is given up after tls_timeout."""
         mx = self.mx(self.ca.certificate("localhost"), instead=b"")
         self.assert_deferred(self.send_by("require", mx, more=", tls_timeout: 1s"), mx, "TLS handshake")
+
+    def test_a_connection_that_is_lost_is_no_way_around_tls(self):
+        """F30, F41: dropped at STARTTLS, in the handshake, or by close_notify in the middle of the message."""
+        pem = self.ca.certificate("localhost")
+        for drop, phase in (("starttls", "starttls"), ("handshake", "starttls"), ("data", "body")):
+            with self.subTest(drop):
+                mx = self.mx(pem, drop=drop)
+                stack = self.send_by("verify", mx)
+                event = stack.wait_events(1, "deferred")[0]["data"]["delivery"]
+                self.assertIn(event["phase"], (phase, "end-of-data") if drop == "data" else (phase,))
+                mx.drop = ""  # and then it is mended
+                self.assertTrue(mx.wait(1)[0][0])
+                self.assertEqual(mx.said_in_clear(), [])
 
     def test_opportunistic_tls_that_fails_goes_in_clear_over_a_fresh_connection(self):
         """SEC-4: `may` never goes on in clear where TLS has failed; it opens another connection."""
