@@ -33,7 +33,7 @@
 #include "postfleet/ingest/task_list.hpp"
 #include "postfleet/ingest/tls_facts.hpp"
 #include "postfleet/smtp/server_policy.hpp"
-#include "postfleet/throttle/meter_table.hpp"
+#include "postfleet/ingest/meter_table.hpp"
 
 namespace postfleet::ingest {
 
@@ -58,7 +58,7 @@ struct ListenerShared {
     ProcessLimits& process;
     ConnectionLimits limits;
     ArrivalMeters arrivals;
-    throttle::MeterTable clients;
+    MeterTable clients;
     ListenerCounters counters;
 };
 

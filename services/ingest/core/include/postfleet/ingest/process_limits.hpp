@@ -13,7 +13,7 @@
 
 namespace postfleet::ingest {
 
-// What arrives, and is counted. Also the meters of a client (throttle::MeterTable).
+// What arrives, and is counted. Also the meters of a client (MeterTable).
 enum class Arrival : std::uint8_t { Connection, Message, Recipient, Error };
 
 struct ArrivalMeters {

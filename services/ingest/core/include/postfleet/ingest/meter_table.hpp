@@ -15,7 +15,7 @@
 #include "postfleet/base/network.hpp"
 #include "postfleet/throttle/rate_meter.hpp"
 
-namespace postfleet::throttle {
+namespace postfleet::ingest {
 
 class MeterTable final {
 public:
@@ -28,9 +28,9 @@ public:
     MeterTable& operator=(const MeterTable&) = delete;
 
     // As the RateMeter's. `network` is the first address of the client's network, `meter` is below kMeters.
-    Duration take(const IpAddress& network, std::size_t meter, SteadyTime now, const Allowance& allowance);
-    Duration wait(const IpAddress& network, std::size_t meter, SteadyTime now, const Allowance& allowance) const;
-    void give_back(const IpAddress& network, std::size_t meter, const Allowance& allowance);
+    Duration take(const IpAddress& network, std::size_t meter, SteadyTime now, const throttle::Allowance& allowance);
+    Duration wait(const IpAddress& network, std::size_t meter, SteadyTime now, const throttle::Allowance& allowance) const;
+    void give_back(const IpAddress& network, std::size_t meter, const throttle::Allowance& allowance);
 
     std::size_t size() const;
 
@@ -39,7 +39,7 @@ private:
         explicit Entry(const IpAddress& of) : network(of) {}
         bool is_idle(SteadyTime now) const;
         IpAddress network;
-        std::array<RateMeter, kMeters> meters;
+        std::array<throttle::RateMeter, kMeters> meters;
     };
     using Entries = std::list<Entry>;
     struct alignas(64) Stripe {
@@ -55,4 +55,4 @@ private:
     std::array<Stripe, kStripes> stripes_;
 };
 
-}  // namespace postfleet::throttle
+}  // namespace postfleet::ingest

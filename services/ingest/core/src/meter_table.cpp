@@ -1,9 +1,12 @@
-#include "postfleet/throttle/meter_table.hpp"
+#include "postfleet/ingest/meter_table.hpp"
 
 #include <algorithm>
 #include <iterator>
 
-namespace postfleet::throttle {
+namespace postfleet::ingest {
+
+using throttle::Allowance;
+using throttle::RateMeter;
 
 bool MeterTable::Entry::is_idle(SteadyTime now) const {
     return std::all_of(meters.begin(), meters.end(), [now](const RateMeter& meter) { return meter.is_idle(now); });
@@ -65,4 +68,4 @@ std::size_t MeterTable::size() const {
     return total;
 }
 
-}  // namespace postfleet::throttle
+}  // namespace postfleet::ingest
