@@ -57,6 +57,11 @@ Capabilities parse_capabilities(std::string_view lines) {
             out.starttls = true;
         } else if (ascii_iequals(keyword, "REQUIRETLS")) {
             out.require_tls = true;
+        } else if (ascii_iequals(keyword, "MT-PRIORITY")) {
+            out.mt_priority = true;
+        } else if (ascii_iequals(keyword, "DELIVERBY") && !out.deliver_by) {
+            out.deliver_by = true;
+            set_limit(take_word(rest), out.min_deliver_by);
         } else if (ascii_iequals(keyword, "SIZE") && !out.size) {
             out.size = true;
             set_limit(take_word(rest), out.max_message_octets);

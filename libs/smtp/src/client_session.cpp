@@ -256,7 +256,27 @@ void ClientSession::write_mail(std::string& out) const {
     if (transaction_.smtputf8 || !paths_are_ascii_) out += " SMTPUTF8";
     if (transaction_.requires_tls) out += " REQUIRETLS";
     if (capabilities_.dsn) write_dsn(out);
+    if (transaction_.mt_priority && capabilities_.mt_priority) {
+        out += " MT-PRIORITY=";
+        out += std::to_string(*transaction_.mt_priority);
+    }
+    if (transaction_.deliver_by && capabilities_.deliver_by) write_deliver_by(out);
     out += "\r\n";
+}
+
+// The time that is left. In by-mode N it may be over, which a negative number says; in by-mode R a server that wants more
+// than there is would refuse, and is not told (RFC 2852 §4).
+void ClientSession::write_deliver_by(std::string& out) const {
+    constexpr std::int64_t kMost = 999'999'999;  // nine digits
+    const DeliverBy& by = *transaction_.deliver_by;
+    const bool may_be_late = by.mode == DeliverBy::Mode::Notify;
+    const auto left = std::chrono::floor<std::chrono::seconds>(by.time - transaction_.now).count();
+    if (left > kMost || left < -kMost) return;
+    if (!may_be_late && (left <= 0 || left < static_cast<std::int64_t>(capabilities_.min_deliver_by))) return;
+    out += " BY=";
+    out += std::to_string(left);
+    out += may_be_late ? ";N" : ";R";
+    if (by.trace) out += 'T';
 }
 
 // What the submitter asked for, and nothing of our own (RFC 3461 §5.2.1). An X-EnvID may be what no ENVID can carry.

@@ -95,7 +95,8 @@ Command parse_command(std::string_view line) {
 
 std::optional<ChunkArgument> parse_chunk_argument(std::string_view argument) {
     constexpr std::size_t kMaxDigits = 20;
-    const auto end = static_cast<std::size_t>(std::find_if(argument.begin(), argument.end(), is_space) - argument.begin());
+    const auto end =
+        static_cast<std::size_t>(std::find_if(argument.begin(), argument.end(), is_space) - argument.begin());
     const std::string_view digits = argument.substr(0, end);
     const std::string_view rest = trim_spaces(argument.substr(end));
     ChunkArgument chunk;

@@ -124,6 +124,9 @@ void DeliverySession::begin_transaction() {
         .return_content = message.return_content,
         .envelope_id = message.envelope_id,
         .size_octets = rendition ? rendition->size_octets : message.prepended_header.size() + message.size_octets,
+        .mt_priority = message.mt_priority,
+        .deliver_by = message.deliver_by,
+        .now = shard_.executor->wall_now(),
     };
     began_at_ = shard_.executor->now();
     body_ = {};

@@ -2,6 +2,9 @@
 // PIPELINING RFC 2920, SMTPUTF8 RFC 6531, DSN RFC 3461, LIMITS RFC 9422,
 // STARTTLS RFC 3207, REQUIRETLS RFC 8689).
 //
+// MT-PRIORITY RFC 6710, DELIVERBY RFC 2852.
+//
+// RCPTDOMAINMAX needs no field: a transaction of ours has recipients of one domain.
 // Parsed defensively: unknown keywords and malformed values are passed over, the first of duplicates counts,
 // a limit of 0 means none. Threads: a value type.
 #pragma once
@@ -21,6 +24,9 @@ struct Capabilities {
     bool dsn = false;
     bool starttls = false;
     bool require_tls = false;
+    bool mt_priority = false;
+    bool deliver_by = false;
+    std::uint32_t min_deliver_by = 0;  // seconds that it wants at least, for by-mode R
     bool size = false;
     std::uint64_t max_message_octets = UINT64_MAX;  // SIZE
     std::uint32_t max_recipients = UINT32_MAX;      // LIMITS RCPTMAX, per transaction

@@ -28,6 +28,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,6 +51,10 @@ struct ClientTransaction {
     ReturnContent return_content = ReturnContent::NotGiven;
     std::string_view envelope_id;   // passed on where the server offers DSN
     std::uint64_t size_octets = 0;  // all that goes over the wire, without dot-stuffing
+    // Passed on where the server offers them, and forgotten where it does not.
+    std::optional<std::int8_t> mt_priority;  // RFC 6710
+    std::optional<DeliverBy> deliver_by;     // RFC 2852
+    WallTime now{};                          // what deliver_by.time is counted from
 };
 
 // How a transaction came to its end.
@@ -162,6 +167,7 @@ private:
 
     void write_mail(std::string& out) const;
     void write_dsn(std::string& out) const;
+    void write_deliver_by(std::string& out) const;
     void write_rcpt(std::string& out, std::size_t position) const;
     Step expect_end_of_recipients(std::string& out);
     Step end_transaction(Reply reply);
