@@ -33,6 +33,7 @@ public:
         check_default();
         check_providers();
         for (std::size_t i = 0; i < config_.shaping.size(); ++i) check_shaping(i);
+        for (std::size_t i = 0; i < config_.reply_patterns.size(); ++i) check_reply_pattern(i);
         check_reports();
     }
 
@@ -237,6 +238,31 @@ private:
             report(path + ".tls_private_key", "needs a tls_certificate in the same rule");
         }
         if (!sets_any && !reader_.has_problem(path)) report(path, "sets nothing; give it a key, or take it out");
+    }
+
+    void check_reply_pattern(std::size_t index) {
+        const ReplyRule& rule = config_.reply_patterns[index];
+        const auto path = fmt::format("reply_patterns[{}]", index);
+        check_site(rule.site, path + ".site");
+        check_known(rule.virtual_mta, path + ".virtual_mta", "virtual MTA", config_.virtual_mtas);
+        check_known(rule.pool, path + ".pool", "pool", config_.pools);
+        check_tenant(rule.tenant, path + ".tenant");
+        const auto has = [&](ReplyAction action) {
+            return std::find(rule.actions.begin(), rule.actions.end(), action) != rule.actions.end();
+        };
+        using A = ReplyAction;
+        const auto cannot_be_both = [&](A one, A other, std::string_view names) {
+            if (has(one) && has(other)) report(path + ".action", fmt::format("{} contradict each other", names));
+        };
+        cannot_be_both(A::Backoff, A::Normal, "backoff and normal");
+        cannot_be_both(A::SkipMx, A::BounceQueue, "skip-mx and bounce-queue");
+        cannot_be_both(A::BounceRecipient, A::DeferRecipient, "bounce-rcpt and defer-rcpt");
+        if (rule.reenable_after && !has(A::DisableSource)) {
+            report(path + ".reenable_after", "has no effect without `action: disable-source`");
+        }
+        if (rule.retry_after && (has(A::BounceRecipient) || has(A::BounceQueue))) {
+            report(path + ".retry_after", "has no effect on mail that bounces");
+        }
     }
 
     // A site is a provider, or it is a host or domain name: those have a dot, or are in the routes.

@@ -70,6 +70,15 @@ std::optional<std::string> check_wildcard(std::string& text) {
     return std::nullopt;
 }
 
+std::optional<std::string> check_refusal(std::string& text) {
+    const auto is_digit = [&](std::size_t at) { return text[at] >= '0' && text[at] <= '9'; };
+    const bool good = text.size() > 4 && text.size() <= 512 && (text[0] == '4' || text[0] == '5') && is_digit(1) &&
+                      is_digit(2) && text[3] == ' ' &&
+                      std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+    if (good) return std::nullopt;
+    return "is not a refusal; write a code from 400 to 599 and a text: 550 5.7.1 not from here";
+}
+
 }  // namespace
 
 std::string Rate::to_string() const {
@@ -92,6 +101,7 @@ TextCodec domain_codec() { return {"domain name", check_domain}; }
 TextCodec ehlo_codec() { return {"domain name or address literal", check_ehlo}; }
 TextCodec pattern_codec() { return {"pattern", check_pattern}; }
 TextCodec name_codec(std::string what) { return {std::move(what), check_name}; }
+TextCodec refusal_codec() { return {"reply", check_refusal}; }
 TextCodec wildcard_codec() { return {"wildcard", check_wildcard}; }
 
 std::optional<std::string> TextCodec::read(Reader& reader, const Node& node, const std::string& path) const {
@@ -191,6 +201,22 @@ std::string DurationCodec::show(Duration value) const { return format_duration(v
 
 std::string DurationCodec::json() const {
     return R"({"type":["string","integer"],"pattern":"^([0-9]+(ms|s|m|h|d))+$|^0$","maximum":0,"minimum":0})";
+}
+
+std::optional<DurationOrNever> DurationOrNeverCodec::read(Reader& reader, const Node& node,
+                                                          const std::string& path) const {
+    if (node.kind == Node::Kind::Scalar && node.scalar == "never") return DurationOrNever{};
+    const auto duration = each.read(reader, node, path);
+    if (!duration) return std::nullopt;
+    return DurationOrNever{*duration};
+}
+
+std::string DurationOrNeverCodec::show(const DurationOrNever& value) const {
+    return value.is_never() ? "never" : each.show(value.value);
+}
+
+std::string DurationOrNeverCodec::json() const {
+    return R"({"anyOf":[{"const":"never"},)" + each.json() + "]}";
 }
 
 std::optional<Rate> RateCodec::read(Reader& reader, const Node& node, const std::string& path) const {

@@ -74,6 +74,18 @@ struct DurationCodec {
     std::string json() const;
 };
 
+// A duration, or `never`.
+struct DurationOrNeverCodec {
+    DurationCodec each;
+    std::optional<DurationOrNever> read(Reader& reader, const Node& node, const std::string& path) const;
+    std::string show(const DurationOrNever& value) const;
+    std::string type() const { return "duration or `never`"; }
+    std::string json() const;
+};
+
+// The reply of a server that refuses: "550 5.7.1 not from here".
+TextCodec refusal_codec();
+
 // One duration or a list of them.
 struct DurationListCodec {
     DurationCodec each;

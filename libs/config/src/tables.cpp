@@ -6,6 +6,7 @@
 #include "pickup_table.hpp"
 #include "schema.hpp"
 #include "tables_limits.hpp"
+#include "tables.hpp"
 
 namespace postfleet::config {
 
@@ -48,6 +49,8 @@ auto shaping_codec() {
     if constexpr (std::is_same_v<T, std::uint32_t>) return count_or_unlimited();
     else if constexpr (std::is_same_v<T, Rate>) return RateCodec{};
     else if constexpr (std::is_same_v<T, Duration>) return DurationCodec{};
+    else if constexpr (std::is_same_v<T, DurationOrNever>) return DurationOrNeverCodec{};
+    else if constexpr (std::is_same_v<T, std::string>) return refusal_codec();
     else if constexpr (std::is_same_v<T, bool>) return FlagCodec{};
     else if constexpr (std::is_same_v<T, AddressFamily>) {
         using A = AddressFamily;
@@ -328,6 +331,49 @@ const Section& match_section() {
     return section;
 }
 
+template <class T>
+Key shaping_key(const ShapingKey<T>& key, std::string_view name) {
+    const auto codec = shaping_codec<T>();
+    return value_key<ShapingRule>(
+        std::string(name), [set = key.set](auto& rule) -> auto& { return rule.keys.*set; }, codec,
+        std::string(key.summary), {.default_text = codec.show(ShapingValues{}.*key.value)});
+}
+
+constexpr std::string_view kBackoff = "backoff.";
+
+const Section& backoff_section() {
+    static const Section section = [] {
+        Section made{"shaping[].backoff",
+                     "The careful rules of a queue: while it is in backoff, because a reply pattern or an operator said "
+                     "so. Each is a key like the others: the most specific rule that sets it wins.",
+                     {},
+                     {}};
+        for_each_shaping_key([&]<class T>(const ShapingKey<T>& key) {
+            if (key.name.starts_with(kBackoff)) made.keys.push_back(shaping_key(key, key.name.substr(kBackoff.size())));
+        });
+        return made;
+    }();
+    return section;
+}
+
+// A mapping in the files; its keys belong to the rule itself.
+Key backoff_key() {
+    Key key;
+    key.name = "backoff";
+    key.summary = "What changes while the queue is in backoff.";
+    key.shape = Key::Shape::Object;
+    key.type = "mapping";
+    key.section = &backoff_section();
+    key.read = [](Reader& reader, const Node& node, const std::string& path, void* owner) {
+        read_section(reader, backoff_section(), node, path, owner);
+    };
+    key.show = [](const void* owner, Shown& out) {
+        out.children = show_section(backoff_section(), out.path, owner);
+        if (!out.children.empty()) out.shape = Shown::Shape::Mapping;
+    };
+    return key;
+}
+
 const Section& shaping_section() {
     static const Section section = [] {
         Section made{
@@ -336,39 +382,13 @@ const Section& shaping_section() {
             "of equally specific ones, the later. More specific, in this order: domain over site over neither; "
             "virtual_mta over pool over neither; tenant over none.",
             {object_key("match", &ShapingRule::match, match_section(), "What it applies to.")},
-            {"backoff", "tls", "dkim", "rechoose", "max_data_rate", "warm_up"}};
-        for_each_shaping_key([&]<class T>(const ShapingKey<T>& shaping) {
-            const auto codec = shaping_codec<T>();
-            made.keys.push_back(value_key<ShapingRule>(
-                std::string(shaping.name), [set = shaping.set](auto& rule) -> auto& { return rule.keys.*set; }, codec,
-                std::string(shaping.summary), {.default_text = codec.show(ShapingValues{}.*shaping.value)}));
+            {"tls", "dkim", "rechoose", "max_data_rate", "warm_up"}};
+        for_each_shaping_key([&]<class T>(const ShapingKey<T>& key) {
+            if (!key.name.starts_with(kBackoff)) made.keys.push_back(shaping_key(key, key.name));
         });
+        made.keys.push_back(backoff_key());
         return made;
     }();
-    return section;
-}
-
-ChoiceCodec<BounceCategory> category_codec() {
-    ChoiceCodec<BounceCategory> codec;
-    for (std::size_t i = 0; i < kBounceCategoryNames.size(); ++i) {
-        codec.words.emplace_back(kBounceCategoryNames[i]);
-        codec.values.push_back(static_cast<BounceCategory>(i));
-    }
-    return codec;
-}
-
-const Section& bounce_category_section() {
-    using R = BounceCategoryRule;
-    static const Section section{
-        "bounce_categories[]",
-        "What a refusal means. The first pattern that fits decides; after these come the ones that are shipped "
-        "(`postfleet classify --list`), then the enhanced status.",
-        {
-            value_key<R>("reply", &R::reply, pattern_codec(),
-                         "Pattern for the reply as one line: `550 5.1.1 no such user`.", kRequired),
-            value_key<R>("category", &R::category, category_codec(), "The category it then has.", kRequired),
-        },
-        {}};
     return section;
 }
 
@@ -605,6 +625,9 @@ Section make_root() {
                          "may name any address."),
             list_key<C, ShapingRule>("shaping", &C::shaping, shaping_section(),
                                      "How queues deliver, from general to specific.", shaping_label),
+            list_key<C, ReplyRule>("reply_patterns", &C::reply_patterns, reply_pattern_section(),
+                                   "What replies of remote servers do besides their usual effect.",
+                                   [](const ReplyRule& rule) { return rule.reply; }),
             list_key<C, BounceCategoryRule>("bounce_categories", &C::bounce_categories, bounce_category_section(),
                                             "What refusals mean, for bounce reports.",
                                             [](const BounceCategoryRule& rule) { return rule.reply; }),
@@ -615,7 +638,7 @@ Section make_root() {
             object_key("log", &C::log, log_section(), "Logging."),
             object_key("dns", &C::dns, dns_section(), "Name resolution.", kRestart),
         },
-        {"reply_patterns", "dkim", "templates", "suppression", "webhooks", "router", "senders", "tls", "amqp"}};
+        {"dkim", "templates", "suppression", "webhooks", "router", "senders", "tls", "amqp"}};
 }
 
 }  // namespace
@@ -641,6 +664,8 @@ std::string show_value(TlsMinVersion value) { return shaping_codec<TlsMinVersion
 std::string show_value(const HostNames& value) { return shaping_codec<HostNames>().show(value); }
 std::string show_value(const CipherList& value) { return shaping_codec<CipherList>().show(value); }
 std::string show_value(const FilePath& value) { return shaping_codec<FilePath>().show(value); }
+std::string show_value(const DurationOrNever& value) { return DurationOrNeverCodec{}.show(value); }
+std::string show_value(const std::string& value) { return value.empty() ? "none" : value; }
 
 const Section& root_section() {
     static const Section section = make_root();

@@ -78,6 +78,16 @@ Settings resolve(const Config& config, const QueueIdentity& queue) {
     return settings;
 }
 
+Settings in_backoff(const Settings& usual) {
+    const auto slower = [](const config::Rate& a, const config::Rate& b) { return a.interval() < b.interval() ? b : a; };
+    Settings careful = usual;
+    careful.max_connections = std::min(usual.max_connections, usual.backoff_max_connections);
+    careful.max_message_rate = slower(usual.max_message_rate, usual.backoff_max_message_rate);
+    careful.max_connect_rate = slower(usual.max_connect_rate, usual.backoff_max_connect_rate);
+    careful.retry_after = usual.backoff_retry_after;
+    return careful;
+}
+
 bool mail_keys_differ(const Config& config) {
     return std::any_of(config.shaping.begin(), config.shaping.end(), [](const ShapingRule& rule) {
         if (rule.match.domain.empty() && rule.match.tenant.empty()) return false;

@@ -155,3 +155,36 @@ TEST_CASE("the rest after failed connections grows, within bounds") {
     CHECK(backoff_after(4'000'000'000, list) == 5min);
     CHECK(backoff_after(5, std::vector<Duration>{3s}) == 3s);
 }
+
+TEST_CASE("reply patterns change what becomes of a recipient, and of none that was delivered") {
+    using enum Disposition;
+    const auto with = [](auto set) {
+        Reaction reaction;
+        reaction.rule = "mta.yaml:1 (x)";
+        set(reaction);
+        return reaction;
+    };
+    const auto skip = with([](Reaction& r) { r.skip_host = true; });
+    const auto all = with([](Reaction& r) { r.bounce_queue = true; });
+    const auto give_up = with([](Reaction& r) { r.bounce_recipient = true; });
+    const auto soften = with([](Reaction& r) { r.defer_recipient = true; });
+    struct Case {
+        Disposition before;
+        Reaction reaction;
+        SmtpPhase phase;
+        bool other_host;
+        Disposition after;
+    };
+    const std::vector<Case> cases{
+        {Bounced, skip, SmtpPhase::Mail, true, NotTried},    {Bounced, skip, SmtpPhase::Mail, false, Deferred},
+        {Deferred, skip, SmtpPhase::Rcpt, true, NotTried},   {Deferred, all, SmtpPhase::Mail, true, Bounced},
+        {NotTried, all, SmtpPhase::Rcpt, true, Bounced},     {Deferred, give_up, SmtpPhase::Rcpt, true, Bounced},
+        {Deferred, give_up, SmtpPhase::Data, true, Deferred}, {Bounced, soften, SmtpPhase::Rcpt, true, Deferred},
+        {Deferred, soften, SmtpPhase::Rcpt, true, Deferred}, {Bounced, {}, SmtpPhase::Rcpt, true, Bounced},
+    };
+    for (const Case& c : cases) CHECK(refine(c.before, c.reaction, c.phase, c.other_host) == c.after);
+    for (const Reaction& reaction : {skip, all, give_up, soften}) {
+        CHECK(refine(Delivered, reaction, SmtpPhase::Rcpt, true) == Delivered);
+        CHECK(refine(Cancelled, reaction, SmtpPhase::Rcpt, true) == Cancelled);
+    }
+}

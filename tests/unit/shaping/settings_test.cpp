@@ -127,3 +127,32 @@ TEST_CASE("every value is explained by its rule and its place") {
     CHECK(line("retry_after").is_default);
     CHECK(line("max_connect_rate").value == "unlimited");
 }
+
+TEST_CASE("the keys of backoff are merged one by one, like the others") {
+    const auto config = load(R"(
+  - {max_message_rate: 500/m, backoff: {max_connections: 3, leave_after: 2h}}
+  - {match: {site: google}, backoff: {max_message_rate: 60/m}}
+  - {match: {pool: bulk}, backoff: {retry_after: [20m]}}
+  - {match: {site: google, pool: bulk}, backoff: {leave_after: never}}
+  - {match: {site: google, virtual_mta: promo-1}, backoff: {max_connections: 1, leave_on_delivery: true}}
+)");
+    const auto usual = resolve(*config, {.site = "google", .virtual_mta = "promo-1"});
+    CHECK(usual.max_connections == 20);
+    const auto careful = in_backoff(usual);
+    CHECK(careful.max_connections == 1);
+    CHECK(careful.max_message_rate == config::Rate{60, 1min});
+    CHECK(careful.retry_after == std::vector<Duration>{20min});
+    CHECK(usual.backoff_leave_after.is_never());
+    CHECK(usual.backoff_leave_on_delivery);
+    const auto other = in_backoff(resolve(*config, {.site = "yahoo", .virtual_mta = "tx-1"}));
+    CHECK(other.max_connections == 3);
+    CHECK(other.max_message_rate == config::Rate{500, 1min});  // never more than usual
+    CHECK(other.backoff_leave_after.value == 2h);
+    const auto lines = explain(*config, {.site = "google", .virtual_mta = "promo-1"});
+    const auto found = std::find_if(lines.begin(), lines.end(),
+                                    [](const auto& line) { return line.key == "backoff.max_message_rate"; });
+    REQUIRE(found != lines.end());
+    CHECK(found->value == "60/m");
+    CHECK(found->rule == "site: google");
+    CHECK(found->origin.line > 0);
+}

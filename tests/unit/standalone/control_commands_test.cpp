@@ -93,6 +93,12 @@ public:
                 Completion<Result<std::uint64_t>> done) override {
         pause(std::move(which), std::move(by), std::move(because), std::move(done));
     }
+    void set_mode(MailSelector which, QueueModeOrder mode, std::string by, std::string because,
+                  Completion<Result<std::uint64_t>> done) override {
+        backoff = mode == QueueModeOrder::Backoff;
+        pause(std::move(which), std::move(by), std::move(because), std::move(done));
+    }
+    bool backoff = false;
 
 private:
     template <class T>

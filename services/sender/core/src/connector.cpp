@@ -64,7 +64,7 @@ void Connector::again(const shaping::Settings& settings) {
 // True: it is under way.
 bool Connector::try_candidate(const Candidate& candidate) {
     const SteadyTime now = shard_.executor->now();
-    VirtualMta::Source source = identity_.choose_source(candidate.peer.address.v6, now);
+    VirtualMta::Source source = identity_.choose_source(candidate.peer.address.v6, now, destination_.site);
     if (source.kind == VirtualMta::Source::Kind::AllDisabled) {
         if (no_source_.reason.empty() || source.retry_at < no_source_.until) {
             no_source_ = {source.reason, source.retry_at};
@@ -90,6 +90,13 @@ bool Connector::try_candidate(const Candidate& candidate) {
     deadline_ = request.deadline;
     stream_ = shard_.transport->connect(request, *this);
     return true;
+}
+
+bool Connector::has_other_host() const {
+    const SteadyTime now = shard_.executor->now();
+    return std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
+        return candidate.peer != peer_ && !engine_.peers.is_unreachable(candidate.peer, now);
+    });
 }
 
 void Connector::fail(SmtpPhase phase, smtp::Ending ending, Reply reply) {

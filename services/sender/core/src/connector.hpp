@@ -61,6 +61,8 @@ public:
     bool is_name_trusted() const { return candidates_[next_candidate_ - 1].is_name_trusted; }
     const std::string& mx_address() const { return mx_address_; }
     const std::string& source_address() const { return source_text_; }
+    // Some other address of the destination has not failed a moment ago.
+    bool has_other_host() const;
 
     // Why there is no connection: how the last address failed …
     OpenFailure take_failure() { return std::move(failure_); }

@@ -221,6 +221,29 @@ void Control::resume(MailSelector which, Completion<Result<std::uint64_t>> done)
     });
 }
 
+void Control::set_mode(MailSelector which, QueueModeOrder mode, std::string who, std::string why,
+                       Completion<Result<std::uint64_t>> done) {
+    auto selection = Selection::parse(which);
+    if (!selection) return answer(std::move(done), selection.error());
+    if (!selection->is_about_queues()) {
+        return answer(std::move(done), Error{ErrorKind::InvalidArgument,
+                                             "queues have a mode, not single mails: name a queue, site or virtual MTA"});
+    }
+    const QueueMode wanted = mode == QueueModeOrder::Backoff ? QueueMode::Backoff : QueueMode::Normal;
+    std::string reason = "by " + who;
+    if (!why.empty()) reason += ": " + why;
+    engine_.on_shard(0, [this, selection = *selection, wanted, reason = std::move(reason),
+                         done = std::move(done)](Shard& shard) mutable {
+        std::uint64_t touched = 0;
+        for (const auto& queue : engine_.queues.all()) {
+            if (!selection.covers(*queue)) continue;
+            queue->set_mode(wanted, reason, shard);
+            ++touched;
+        }
+        answer(std::move(done), touched);
+    });
+}
+
 // --- single mails --------------------------------------------------------------------------------------
 
 void Control::retry(MailSelector which, Completion<Result<std::uint64_t>> done) {

@@ -29,6 +29,8 @@ public:
     void pause(MailSelector which, std::string who, std::string why, Completion<Result<std::uint64_t>> done) override;
     void resume(MailSelector which, Completion<Result<std::uint64_t>> done) override;
     void retry(MailSelector which, Completion<Result<std::uint64_t>> done) override;
+    void set_mode(MailSelector which, QueueModeOrder mode, std::string who, std::string why,
+                  Completion<Result<std::uint64_t>> done) override;
     void remove(MailSelector which, std::string who, std::string why, Completion<Result<std::uint64_t>> done) override;
 
 private:

@@ -68,7 +68,10 @@ void DeliverySession::on_no_connection() {
     } else if (!no_source.reason.empty()) {
         queue_->on_no_source(route_, no_source.reason, no_source.until);
     } else {
-        queue_->on_open_failed(route_, connector_.take_failure(), shard_);
+        OpenFailure failure = connector_.take_failure();
+        const OpenFailure refusal = engine_.has_reply_rules() ? failure : OpenFailure{};
+        queue_->on_open_failed(route_, std::move(failure), shard_);
+        if (engine_.has_reply_rules()) engine_.react_to(refusal, queue_, shard_);
     }
     gone();
 }

@@ -99,6 +99,7 @@ private:
     void on_body_out();
     void finish_transaction();
     void judge_recipients(const smtp::TransactionResult& result);
+    void apply_reply_rules();  // delivery_reactions.cpp
     void learn_from(const smtp::TransactionResult& result);
     void record(const smtp::TransactionResult& result);
     void drop_work();

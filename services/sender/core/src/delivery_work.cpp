@@ -262,14 +262,15 @@ void DeliverySession::judge_recipients(const smtp::TransactionResult& result) {
     end.is_pipelined = smtp_->is_pipelining();
     Disposition rest = Disposition::NotTried;
     if (result.refused.size() < recipients_) rest = judge(end).disposition;
-    results_.assign(recipients_, RecipientResult{rest, result.phase, &result.reply, {}});
+    results_.assign(recipients_, RecipientResult{rest, result.phase, &result.reply, {}, {}});
     for (const auto& refusal : result.refused) {
         AttemptEnd refused;
         refused.phase = SmtpPhase::Rcpt;
         refused.reply = refusal.reply;
         refused.others_accepted = rest == Disposition::Delivered;
-        results_[refusal.position] = {judge(refused).disposition, SmtpPhase::Rcpt, &refusal.reply, {}};
+        results_[refusal.position] = {judge(refused).disposition, SmtpPhase::Rcpt, &refusal.reply, {}, {}};
     }
+    if (engine_.has_reply_rules()) apply_reply_rules();
 }
 
 // How this host ends connections, for those that come after this one.
@@ -303,7 +304,7 @@ void DeliverySession::record(const smtp::TransactionResult& result) {
             results_.resize(hot.task.recipients.size());
             for (RecipientResult& r : results_) {
                 if (r.disposition == Disposition::Deferred || r.disposition == Disposition::NotTried) {
-                    r = {Disposition::Cancelled, r.phase, r.reply, kWhy};
+                    r = {Disposition::Cancelled, r.phase, r.reply, kWhy, {}};
                 }
             }
         }

@@ -94,9 +94,12 @@ void Engine::reload(SenderConfiguration configuration) {
         for (const EventType type : config::reported_events(report)) types |= bit_of(type);
     }
     auto classifier = make_classifier(*config);
+    auto reply_rules = std::make_shared<const ReplyRules>(config);
+    has_reply_rules_ = !reply_rules->is_empty();
     {
         const std::lock_guard lock(mutex_);
         classifier_ = std::move(classifier);
+        reply_rules_ = std::move(reply_rules);
         configuration_ = std::move(configuration);
         known_settings_.clear();
     }
@@ -127,8 +130,9 @@ SettingsPointer Engine::settings_of(const std::string& site, const std::string& 
 
 SettingsPointer Engine::mail_settings(const Queue& queue, std::string_view domain, std::string_view tenant) {
     const auto config = configuration();
-    return std::make_shared<const shaping::Settings>(
-        shaping::resolve(*config, {queue.site, queue.virtual_mta->name, domain, tenant}));
+    const shaping::Settings usual =
+        shaping::resolve(*config, {queue.site, queue.virtual_mta->name, domain, tenant});
+    return std::make_shared<const shaping::Settings>(queue.is_in_backoff() ? shaping::in_backoff(usual) : usual);
 }
 
 std::shared_ptr<const bounce::Classifier> Engine::classifier() const {

@@ -71,6 +71,7 @@ public:
     bool reports(EventType type) const;
     // What refusals mean. shared_ptr because a reload replaces it.
     std::shared_ptr<const bounce::Classifier> classifier() const;
+    bool has_reply_rules() const { return has_reply_rules_.load(std::memory_order_relaxed); }
 
     // --- mail (engine_mail.cpp)
     void schedule(ScheduleRequest&& request, Shard& shard);
@@ -98,6 +99,15 @@ public:
     // An operator event about a source address or (`source` empty) the proxy, a line in the log, and the gauge.
     void report_source(EventType type, const VirtualMta& identity, std::string_view source, std::string_view reason,
                        Shard& shard);
+
+    // --- reply patterns and modes of queues (engine_reactions.cpp)
+    std::shared_ptr<const ReplyRules> reply_rules() const;  // null: there are none
+    void carry_out(const Reaction& reaction, const std::shared_ptr<Queue>& queue, const OpenFailure& refusal,
+                   Shard& shard);
+    // A connection was refused before there was a transaction.
+    void react_to(const OpenFailure& refusal, const std::shared_ptr<Queue>& queue, Shard& shard);
+    void report_mode(const Queue& queue, const Queue::ModeState& state, Shard& shard);
+    void restore_modes();  // before traffic: the queues that were in backoff
 
     // --- when transactions may begin
     bool may_transact() const;
@@ -130,6 +140,8 @@ public:
 
 private:
     void finish_loaded(Work&& work, const Untried& untried, Shard& shard);
+    void bounce_waiting(const std::shared_ptr<Queue>& queue, const std::shared_ptr<const OpenFailure>& refusal,
+                        std::uint32_t from, Shard& shard);
     void give_up_damaged(Work&& work, std::optional<Task> task, const Error& error, Shard& shard);
     void log_attempts(const Outcome& outcome) const;
     void forget_abandoned_queues();
@@ -138,6 +150,8 @@ private:
     SenderConfiguration configuration_;
     std::vector<SettingsPointer> known_settings_;
     std::shared_ptr<const bounce::Classifier> classifier_;
+    std::shared_ptr<const ReplyRules> reply_rules_;
+    std::atomic<bool> has_reply_rules_{false};
     std::atomic<bool> mail_keys_differ_{false}, logs_attempts_{true};
     std::atomic<std::uint64_t> reported_types_{0};  // a bit per EventType that some sink takes
     std::atomic<bool> latched_{false}, draining_{false}, started_{false};

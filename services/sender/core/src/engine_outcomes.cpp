@@ -58,7 +58,7 @@ void Engine::refuse(Work&& work, Reply&& reply, Shard& shard) {
 void Engine::finish_loaded(Work&& work, const Untried& untried, Shard& shard) {
     HotTask& hot = *work.hot;
     const OpenFailure& failure = untried.failure;
-    RecipientResult result{untried.disposition, failure.phase, &failure.reply, untried.reason};
+    RecipientResult result{untried.disposition, failure.phase, &failure.reply, untried.reason, {}};
     std::string reason;
     if (untried.disposition == Disposition::Expired) {
         reason = "not delivered before " + format_rfc3339(work.expires);
@@ -211,6 +211,10 @@ void Engine::on_recorded(RecordedTask&& recorded, Shard& shard) {
     if (!recorded.queue) return;
     const auto remaining = static_cast<std::uint32_t>(recorded.remaining.size());
     recorded.queue->finish(recorded.id, recorded.counts, recorded.last_failure, shard.executor->now());
+    if (recorded.counts.delivered > 0 && recorded.queue->is_in_backoff() &&
+        recorded.queue->settings()->backoff_leave_on_delivery) {
+        recorded.queue->set_mode(QueueMode::Normal, "first delivery", shard);
+    }
     if (recorded.shares_message) {
         if (references.replace_one(recorded.message, remaining)) {
             SpoolBatch batch;

@@ -122,6 +122,16 @@ Verdict judge(const AttemptEnd& end) {
     return {};
 }
 
+Disposition refine(Disposition disposition, const Reaction& reaction, SmtpPhase phase, bool other_host) {
+    const bool goes_again = disposition == Disposition::Deferred || disposition == Disposition::NotTried;
+    if (!goes_again && disposition != Disposition::Bounced) return disposition;
+    if (reaction.bounce_queue) return Disposition::Bounced;
+    if (reaction.skip_host) return other_host ? Disposition::NotTried : Disposition::Deferred;
+    if (reaction.defer_recipient && disposition == Disposition::Bounced) return Disposition::Deferred;
+    if (reaction.bounce_recipient && phase == SmtpPhase::Rcpt && goes_again) return Disposition::Bounced;
+    return disposition;
+}
+
 WallTime next_due(std::uint16_t attempts, std::span<const Duration> retry_after, WallTime now, WallTime expires) {
     require(attempts > 0 && !retry_after.empty());
     const std::size_t entry = std::min<std::size_t>(attempts, retry_after.size()) - 1;

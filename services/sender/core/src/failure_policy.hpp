@@ -14,6 +14,7 @@
 #include "postfleet/mail/event.hpp"
 #include "postfleet/mail/message.hpp"
 #include "postfleet/smtp/client_session.hpp"
+#include "reply_rules.hpp"
 
 namespace postfleet::sender {
 
@@ -51,6 +52,10 @@ struct Verdict {
 };
 
 Verdict judge(const AttemptEnd& end);
+
+// What reply patterns change of a recipient's disposition; `other_host`: some host of the destination has not
+// refused or failed a moment ago. Without one skip-mx defers, so that nothing goes round in circles.
+Disposition refine(Disposition disposition, const Reaction& reaction, SmtpPhase phase, bool other_host);
 
 // When a recipient that has just failed its `attempts`-th attempt goes again: the retry list's entry (the
 // last one repeats), but not after it expires, so that its expiry is told in time.

@@ -142,7 +142,9 @@ Outcome settle(Task&& task, const std::shared_ptr<const Message>& message, std::
         Event event = settling.tell(recipient, result);
         count(outcome.counts, result.disposition);
         if (result.disposition == Disposition::Deferred) {
-            const WallTime due = next_due(recipient.attempts, context.retry_after, context.now, context.expires);
+            const std::span<const Duration> waits =
+                result.wait ? std::span<const Duration>(&*result.wait, 1) : context.retry_after;
+            const WallTime due = next_due(recipient.attempts, waits, context.now, context.expires);
             event.next_attempt_at = due;
             recipient.last_reply = *result.reply;
             recipient.last_mx.assign(context.mx_host);

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ struct RecipientResult {
     SmtpPhase phase = SmtpPhase::None;
     const Reply* reply = nullptr;  // null: nobody answered anything (expired, cancelled)
     std::string_view reason;       // "expired …", "deleted by …"
+    std::optional<Duration> wait;  // Deferred: instead of the retry list
 };
 
 // What is the same for all recipients of the attempt.

@@ -7,6 +7,7 @@
 #include "delivery_session.hpp"
 #include "engine.hpp"
 #include "postfleet/base/require.hpp"
+#include "postfleet/smtp/reply_parser.hpp"
 
 namespace postfleet::sender {
 
@@ -33,6 +34,20 @@ Untried bounce_for(const Destination& to) {
         case Kind::Failed: reply = Reply{0, {5, 1, 2}, "the domain does not exist"}; break;
     }
     if (!to.text.empty()) reply.text += ": " + to.text;
+    return untried;
+}
+
+// What the operator has a queue answer; no server was asked.
+Untried forced_answer(const std::string& text) {
+    Untried untried;
+    smtp::ReplyParser parser;
+    const std::string line = text + "\r\n";
+    std::string_view input = line;
+    require(parser.parse(input) == smtp::ReplyParser::Status::Complete);  // checked when it was configured
+    untried.failure.phase = SmtpPhase::Rcpt;
+    untried.failure.ending = smtp::Ending::Replied;
+    untried.failure.reply = parser.to_reply();
+    untried.disposition = judge({.phase = SmtpPhase::Rcpt, .reply = untried.failure.reply}).disposition;
     return untried;
 }
 
@@ -187,7 +202,7 @@ bool Queue::may_deliver_locked() const { return !paused_ && virtual_mta->is_conf
 Queue::Action Queue::next_action_locked(Shard& shard, Spread spread) {
     Action action;
     SteadyTime wake_at = SteadyTime::max();
-    if (may_deliver_locked()) {
+    if (may_deliver_locked() && !is_deferred_locked(shard.executor->now(), wake_at)) {
         tasks_.visit_ready_destinations(
             [&](std::uint32_t number) { return !try_route_locked(number, shard, spread, action, wake_at); });
     }
@@ -202,9 +217,15 @@ Queue::Action Queue::next_action_locked(Shard& shard, Spread spread) {
 // True: `action` is something to do.
 bool Queue::try_route_locked(std::uint32_t number, Shard& shard, Spread spread, Action& action, SteadyTime& wake_at) {
     Route& route = routes_[number];
-    if (!route.to) return false;  // DNS has not answered: its answer pumps
     const SteadyTime now = shard.executor->now();
     const WallTime wall_now = shard.executor->wall_now();
+    if (!settings_->forced_reply.empty()) {
+        action.work = take_locked(number, wall_now, action.expired);
+        if (action.work) action.kind = Action::Kind::Untried;
+        action.untried = forced_answer(settings_->forced_reply);
+        return true;
+    }
+    if (!route.to) return false;  // DNS has not answered: its answer pumps
     if (route.to->is_permanent_failure()) {
         action.work = take_locked(number, wall_now, action.expired);
         if (action.work) action.kind = Action::Kind::Untried;
@@ -326,7 +347,7 @@ WallTime Queue::expiry_locked(schedule::TaskId id) const {
 // --- time ----------------------------------------------------------------------------------------------
 
 SteadyTime Queue::next_wake_locked(Shard& shard, SteadyTime wake_at) const {
-    if (tasks_.is_empty()) return SteadyTime::max();
+    if (tasks_.is_empty() && !is_in_backoff()) return SteadyTime::max();
     const SteadyTime now = shard.executor->now();
     const WallTime wall_now = shard.executor->wall_now();
     const auto at = [&](WallTime when) {
@@ -335,6 +356,7 @@ SteadyTime Queue::next_wake_locked(Shard& shard, SteadyTime wake_at) const {
     };
     if (const auto due = tasks_.next_due()) wake_at = std::min(wake_at, at(*due));
     if (earliest_expiry_ != schedule::kNever) wake_at = std::min(wake_at, at(earliest_expiry_));
+    if (is_in_backoff() && mode_.until != schedule::kNever) wake_at = std::min(wake_at, at(mode_.until));
     return wake_at;
 }
 
@@ -390,6 +412,7 @@ void Queue::on_timer() {
     // The answer may have come while the task was on its way into the lane that waits for it.
     for (const std::uint32_t domain : unknown) engine_.recheck(domain, site, shard);
     if (look_for_expired) expire_held(shard);
+    if (has_served_its_time(shard.executor->wall_now())) set_mode(QueueMode::Normal, "leave_after", shard);
     pump(shard, Spread::AllShards);
 }
 

@@ -18,6 +18,7 @@
 // re-keying) does so in slices of kSlice, a few microseconds each. Lock order: queue, then site table or virtual MTA. shared_ptr: table, sessions and timers hold it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -105,6 +106,20 @@ public:
     void pass_turn(const DeliverySession& session, SteadyTime used_at, Shard& shard);
     void release_turn(const DeliverySession& session, Shard& shard);  // the permit was not used
 
+    // --- mode (queue_mode.cpp)
+    struct ModeState {
+        QueueMode mode = QueueMode::Normal;
+        WallTime since{}, until = schedule::kNever;
+        std::string reason;
+    };
+    // In backoff the queue runs by the careful settings (shaping::in_backoff). Tells of it, and keeps it over a
+    // restart, if that is news.
+    void set_mode(QueueMode mode, const std::string& reason, Shard& shard);
+    void restore_backoff(ModeState state);
+    bool is_in_backoff() const { return in_backoff_.load(std::memory_order_relaxed); }
+    // Everything waits for the first retry_after.
+    void defer_all(std::string reason, Shard& shard);
+
     // --- pumping
     void pump(Shard& shard, Spread spread);
 
@@ -160,6 +175,9 @@ private:
     Work make_work_locked(schedule::TaskId id);
     WallTime expiry_locked(schedule::TaskId id) const;
     bool may_deliver_locked() const;
+    void apply_mode_locked();
+    bool has_served_its_time(WallTime now) const;
+    bool is_deferred_locked(SteadyTime now, SteadyTime& wake_at) const;
     bool has_message_rate_locked() const;
     SteadyTime next_message_permit_locked() const;
     std::string hold_reason_locked(SteadyTime now) const;
@@ -176,7 +194,11 @@ private:
     schedule::TaskQueue tasks_;
     std::vector<Route> routes_;
     std::vector<std::vector<std::shared_ptr<DeliverySession>>> idle_;  // by shard; the last is the warmest
-    SettingsPointer settings_;
+    SettingsPointer usual_settings_, settings_;  // the second ones are in force
+    ModeState mode_;
+    std::atomic<bool> in_backoff_{false};
+    SteadyTime deferred_until_ = SteadyTime::min();
+    std::string deferred_reason_;
     std::uint32_t connections_ = 0;  // from before connecting until the close has completed
     unsigned next_shard_ = 0;
     shaping::RateLimit message_rate_, connect_rate_;

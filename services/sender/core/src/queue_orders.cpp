@@ -11,7 +11,8 @@ namespace postfleet::sender {
 
 void Queue::configure(SettingsPointer settings) {
     const std::lock_guard lock(mutex_);
-    settings_ = std::move(settings);
+    usual_settings_ = std::move(settings);
+    apply_mode_locked();
     // expire_after may have become shorter: look at every task once.
     if (!tasks_.is_empty()) earliest_expiry_ = WallTime::min();
 }
@@ -29,7 +30,7 @@ void Queue::set_paused(bool paused, std::string reason) {
 
 bool Queue::is_abandoned() const {
     const std::lock_guard lock(mutex_);
-    return tasks_.is_empty() && connections_ == 0 && !paused_;
+    return tasks_.is_empty() && connections_ == 0 && !paused_ && !is_in_backoff();
 }
 
 void Queue::abandon() {
@@ -56,6 +57,11 @@ QueueStatus Queue::status(SteadyTime now) const {
     out.expired = expired_;
     out.delivered_per_second = delivered_rate_.per_second(now);
     out.paused = paused_;
+    if (mode_.mode == QueueMode::Backoff) {
+        out.backoff_since = mode_.since;
+        if (mode_.until != schedule::kNever) out.backoff_until = mode_.until;
+        out.backoff_reason = mode_.reason;
+    }
     out.hold_reason = hold_reason_locked(now);
     out.next_due = tasks_.next_due();
     out.last_reply = last_failure_;
@@ -70,6 +76,7 @@ std::string Queue::hold_reason_locked(SteadyTime now) const {
     if (engine_.is_draining()) return "draining";
     if (engine_.is_latched()) return "spool latched";
     if (!engine_.may_transact()) return "too many outcomes are not recorded yet";
+    if (now < deferred_until_) return "deferred: " + deferred_reason_;
     std::string reason;
     for (std::uint32_t i = 0; i < routes_.size(); ++i) {
         const Route& route = routes_[i];
@@ -146,6 +153,7 @@ std::uint64_t Queue::retry(const TaskTest& test, Shard& shard) {
     {
         const std::lock_guard lock(mutex_);
         for (Route& route : routes_) route.retry_at = SteadyTime::min();  // the operator knows better
+        deferred_until_ = SteadyTime::min();
     }
     pump(shard, Spread::AllShards);
     return recipients;

@@ -26,7 +26,9 @@ Queue::Next Queue::next_for(const std::shared_ptr<DeliverySession>& session, Sha
             return next;
         }
         SteadyTime wake_at = SteadyTime::max();
-        if (may_deliver_locked() && tasks_.has_ready(route) && may_give_locked(shard.executor->now(), wake_at)) {
+        const SteadyTime now = shard.executor->now();
+        if (may_deliver_locked() && !is_deferred_locked(now, wake_at) && tasks_.has_ready(route) &&
+            may_give_locked(now, wake_at)) {
             next.work = take_locked(route, shard.executor->wall_now(), expired);
             if (next.work) {
                 next.kind = Next::Kind::Work;

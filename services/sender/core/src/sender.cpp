@@ -95,6 +95,7 @@ Status Sender::start() {
     Engine& engine = parts_->engine;
     require(!engine.is_started());
     parts_->control.restore_pauses();
+    engine.restore_modes();
     Rebuilding rebuilding(engine);
     const Status status = engine.dependencies.spool.scan_tasks([&](Task&& task) { rebuilding.visit(std::move(task)); });
     if (!status) return status;

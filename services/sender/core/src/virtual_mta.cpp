@@ -61,8 +61,9 @@ bool VirtualMta::Suspension::may_probe(SteadyTime now) {
     return true;
 }
 
-VirtualMta::Source VirtualMta::choose_source(bool v6, SteadyTime now) {
+VirtualMta::Source VirtualMta::choose_source(bool v6, SteadyTime now, std::string_view site) {
     const std::lock_guard lock(mutex_);
+    std::erase_if(bans_, [&](const Ban& ban) { return ban.until <= now; });
     if (!proxy_.reason.empty() && now < proxy_.retry_at) {
         return {Source::Kind::AllDisabled, {}, proxy_.retry_at, proxy_.reason, nullptr};
     }
@@ -79,6 +80,12 @@ VirtualMta::Source VirtualMta::choose_source(bool v6, SteadyTime now) {
         const std::size_t at = (next_source_ + i) % sources_.size();
         SourceState& source = sources_[at];
         if (source.address.v6 != v6) continue;
+        if (const Ban* ban = ban_locked(source.address, site, now)) {
+            none.kind = Source::Kind::AllDisabled;
+            none.reason = "source " + source.address.to_string() + " is disabled here: " + ban->reason;
+            none.retry_at = std::min(none.retry_at, ban->until);
+            continue;
+        }
         if (source.suspension.may_probe(now)) {
             proxy_.may_probe(now);
             next_source_ = at + 1;
@@ -95,6 +102,24 @@ bool VirtualMta::has_source(bool v6) const {
     const std::lock_guard lock(mutex_);
     return sources_.empty() || std::any_of(sources_.begin(), sources_.end(),
                                            [&](const SourceState& source) { return source.address.v6 == v6; });
+}
+
+bool VirtualMta::disable_at(const std::string& site, const IpAddress& source, std::string reason, SteadyTime until) {
+    const std::lock_guard lock(mutex_);
+    for (Ban& ban : bans_) {
+        if (ban.site != site || ban.source != source) continue;
+        ban.until = std::max(ban.until, until);
+        return false;
+    }
+    bans_.push_back({site, source, std::move(reason), until});
+    return true;
+}
+
+const VirtualMta::Ban* VirtualMta::ban_locked(const IpAddress& source, std::string_view site, SteadyTime now) const {
+    for (const Ban& ban : bans_) {
+        if (ban.source == source && ban.site == site && now < ban.until) return &ban;
+    }
+    return nullptr;
 }
 
 bool VirtualMta::on_bind_failed(const IpAddress& address, std::string reason, SteadyTime now) {

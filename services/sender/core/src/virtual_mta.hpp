@@ -50,9 +50,11 @@ public:
         std::shared_ptr<const config::VirtualMta> identity;
     };
     // The next source, in turn, for a peer of this family.
-    Source choose_source(bool v6, SteadyTime now);
+    Source choose_source(bool v6, SteadyTime now, std::string_view site);
     // Whether it may send from an address of this family at all.
     bool has_source(bool v6) const;
+    // This address is not used for this site any more, until then; true if that is news.
+    bool disable_at(const std::string& site, const IpAddress& source, std::string reason, SteadyTime until);
     // True if that is news (an event is due).
     bool on_bind_failed(const IpAddress& source, std::string reason, SteadyTime now);
     bool on_bound(const IpAddress& source);
@@ -99,10 +101,19 @@ private:
         Suspension suspension;
     };
 
+    struct Ban {
+        std::string site;
+        IpAddress source;
+        std::string reason;
+        SteadyTime until;
+    };
+    const Ban* ban_locked(const IpAddress& source, std::string_view site, SteadyTime now) const;
+
     mutable std::mutex mutex_;
     std::shared_ptr<const config::VirtualMta> configuration_;
     std::vector<SourceState> sources_;
     Suspension proxy_;
+    std::vector<Ban> bans_;
     std::size_t next_source_ = 0;
     struct Waiting {
         const Queue* queue;

@@ -28,7 +28,18 @@ std::string until(const std::optional<WallTime>& due, WallTime now) {
     return seconds < 1 ? "now" : "in " + show_age(seconds);
 }
 
-Cell queue_state(const JsonView& queue) {
+// "backoff for 12m more: 421 4.7.28 …"
+std::string backoff_text(const JsonView& queue, WallTime now) {
+    std::string text = "backoff";
+    if (const auto end = queue.time("backoff_until")) {
+        text += " for " + show_age(std::max(0.0, std::chrono::duration<double>(*end - now).count())) + " more";
+    }
+    if (const std::string reason = printable(queue.text("backoff_reason")); !reason.empty()) text += ": " + reason;
+    return text;
+}
+
+Cell queue_state(const JsonView& queue, WallTime now) {
+    if (queue.text("mode") == "backoff" && !queue.flag("paused")) return {backoff_text(queue, now), Tone::Warning};
     if (const std::string reason = printable(queue.text("hold_reason")); !reason.empty()) {
         const bool paused = queue.flag("paused");
         return {paused && !reason.starts_with("paused") ? "paused: " + reason : reason, Tone::Warning};
@@ -65,7 +76,7 @@ Table queue_table(const boost::json::array& queues, WallTime now, std::size_t mo
                        counted(queue.count("deferred"), Tone::Warning),
                        counted(queue.count("bounced") + queue.count("expired"), Tone::Bad),
                        {until(queue.time("next_due"), now), Tone::Faint},
-                       queue_state(queue)});
+                       queue_state(queue, now)});
     }
     return table;
 }

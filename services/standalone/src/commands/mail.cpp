@@ -78,6 +78,23 @@ constexpr Order kOrders[] = {
      Reach::Mail, true},
 };
 
+void add_set_mode(CLI::App& app, Context& context) {
+    auto selection = std::make_shared<Selection>();
+    CLI::App* command = app.add_subcommand(
+        "set-mode", "Put queues into backoff (their careful rules), or back to normal; survives a restart");
+    add_selection(*command, *selection, Reach::Queues);
+    command->add_option("MODE", selection->arguments["mode"], "backoff or normal")
+        ->type_name("")
+        ->required()
+        ->check(CLI::IsMember({"backoff", "normal"}));
+    command->add_flag("--all", selection->everything, "Every queue")->group("Which mail");
+    command->add_option("--reason", selection->why, "Why; shown with the queue and in events")->type_name("TEXT");
+    add_connection_options(*command, context);
+    command->group("Orders")->callback([&context, selection] {
+        order(context, *selection, "set-mode", "Set to " + selection->arguments["mode"] + ":");
+    });
+}
+
 }  // namespace
 
 void register_mail_commands(CLI::App& app, Context& context) {
@@ -102,6 +119,7 @@ void register_mail_commands(CLI::App& app, Context& context) {
         command->group("Orders")->callback(
             [&context, selection, &each] { order(context, *selection, each.name, each.verb); });
     }
+    add_set_mode(app, context);
 }
 
 }  // namespace postfleet::standalone

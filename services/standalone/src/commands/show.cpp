@@ -9,12 +9,13 @@ namespace {
 
 struct QueueOptions {
     std::string match, sort, limit;
-    bool paused = false, connected = false, errors = false, held = false;
+    bool paused = false, backoff = false, connected = false, errors = false, held = false;
 
     runtime::ControlArguments arguments() const {
         runtime::ControlArguments all{{"match", match}, {"sort", sort}};
         if (!limit.empty()) all["limit"] = limit;
         if (paused) all["only"] = "paused";
+        if (backoff) all["only"] = "backoff";
         if (connected) all["only"] = "connected";
         if (errors) all["only"] = "errors";
         if (held) all["only"] = "held";
@@ -62,6 +63,7 @@ void add_queue_options(CLI::App& command, QueueOptions& options) {
     command.add_option("QUEUE", options.match, "SITE or SITE/VMTA, with * for anything")->type_name("");
     command.add_option("--limit", options.limit, "Show at most N queues")->type_name("N");
     command.add_flag("--paused", options.paused, "Only paused queues");
+    command.add_flag("--backoff", options.backoff, "Only queues in backoff");
     command.add_flag("--connected", options.connected, "Only queues with an open connection");
     command.add_flag("--errors", options.errors, "Only queues whose last attempt failed");
     command.add_flag("--held", options.held, "Only queues that send nothing, for whatever reason");

@@ -25,6 +25,9 @@ constexpr auto kSettingsArguments = std::to_array<std::string_view>({"queue"});
 constexpr auto kSelectorArguments = std::to_array<std::string_view>(
     {"queue", "virtual_mta", "site", "domain", "tenant", "job", "recipient", "message", "everything", "limit", "why"});
 
+constexpr auto kModeArguments = std::to_array<std::string_view>(
+    {"queue", "virtual_mta", "site", "everything", "why", "mode"});
+
 Error invalid(std::string text) { return Error{ErrorKind::InvalidArgument, std::move(text)}; }
 
 Status check_arguments(const ControlRequest& request, Names known) {
@@ -105,6 +108,7 @@ bool is_shown(const QueueStatus& queue, std::string_view match, std::string_view
         }
     }
     if (only == "paused") return queue.paused;
+    if (only == "backoff") return queue.backoff_since.has_value();
     if (only == "connected") return queue.connections > 0;
     if (only == "errors") return !queue.last_reply.empty();
     if (only == "held") return !queue.hold_reason.empty();
@@ -169,7 +173,7 @@ Result<std::string> ControlCommands::run(const ControlRequest& request) const {
         Names arguments;
         Result<std::string> (ControlCommands::*run)(const ControlRequest&) const;
     };
-    static constexpr std::array<Command, 10> kCommands{{
+    static constexpr std::array<Command, 11> kCommands{{
         {"status", kNone, &ControlCommands::status},
         {"queues", kQueueArguments, &ControlCommands::queues},
         {"vmtas", kNone, &ControlCommands::virtual_mtas},
@@ -179,6 +183,7 @@ Result<std::string> ControlCommands::run(const ControlRequest& request) const {
         {"resume", kSelectorArguments, &ControlCommands::resume},
         {"retry", kSelectorArguments, &ControlCommands::retry},
         {"delete", kSelectorArguments, &ControlCommands::remove},
+        {"set-mode", kModeArguments, &ControlCommands::set_mode},
         {"reload", kNone, &ControlCommands::reload},
     }};
     const auto command = std::find_if(kCommands.begin(), kCommands.end(),
@@ -200,9 +205,9 @@ Result<std::string> ControlCommands::status(const ControlRequest&) const {
 
 Result<std::string> ControlCommands::queues(const ControlRequest& request) const {
     const std::string only = request.argument("only");
-    constexpr std::array<std::string_view, 5> kOnly{"", "paused", "connected", "errors", "held"};
+    constexpr std::array<std::string_view, 6> kOnly{"", "paused", "backoff", "connected", "errors", "held"};
     if (std::find(kOnly.begin(), kOnly.end(), only) == kOnly.end()) {
-        return invalid("only must be paused, connected, errors or held");
+        return invalid("only must be paused, backoff, connected, errors or held");
     }
     const Result<std::size_t> limit = limit_of(request, kMaxListed);
     if (!limit) return limit.error();
@@ -283,6 +288,20 @@ Result<std::string> ControlCommands::remove(const ControlRequest& request) const
     }));
     if (!touched) return touched.error();
     return render_affected("recipients", *touched);
+}
+
+Result<std::string> ControlCommands::set_mode(const ControlRequest& request) const {
+    const Result<MailSelector> which = selector_of(request);
+    if (!which) return which.error();
+    const std::string mode = request.argument("mode");
+    if (mode != "backoff" && mode != "normal") return invalid("the mode must be backoff or normal");
+    using Mode = SenderControl::QueueModeOrder;
+    const Result<std::uint64_t> touched = flatten(await<Result<std::uint64_t>>(ports_.executor, [&](auto done) {
+        ports_.sender.set_mode(*which, mode == "backoff" ? Mode::Backoff : Mode::Normal, request.who,
+                               request.argument("why"), std::move(done));
+    }));
+    if (!touched) return touched.error();
+    return render_affected("queues", *touched);
 }
 
 Result<std::string> ControlCommands::reload(const ControlRequest&) const { return ports_.reload(); }

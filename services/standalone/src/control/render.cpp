@@ -103,6 +103,10 @@ std::string render_queues(const std::vector<QueueStatus>& queues, std::size_t to
         json.member("bounced", queue.bounced).member("expired", queue.expired);
         json.member("delivered_per_second", queue.delivered_per_second).member("paused", queue.paused);
         text_if_known(json, "hold_reason", queue.hold_reason);
+        json.member("mode", queue.backoff_since ? "backoff" : "normal");
+        if (queue.backoff_since) json.member("backoff_since", format_rfc3339(*queue.backoff_since));
+        if (queue.backoff_until) json.member("backoff_until", format_rfc3339(*queue.backoff_until));
+        text_if_known(json, "backoff_reason", queue.backoff_reason);
         if (queue.next_due) json.member("next_due", format_rfc3339(*queue.next_due));
         text_if_known(json, "last_reply", queue.last_reply);
         json.end_object();

@@ -40,6 +40,13 @@ struct Rate {
 // A value that may be unlimited ("unlimited" in the text).
 inline constexpr std::uint32_t kUnlimited = UINT32_MAX;
 
+// "2h", or "never".
+struct DurationOrNever {
+    Duration value{};  // zero: never
+    bool is_never() const { return value == Duration::zero(); }
+    friend bool operator==(const DurationOrNever&, const DurationOrNever&) = default;
+};
+
 enum class HeaderTrust { Ignore, Honour };             // X-Virtual-MTA, X-Job, X-EnvID
 enum class LineEnds { Strict, Normalize };             // bare CR or LF: refuse, or make CRLF
 enum class ListenerTls { None, Starttls, Implicit };   // RFC 3207, RFC 8314
@@ -221,6 +228,14 @@ struct ShapingValues {
     CipherList tls_ciphers;                                  // of TLS 1.2
     FilePath tls_ca_file, tls_certificate, tls_private_key;  // PEM; none: the system's CAs, no certificate
     Duration tls_timeout = std::chrono::minutes(1);
+    // While the queue is in backoff these limits hold on top of the ones above, and this retry_after instead of that.
+    std::uint32_t backoff_max_connections = 1;
+    Rate backoff_max_message_rate, backoff_max_connect_rate;
+    std::vector<Duration> backoff_retry_after{std::chrono::hours(1)};
+    DurationOrNever backoff_leave_after{std::chrono::hours(1)};
+    bool backoff_leave_on_delivery = false;
+
+    std::string forced_reply;  // "550 5.7.1 …": the answer to all mail of the queue, without asking a server; empty: none
     friend bool operator==(const ShapingValues&, const ShapingValues&) = default;
 };
 
@@ -240,6 +255,12 @@ struct ShapingKeys {
     std::optional<CipherList> tls_ciphers;
     std::optional<FilePath> tls_ca_file, tls_certificate, tls_private_key;
     std::optional<Duration> tls_timeout;
+    std::optional<std::uint32_t> backoff_max_connections;
+    std::optional<Rate> backoff_max_message_rate, backoff_max_connect_rate;
+    std::optional<std::vector<Duration>> backoff_retry_after;
+    std::optional<DurationOrNever> backoff_leave_after;
+    std::optional<bool> backoff_leave_on_delivery;
+    std::optional<std::string> forced_reply;
 };
 
 struct ShapingMatch {
@@ -250,6 +271,28 @@ struct ShapingMatch {
 struct ShapingRule {
     ShapingMatch match;
     ShapingKeys keys;
+    Origin origin;
+};
+
+// What a reply does besides its usual effect. PowerMTA has the first seven.
+enum class ReplyAction {
+    Backoff,           // the queue runs by its careful rules
+    Normal,            // and does no longer
+    SkipMx,            // another host of the destination is to take this mail, even after a 5xx
+    BounceQueue,       // all mail of the queue comes back with this reply
+    BounceRecipient,   // a 4xx to RCPT counts as a 5xx
+    DisableSource,     // the queue does not use this source address any more
+    DeferQueue,        // the whole queue waits for its first retry_after
+    DeferRecipient,    // a 5xx counts as a 4xx
+};
+
+struct ReplyRule {
+    std::string site, domain, virtual_mta, pool, tenant;  // empty: any
+    std::string reply;                                    // pattern over "421 4.7.28 unusual rate"
+    std::vector<SmtpPhase> phases;                        // empty: any
+    std::vector<ReplyAction> actions;                     // never empty
+    std::optional<Duration> reenable_after;               // DisableSource; none: a day
+    std::optional<Duration> retry_after;                  // of recipients that this reply defers
     Origin origin;
 };
 
@@ -363,6 +406,7 @@ struct Config {
     Routes routes;
     std::vector<Network> allow_private_targets;  // private and reserved addresses that MX hosts may have
     std::vector<ShapingRule> shaping;
+    std::vector<ReplyRule> reply_patterns;
     std::vector<BounceCategoryRule> bounce_categories;
     std::vector<FileReport> file_reports;
     Limits limits;

@@ -92,6 +92,22 @@ void for_each_shaping_key(Visit&& visit) {
                                "PEM file with its key, not encrypted; default: in the certificate's file."});
     visit(ShapingKey<Duration>{"tls_timeout", &K::tls_timeout, &V::tls_timeout, kQueue,
                                "For the reply to STARTTLS, and for the TLS handshake."});
+    visit(ShapingKey<std::uint32_t>{"backoff.max_connections", &K::backoff_max_connections,
+                                    &V::backoff_max_connections, kQueue,
+                                    "Connections open at the same time, at most, while the queue is in backoff."});
+    visit(ShapingKey<Rate>{"backoff.max_message_rate", &K::backoff_max_message_rate, &V::backoff_max_message_rate,
+                           kQueue, "Attempted recipients per period, at most, while the queue is in backoff."});
+    visit(ShapingKey<Rate>{"backoff.max_connect_rate", &K::backoff_max_connect_rate, &V::backoff_max_connect_rate,
+                           kQueue, "Connection attempts per period, at most, while the queue is in backoff."});
+    visit(ShapingKey<std::vector<Duration>>{"backoff.retry_after", &K::backoff_retry_after, &V::backoff_retry_after,
+                                            kQueue, "Instead of retry_after while the queue is in backoff."});
+    visit(ShapingKey<DurationOrNever>{"backoff.leave_after", &K::backoff_leave_after, &V::backoff_leave_after, kQueue,
+                                      "The queue leaves backoff after this long."});
+    visit(ShapingKey<bool>{"backoff.leave_on_delivery", &K::backoff_leave_on_delivery, &V::backoff_leave_on_delivery,
+                           kQueue, "The queue leaves backoff when a recipient has been delivered."});
+    visit(ShapingKey<std::string>{"forced_reply", &K::forced_reply, &V::forced_reply, kQueue,
+                                  "All mail of the queue is answered with this reply, and no server is asked: 5xx "
+                                  "bounces it, 4xx defers it."});
 }
 
 // A value of one key as it is written in YAML: "20", "500/m", "[10m, 30m]".
@@ -106,6 +122,8 @@ std::string show_value(TlsMinVersion value);
 std::string show_value(const HostNames& value);
 std::string show_value(const CipherList& value);
 std::string show_value(const FilePath& value);
+std::string show_value(const DurationOrNever& value);
+std::string show_value(const std::string& value);
 // "site: google, virtual_mta: promo-1"; empty: general.
 std::string show_match(const ShapingMatch& match);
 

@@ -26,6 +26,9 @@ struct QueueStatus {
     double delivered_per_second = 0;  // over the last 10 s
     bool paused = false;
     std::string hold_reason;        // why nothing goes, in one phrase; empty when it does
+    // In backoff mode: since when, until when at the latest, and what began it.
+    std::optional<WallTime> backoff_since, backoff_until;
+    std::string backoff_reason;
     std::optional<WallTime> next_due;
     std::string last_reply;         // of the last failed attempt
 };
@@ -77,6 +80,10 @@ public:
     virtual void pause(MailSelector which, std::string who, std::string why, Completion<Result<std::uint64_t>> done) = 0;
     virtual void resume(MailSelector which, Completion<Result<std::uint64_t>> done) = 0;
     virtual void retry(MailSelector which, Completion<Result<std::uint64_t>> done) = 0;
+    // Queues that exist; `backoff`: they run by their careful rules, else by the usual ones.
+    enum class QueueModeOrder { Normal, Backoff };
+    virtual void set_mode(MailSelector which, QueueModeOrder mode, std::string who, std::string why,
+                          Completion<Result<std::uint64_t>> done) = 0;
     virtual void remove(MailSelector which, std::string who, std::string why,
                         Completion<Result<std::uint64_t>> done) = 0;  // email.cancelled events
 };

@@ -42,6 +42,9 @@ struct QueueIdentity {
 
 Settings resolve(const config::Config& config, const QueueIdentity& queue);
 
+// The same queue while it is in backoff: never more than usual, and the backoff's retry_after.
+Settings in_backoff(const Settings& usual);
+
 // Whether retry_after or expire_after can differ between the domains or tenants of one queue. If not, what
 // resolve() says for the queue as such holds for all its mail.
 bool mail_keys_differ(const config::Config& config);

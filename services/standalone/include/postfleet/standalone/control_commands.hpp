@@ -1,6 +1,7 @@
 // ControlCommands: what the running process answers to the command line (one function per command).
 //
-//   status · queues · vmtas · settings · list · pause · resume · retry · delete · reload
+//   status · queues · vmtas · settings · list · pause · resume · retry · delete · set-mode ·
+//   reload
 //
 // Arguments are texts and checked strictly: an unknown command, an unknown or missing argument is an
 // InvalidArgument that says what there is. Answers are JSON (src/control/render.hpp).
@@ -44,6 +45,7 @@ private:
     Result<std::string> resume(const runtime::ControlRequest& request) const;
     Result<std::string> retry(const runtime::ControlRequest& request) const;
     Result<std::string> remove(const runtime::ControlRequest& request) const;
+    Result<std::string> set_mode(const runtime::ControlRequest& request) const;
     Result<std::string> reload(const runtime::ControlRequest& request) const;
 
     ControlPorts ports_;
