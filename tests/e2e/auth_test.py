@@ -105,17 +105,19 @@ default_virtual_mta: tx
             with self.client(stack) as client:
                 self.assertEqual(self.scram(client, user, password)[0], 535)
 
-    def scram(self, client, user, password):
+    def scram(self, client, user, password, bound_to=None):
         def digest(key, text):
             return hmac.new(key, text, "sha256").digest()
         first = f"n={user},r=clientnonce0123456789"
-        code, reply = client.docmd("AUTH", "SCRAM-SHA-256 " + base64.b64encode(b"n,," + first.encode()).decode())
+        header = b"n,," if bound_to is None else b"p=tls-server-end-point,,"
+        mechanism = "SCRAM-SHA-256 " if bound_to is None else "SCRAM-SHA-256-PLUS "
+        code, reply = client.docmd("AUTH", mechanism + base64.b64encode(header + first.encode()).decode())
         self.assertEqual(code, 334)
         server_first = base64.b64decode(reply).decode()
         fields = dict(f.split("=", 1) for f in server_first.split(","))
         salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(fields["s"]), int(fields["i"]))
         client_key = digest(salted, b"Client Key")
-        without_proof = f"c=biws,r={fields['r']}"
+        without_proof = f"c={base64.b64encode(header + (bound_to or b'')).decode()},r={fields['r']}"
         signed = f"{first},{server_first},{without_proof}".encode()
         signature = digest(hashlib.sha256(client_key).digest(), signed)
         proof = base64.b64encode(bytes(a ^ b for a, b in zip(client_key, signature))).decode()
@@ -125,6 +127,16 @@ default_virtual_mta: tx
             self.assertEqual(base64.b64decode(reply).decode(), "v=" + expected)
             code, reply = client.docmd("")
         return code, reply
+
+    def test_scram_sha_256_plus_binds_the_login_to_the_tls_session(self):  # X4954, RFC 5802, RFC 5929
+        stack = self.auth_stack().start()
+        with self.client(stack) as client:
+            self.assertIn("SCRAM-SHA-256-PLUS", client.esmtp_features["auth"].split())
+            certificate = hashlib.sha256(client.sock.getpeercert(binary_form=True)).digest()
+            self.assertEqual(self.scram(client, "shop", "correct horse", bound_to=certificate)[0], 235)
+            self.assertEqual(client.mail("a@acme.example")[0], 250)
+        with self.client(stack) as client:  # somebody in the middle with a certificate of his own
+            self.assertEqual(self.scram(client, "shop", "correct horse", bound_to=bytes(32))[0], 535)
 
     def test_wrong_passwords_and_unknown_users_look_the_same_and_have_to_wait(self):  # SEC-9
         stack = self.auth_stack().start()

@@ -129,7 +129,8 @@ const Section& listener_section() {
                          "How far ahead a client may schedule its mail (FUTURERELEASE, RFC 4865). 0: it may not."),
             value_key<L>(
                 "deliver_by", &L::deliver_by, FlagCodec{},
-                "Whether a client may give its mail a time to live of its own (DELIVERBY, RFC 2852, by-mode R)."),
+                "Whether a client may say by when its mail must have come (DELIVERBY, RFC 2852). In by-mode R it "
+                "expires then; by-mode N stays with the message."),
             value_key<L>(
                 "mt_priority", &L::mt_priority, FlagCodec{},
                 "Whether a client may give its mail a priority (MT-PRIORITY, RFC 6710); it goes before the pool's."),

@@ -126,26 +126,34 @@ ParameterError take_hold_until(std::string_view value, MailParameters& out) {
     return ParameterError::None;
 }
 
-// "600;R", "600;RT". By-mode N asks for a report after that time, which nobody here would write.
+// "600;R", "600;RT", "-20;N": only what is to be reported as late may be late already (RFC 2852 §4).
 ParameterError take_deliver_by(std::string_view value, MailParameters& out) {
     const std::size_t semicolon = value.find(';');
     if (out.schedule.deliver_by || semicolon == std::string_view::npos) return ParameterError::Syntax;
-    const std::string_view mode = value.substr(semicolon + 1);
-    if (ascii_iequals(mode, "N") || ascii_iequals(mode, "NT")) return ParameterError::Unsupported;
-    if (!ascii_iequals(mode, "R") && !ascii_iequals(mode, "RT")) return ParameterError::Syntax;
-    out.schedule.deliver_by = parse_seconds(value.substr(0, semicolon));
-    const bool positive = out.schedule.deliver_by && out.schedule.deliver_by->count() > 0;
-    return positive ? ParameterError::None : ParameterError::Syntax;
+    std::string_view mode = value.substr(semicolon + 1);
+    MailSchedule::By by;
+    by.trace = mode.size() == 2 && ascii_lower(mode[1]) == 't';
+    if (by.trace) mode.remove_suffix(1);
+    if (ascii_iequals(mode, "N")) by.mode = DeliverBy::Mode::Notify;
+    else if (!ascii_iequals(mode, "R")) return ParameterError::Syntax;
+    const bool is_signed = value[0] == '-' || value[0] == '+';
+    const auto seconds = parse_seconds(value.substr(is_signed ? 1 : 0, semicolon - (is_signed ? 1 : 0)));
+    if (!seconds) return ParameterError::Syntax;
+    by.after = value[0] == '-' ? -*seconds : *seconds;
+    if (by.mode == DeliverBy::Mode::Return && by.after.count() <= 0) return ParameterError::Syntax;
+    out.schedule.deliver_by = by;
+    return ParameterError::None;
 }
 
-// -9 to 9, of which we know three levels (RFC 6710 §5).
+// -9 to 9 (RFC 6710 §3).
 ParameterError take_priority(std::string_view value, MailParameters& out) {
     const bool negative = value.front() == '-';
     if (negative) value.remove_prefix(1);
     if (out.schedule.priority || value.size() != 1 || value[0] < (negative ? '1' : '0') || value[0] > '9') {
         return ParameterError::Syntax;
     }
-    out.schedule.priority = negative ? Priority::Low : value[0] == '0' ? Priority::Normal : Priority::High;
+    const int level = value[0] - '0';
+    out.schedule.priority = static_cast<std::int8_t>(negative ? -level : level);
     return ParameterError::None;
 }
 
@@ -207,6 +215,10 @@ ParameterError parse_mail_parameters(std::string_view text, MailParameters& out,
         const std::string_view keyword = parameter->keyword;
         if (ascii_iequals(keyword, "SMTPUTF8")) {
             if (std::exchange(out.smtputf8, true) || parameter->value) return ParameterError::Syntax;
+            continue;
+        }
+        if (offers.require_tls && ascii_iequals(keyword, "REQUIRETLS")) {
+            if (std::exchange(out.require_tls, true) || parameter->value) return ParameterError::Syntax;
             continue;
         }
         ParameterError (*take)(std::string_view, MailParameters&) = nullptr;

@@ -88,6 +88,8 @@ const char* to_string(Refusal refusal) {
         case Refusal::TooManyUnknownCommands: return "too_many_unknown_commands";
         case Refusal::TooManyIdleCommands: return "too_many_idle_commands";
         case Refusal::SessionTooLong: return "session_too_long";
+        case Refusal::TimedOut: return "timed_out";
+        case Refusal::ShuttingDown: return "shutting_down";
     }
     return "unknown";
 }

@@ -212,12 +212,16 @@ void ServerSession::ehlo(std::string_view argument, std::string& out) {
     }
     if (settings_->offers_deliver_by) out.append("250-DELIVERBY\r\n");
     if (settings_->offers_mt_priority) out.append("250-MT-PRIORITY\r\n");
+    if (settings_->offers_require_tls && secured_) out.append("250-REQUIRETLS\r\n");
     // RFC 9422: what is enforced, so that a client need not find out.
     out.append("250-LIMITS RCPTMAX=").append(std::to_string(settings_->max_recipients));
     if (settings_->max_messages != UINT32_MAX) out.append(" MAILMAX=").append(std::to_string(settings_->max_messages));
     out.append("\r\n");
     if (settings_->offers_starttls && !secured_) out.append("250-STARTTLS\r\n");
-    if (offers_auth()) out.append("250-AUTH ").append(settings_->auth_mechanisms).append("\r\n");
+    if (offers_auth()) {
+        out.append(settings_->auth_binds_channel && secured_ ? "250-AUTH SCRAM-SHA-256-PLUS " : "250-AUTH ");
+        out.append(settings_->auth_mechanisms).append("\r\n");
+    }
     out.append("250 ENHANCEDSTATUSCODES\r\n");
     if (draining_) drain(out);
 }
@@ -254,9 +258,11 @@ void ServerSession::mail(std::string_view argument, std::string& out) {
         return mistake(Refusal::Syntax, sender_fault(PathError::Syntax), out);
     }
     MailParameters parameters;
-    const ParameterError error = parse_mail_parameters(
-        argument, parameters,
-        {settings_->max_hold.count() > 0, settings_->offers_deliver_by, settings_->offers_mt_priority});
+    const ParameterError error = parse_mail_parameters(argument, parameters,
+                                                       {.future_release = settings_->max_hold.count() > 0,
+                                                        .deliver_by = settings_->offers_deliver_by,
+                                                        .mt_priority = settings_->offers_mt_priority,
+                                                        .require_tls = settings_->offers_require_tls && secured_});
     if (error != ParameterError::None) return mistake(refusal_of(error), parameter_fault(error), out);
     if (!is_plain && !parameters.smtputf8) {
         return mistake(Refusal::NonAsciiPath, sender_fault(PathError::NotAscii), out);
@@ -277,6 +283,7 @@ void ServerSession::mail(std::string_view argument, std::string& out) {
     request.return_content = parameters.return_content;
     request.envelope_id = std::move(parameters.envelope_id);
     request.schedule = parameters.schedule;
+    request.require_tls = parameters.require_tls;
     if (path.kind == PathKind::Mailbox) request.reverse_path = path.mailbox.to_string();
     Decision decision = policy_.on_mail(std::move(request));
     if (decision.kind == Decision::Kind::Wait) question_ = Question::Mail;
@@ -476,10 +483,24 @@ void ServerSession::resume(Decision decision, std::string& out) {
 void ServerSession::drain(std::string& out) {
     draining_ = true;
     if (is_closed() || state_ == State::Opening || state_ == State::Securing) return;
-    if (in_transaction_ || question_ != Question::None) return;
-    std::string reply = "421 4.3.2 ";
-    reply.append(settings_->hostname).append(" is shutting down\r\n");
-    close_with(reply, out);
+    if (!in_transaction_) shut_down(out);
+}
+
+void ServerSession::shut_down(std::string& out) {
+    say_goodbye(Refusal::ShuttingDown, "421 4.3.2 ", " is shutting down\r\n", out);
+}
+
+void ServerSession::time_out(std::string& out) {
+    say_goodbye(Refusal::TimedOut, "421 4.4.2 ", " has waited too long\r\n", out);
+}
+
+// With a question open the outcome is not known: 421 would be a word too much.
+void ServerSession::say_goodbye(Refusal refusal, std::string_view status, std::string_view why, std::string& out) {
+    if (waiting_for() != Waiting::Command && waiting_for() != Waiting::Content) return;
+    if (state_ == State::Opening) return;
+    policy_.on_refusal(refusal);
+    out.append(status).append(settings_->hostname);
+    close_with(why, out);
 }
 
 void ServerSession::expire(std::string& out) {

@@ -73,6 +73,8 @@ TEST_CASE("who is in none of the listener's networks may not relay, and it is co
     CHECK(client.say("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n") ==
           "250 2.1.0 Ok\r\n550 5.7.1 Relaying denied\r\n554 5.5.1 No valid recipients\r\n");
     CHECK(f.refused(Reason::RelayingDenied) == 1);
+    CHECK(f.sink.lines.empty());
+    client.say("RSET\r\n");
     REQUIRE(f.sink.lines.size() == 1);
     CHECK(f.sink.lines[0].find("relaying_denied") != std::string::npos);
     CHECK(f.sink.lines[0].find("198.51.100.1") != std::string::npos);
@@ -169,6 +171,32 @@ TEST_CASE("an accepted message is one log line, which can be switched off") {
             CHECK(line.find(part) != std::string::npos);
         }
     }
+}
+
+TEST_CASE("a transaction that ends without a message is one log line, with the last reason") {
+    IngestFixture f(kConfiguration + "bindings: [{listener: relay, virtual_mta: tx-1}]\n");
+    Client client(f);
+    const auto last_line = [&f] { return f.sink.lines.empty() ? std::string() : f.sink.lines.back(); };
+    client.begin("a@sender.example", {"b@rcpt.example", "c@rcpt.example"});
+    client.say("bare\nline feed\r\n.\r\n");
+    REQUIRE(f.sink.lines.size() == 1);
+    for (const std::string part : {"event=refused", "listener=relay", "client=192.0.2.7", "helo=client.example",
+                                   "from=a@sender.example", "recipients=2", "reason=bare_line_end_in_message"}) {
+        INFO(last_line() << " / " << part);
+        CHECK(last_line().find(part) != std::string::npos);
+    }
+    client.begin();
+    client.say("X-Virtual-MTA: nobody\r\n" + kMail + ".\r\n");
+    REQUIRE(f.sink.lines.size() == 2);
+    CHECK(last_line().find("reason=unknown_virtual_mta code=554 reply=") != std::string::npos);
+    client.say("MAIL FROM:<a@sender.example>\r\nRSET\r\n");
+    REQUIRE(f.sink.lines.size() == 3);
+    CHECK(last_line().find("reason=abandoned") != std::string::npos);
+    f.handover.next = Error{ErrorKind::Unavailable, "the disk is gone"};
+    client.begin();
+    client.say(kMail + ".\r\n");
+    CHECK(last_line().find("reason=store_failed code=451") != std::string::npos);
+    CHECK(last_line().find("recipients=1") != std::string::npos);
 }
 
 TEST_CASE("a transaction works by the rules it began with, the next one by the new rules") {

@@ -60,11 +60,16 @@ struct IngestFixture {
 
 class Client final : public IntakeDriver {
 public:
-    explicit Client(IngestFixture& fixture, const std::string& address = "192.0.2.7")
+    enum class Wire { Plain, Tls };
+    explicit Client(IngestFixture& fixture, const std::string& address = "192.0.2.7", Wire wire = Wire::Plain)
         : fixture_(fixture),
           intake_(std::make_unique<Intake>(fixture.shard, fixture.listener, fixture.rules, *IpAddress::parse(address),
                                            *this)),
           session_(std::make_unique<smtp::ServerSession>(intake_->session_settings(), *intake_)) {
+        if (wire == Wire::Tls) {
+            intake_->secured({.protocol = "TLSv1.3", .cipher = "TLS_AES_128_GCM_SHA256"});
+            session_->secured();
+        }
         session_->open(out_);
     }
 

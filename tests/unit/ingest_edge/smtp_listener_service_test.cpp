@@ -85,6 +85,7 @@ struct Fixture {
         FAIL("no listener " << name);
         return {};
     }
+    std::uint64_t unanswered() { return metrics.counter("postfleet_ingest_unanswered_messages_total", "").value(); }
     ListenerStatus status(const std::string& name = "relay") {
         for (auto& status : service.listeners()) {
             if (status.name == name) return status;
@@ -175,7 +176,7 @@ TEST_CASE("a client that says nothing is closed when its time is over, even when
     Fixture f(listener("relay", "command_timeout: 200ms"));
     SmtpSocket silent(f.address());
     CHECK(greet(silent).starts_with("220"));
-    CHECK(silent.read_to_end().empty());
+    CHECK(silent.read_to_end() == "421 4.4.2 mx.example has waited too long\r\n");
     SmtpSocket trickling(f.address());
     greet(trickling);
     std::thread writer([&] {
@@ -185,8 +186,57 @@ TEST_CASE("a client that says nothing is closed when its time is over, even when
         }
     });
     const std::string rest = trickling.read_to_end();
-    CHECK((rest.empty() || rest == "reset"));
+    CHECK(rest.starts_with("421 4.4.2 "));
     writer.join();
+}
+
+TEST_CASE("data that comes too slowly ends with 421, and nothing is kept", "[edge][SEC-10]") {
+    Fixture f(listener("relay", "data_timeout: 200ms"));
+    SmtpSocket slow(f.address());
+    greet(slow);
+    begin(slow);
+    slow.send("Subject: x\r\n");
+    CHECK(slow.read_to_end() == "421 4.4.2 mx.example has waited too long\r\n");
+    CHECK(f.handover.messages == 0);
+}
+
+TEST_CASE("a client that ends its side while the store thinks still gets its answer", "[edge][S5321-8]") {
+    Fixture f;
+    f.handover.hold(true);
+    SmtpSocket half(f.address());
+    SmtpSocket polite(f.address());
+    for (SmtpSocket* const client : {&half, &polite}) {
+        greet(*client);
+        begin(*client);
+        client->send(client == &half ? "body\r\n.\r\n" : "body\r\n.\r\nQUIT\r\n");
+        client->end();
+    }
+    REQUIRE(support::eventually([&] { return f.handover.messages == 2; }));
+    f.handover.release();
+    CHECK(half.read_reply().starts_with("250 2.0.0 Ok: queued as "));
+    CHECK(half.read_to_end().empty());
+    CHECK(polite.read_reply().starts_with("250 2.0.0 Ok: queued as "));
+    CHECK(polite.read_to_end() == "221 2.0.0 Bye\r\n");
+    half.close();
+    polite.close();
+    CHECK(support::eventually([&] { return f.status().connections == 0; }));
+    CHECK(f.unanswered() == 0);
+}
+
+TEST_CASE("a client that is gone altogether is counted when its message turns out to be kept", "[edge][P3]") {
+    Fixture f(listener("relay"), 1);
+    f.handover.hold(true);
+    SmtpSocket gone(f.address());
+    greet(gone);
+    begin(gone);
+    gone.send("body\r\n.\r\n");
+    REQUIRE(support::eventually([&] { return f.handover.messages == 1; }));
+    gone.close();
+    SmtpSocket other(f.address());
+    greet(other);  // so the loop has seen the end of the first one
+    other.close();
+    f.handover.release();
+    CHECK(support::eventually([&] { return f.unanswered() == 1 && f.status().connections == 0; }));
 }
 
 TEST_CASE("a client that does not read its replies is not read from any more", "[edge]") {
@@ -293,6 +343,15 @@ TEST_CASE("draining ends at its deadline, with the rest closed", "[edge]") {
     CHECK(drained->error().kind == ErrorKind::DeadlineExceeded);
     CHECK(stuck.read_to_end().empty());
     f.handover.release();
+}
+
+TEST_CASE("transactions that are open when draining has no more time end with 421", "[edge][S5321-1]") {
+    Fixture f;
+    SmtpSocket open(f.address());
+    greet(open);
+    begin(open);
+    REQUIRE(f.drain(std::chrono::milliseconds(50)));
+    CHECK(open.read_to_end() == "421 4.3.2 mx.example is shutting down\r\n");
 }
 
 TEST_CASE("an address that is taken is an error that names the key and the place", "[edge]") {

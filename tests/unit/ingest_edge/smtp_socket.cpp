@@ -29,6 +29,8 @@ SmtpSocket::SmtpSocket(const Endpoint& server) : fd_(::socket(AF_INET, SOCK_STRE
 
 SmtpSocket::~SmtpSocket() { close(); }
 
+void SmtpSocket::end() { ::shutdown(fd_, SHUT_WR); }
+
 void SmtpSocket::close() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }

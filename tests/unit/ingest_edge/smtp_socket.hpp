@@ -26,6 +26,7 @@ public:
     std::string ask(std::string_view line);  // send, CRLF, read_reply
     // What is left until the server closes; "reset" at the end if it closed the hard way.
     std::string read_to_end();
+    void end();  // sends no more, and goes on reading
     void close();
 
 private:

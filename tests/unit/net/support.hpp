@@ -44,6 +44,8 @@ struct Peer final : StreamHandler {
     bool is_connected = false;
     int writable = 0;
     std::optional<CloseReason> closed;
+    int ended = 0, deadlines = 0;
+    std::function<bool(Peer&)> when_ended, when_deadline;  // what they say is the answer
     std::function<void(Peer&)> when_connected, when_data, when_writable, when_closed;
 
     void on_connected() override {
@@ -57,6 +59,14 @@ struct Peer final : StreamHandler {
     void on_writable() override {
         ++writable;
         call(when_writable);
+    }
+    bool on_end() override {
+        ++ended;
+        return when_ended && when_ended(*this);
+    }
+    bool on_deadline() override {
+        ++deadlines;
+        return when_deadline && when_deadline(*this);
     }
     void on_closed(const CloseReason& reason) override {
         closed = reason;

@@ -102,6 +102,61 @@ TEST_CASE("a deadline closes a silent stream, and one that keeps moving does not
     CHECK(far->closed->kind == CloseReason::Kind::PeerClosed);
 }
 
+TEST_CASE("a handler that deals with its deadline goes on, one that destroys the stream in it is safe") {
+    Server server;
+    Peer client, other;
+    auto [near, far] = server.connect(client);
+    server.connect(other);
+    client.when_deadline = [](Peer& peer) {
+        peer.stream->write("too late");
+        peer.stream->set_deadline(steady_clock_now() + std::chrono::milliseconds(10));
+        return peer.deadlines == 1;
+    };
+    other.when_deadline = [](Peer& peer) {
+        peer.stream.reset();
+        return true;
+    };
+    client.stream->set_deadline(steady_clock_now() + std::chrono::milliseconds(10));
+    other.stream->set_deadline(steady_clock_now() + std::chrono::milliseconds(10));
+    run_until(*server.loop, [&] { return client.closed && other.stream == nullptr; });
+    CHECK(client.deadlines == 2);
+    CHECK(client.closed->kind == CloseReason::Kind::TimedOut);
+    run_until(*server.loop, [&, far = far] { return far->closed.has_value(); });
+    CHECK(far->received.starts_with("too late"));
+    CHECK_FALSE(other.closed);
+}
+
+TEST_CASE("who has sent everything can still be answered, if the handler keeps the stream") {
+    Server server;
+    Peer client;
+    auto [near, far] = server.connect(client);
+    far->when_ended = [](Peer&) { return true; };
+    client.stream->write("question");
+    client.stream->shutdown_write();
+    run_until(*server.loop, [&, far = far] { return far->ended == 1; });
+    for (int i = 0; i < 5; ++i) server.loop->run_turn(Duration::zero());
+    CHECK_FALSE(far->closed);
+    far->stream->write("answer");
+    far->stream->shutdown_write();
+    run_until(*server.loop, [&, far = far] { return client.closed && far->closed; });
+    CHECK(client.received == "answer");
+    CHECK(far->received == "question");
+    CHECK(far->closed->kind == CloseReason::Kind::PeerClosed);
+    CHECK(far->ended == 1);
+}
+
+TEST_CASE("an answer to somebody who is gone altogether ends in a reset") {
+    Server server;
+    Peer client;
+    auto [near, far] = server.connect(client);
+    far->when_ended = [](Peer&) { return true; };
+    client.stream->close();
+    run_until(*server.loop, [&, far = far] { return far->ended == 1; });
+    far->stream->write("answer");
+    run_until(*server.loop, [&, far = far] { return far->closed.has_value(); });
+    CHECK(far->closed->kind == CloseReason::Kind::Reset);
+}
+
 TEST_CASE("a deadline that was taken back does not close the stream") {
     Server server;
     Peer client;

@@ -158,6 +158,50 @@ TEST_CASE("shutting down before the greeting greets with 421", "[smtp]") {
     CHECK(f.out == "421 4.3.2 mx.example is shutting down\r\n");
 }
 
+TEST_CASE("a client that is too slow hears 421 in every state in which it is waited for", "[smtp][S5321-10]") {
+    const std::string kSaid[] = {"",
+                                 "EHLO c\r\n",
+                                 "EHLO c\r\nMAIL FROM:<a@b.example>\r\n",
+                                 "EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n",
+                                 "EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 100\r\nx",
+                                 "EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n"};
+    for (const std::string& said : kSaid) {
+        INFO(said);
+        Fixture f;
+        f.session.open(f.out);
+        f.say(said);
+        const bool in_transaction = f.session.is_in_transaction();
+        f.session.time_out(f.out);
+        CHECK(std::exchange(f.out, {}) == "421 4.4.2 mx.example has waited too long\r\n");
+        CHECK(f.session.is_closed());
+        CHECK(f.policy.abandoned == (in_transaction ? 1u : 0u));
+        CHECK(f.policy.refusals.back() == Refusal::TimedOut);
+        f.session.time_out(f.out);
+        CHECK(f.out.empty());
+    }
+}
+
+TEST_CASE("no 421 while the store thinks: what becomes of the message is not known", "[smtp][S5321-8]") {
+    Fixture f;
+    f.open();
+    f.begin_data();
+    f.say("X-Later: 1\r\n\r\n.\r\n");
+    f.session.time_out(f.out);
+    f.session.shut_down(f.out);
+    CHECK(f.out.empty());
+    f.session.resume(Decision::accept(), f.out);
+    CHECK(f.out == "250 2.0.0 Ok: queued\r\n");
+}
+
+TEST_CASE("out of time, shutting down ends transactions with 421 too", "[smtp][S5321-1]") {
+    Fixture f;
+    f.open();
+    f.begin_data();
+    f.session.shut_down(f.out);
+    CHECK(f.out == "421 4.3.2 mx.example is shutting down\r\n");
+    CHECK(f.policy.abandoned == 1);
+}
+
 TEST_CASE("a lost connection abandons the open transaction once", "[smtp]") {
     Fixture f;
     f.open();

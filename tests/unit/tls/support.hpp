@@ -60,6 +60,7 @@ struct TlsPeer final : StreamHandler {
     std::unique_ptr<TlsStream> stream;
     std::string received;
     bool is_connected = false;
+    bool deals_with_deadlines = false;
     int writable = 0;
     std::optional<Facts> facts;
     std::optional<CloseReason> closed;
@@ -79,6 +80,7 @@ struct TlsPeer final : StreamHandler {
         ++writable;
         call(when_writable);
     }
+    bool on_deadline() override { return deals_with_deadlines; }
     void on_closed(const CloseReason& reason) override {
         closed = reason;
         if (stream != nullptr) failure = stream->failure();

@@ -383,6 +383,17 @@ TEST_CASE("the handshake has a deadline; the handler's own counts too and stands
     }
 }
 
+TEST_CASE("only an open session asks its handler about a deadline") {
+    MemoryPair pair;
+    pair.start();
+    CHECK_FALSE(pair.server_wire->handler->on_deadline());
+    pair.run();
+    CHECK_FALSE(pair.server_wire->handler->on_deadline());
+    pair.server.deals_with_deadlines = true;
+    CHECK(pair.server_wire->handler->on_deadline());
+    CHECK_FALSE(pair.server_wire->handler->on_end());
+}
+
 TEST_CASE("a silent client is gone when the deadline passes, over a real socket") {
     Files files;
     net::Server plain;

@@ -41,6 +41,13 @@ Sent send_gathered(int fd, std::span<const iovec> parts) {
     }
 }
 
+int socket_error(int fd) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+    return error;
+}
+
 iovec to_iovec(std::string_view octets) { return {const_cast<char*>(octets.data()), octets.size()}; }
 
 }  // namespace
@@ -138,6 +145,7 @@ void TcpStream::on_events(std::uint32_t epoll_events) {
         if ((epoll_events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0 || !finish_connecting()) return;
     }
     if ((epoll_events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hung_up_ = true;
+    if ((epoll_events & EPOLLHUP) != 0) both_ended_ = true;
     if (hung_up_ || (epoll_events & EPOLLIN) != 0) may_read_ = true;
     if (unsent_ != nullptr && (epoll_events & EPOLLOUT) != 0 && !failure_ && !flush()) return;
     if (failure_) {
@@ -149,10 +157,7 @@ void TcpStream::on_events(std::uint32_t epoll_events) {
 }
 
 bool TcpStream::finish_connecting() {
-    int error = 0;
-    socklen_t length = sizeof error;
-    ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &length);
-    if (error != 0) {
+    if (const int error = socket_error(fd_.get()); error != 0) {
         fail(error == ECONNREFUSED ? CloseReason::Kind::ConnectRefused : CloseReason::Kind::ConnectFailed,
              fmt::format("connecting to {}: {}", remote_.to_string(), std::strerror(error)));
         return false;
@@ -183,10 +188,21 @@ void TcpStream::read() {
             return;
         }
         if (failure_) return report_failure();
-        if (got == 0) return fail(CloseReason::Kind::PeerClosed, "the peer closed the connection");
+        if (got == 0) return end_of_input();
         return fail(CloseReason::Kind::Reset, std::strerror(errno));
     }
     loop_.run_again(poll_);
+}
+
+// A handler that keeps the stream is told again only when it is over both ways.
+void TcpStream::end_of_input() {
+    may_read_ = false;
+    const bool first = !std::exchange(peer_ended_, true);
+    if (!both_ended_ && (!first || handler_->on_end())) return;
+    // Behind a FIN recv() does not tell of an RST.
+    const int error = first ? 0 : socket_error(fd_.get());
+    if (error != 0) return fail(CloseReason::Kind::Reset, std::strerror(error));
+    fail(CloseReason::Kind::PeerClosed, "the peer closed the connection");
 }
 
 void TcpStream::write(std::span<const WritePiece> pieces) {
@@ -284,6 +300,7 @@ void TcpStream::on_timer() {
     timer_ = TimerId{};
     timer_due_ = SteadyTime::max();
     if (deadline_ > loop_.now()) return set_deadline(deadline_);
+    if (state_ == State::Open && handler_->on_deadline()) return;
     fail(CloseReason::Kind::TimedOut, state_ == State::Connecting
                                           ? fmt::format("connecting to {} took too long", remote_.to_string())
                                           : "no answer in time");

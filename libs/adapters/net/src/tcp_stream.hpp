@@ -67,6 +67,7 @@ private:
     bool finish_connecting();  // both: false when the handler has closed or destroyed the stream
     bool flush();
     void read();
+    void end_of_input();
     void keep_unsent(std::span<const WritePiece> pieces, std::size_t sent);
     void on_timer();
 
@@ -79,6 +80,8 @@ private:
     const Direction direction_;
     bool may_read_ = false;
     bool hung_up_ = false;
+    bool peer_ended_ = false;  // FIN was read
+    bool both_ended_ = false;
     bool paused_ = false;
     bool wants_fin_ = false;
     std::unique_ptr<CloseReason> failure_;  // to be reported in the next turn

@@ -166,6 +166,8 @@ void TlsStream::flush_answer() {
     plain_->pause_reading();
 }
 
+bool TlsStream::on_deadline() { return state_ == State::Open && failed_ == nullptr && handler_->on_deadline(); }
+
 void TlsStream::on_closed(const CloseReason& reason) {
     if (state_ == State::Handshaking && failed_ == nullptr) {
         const bool timed_out = reason.kind == CloseReason::Kind::TimedOut;

@@ -50,6 +50,11 @@ void take_known_field(HeaderFacts& facts, const mime::Field& field) {
             if (ascii_iequals(field.name, "Return-Path")) facts.to_remove.push_back(field.span);
             else take_single_field(facts, field);
             return;
+        case 12:
+            if (ascii_iequals(field.name, "TLS-Required")) {
+                facts.tls_not_required = ascii_iequals(mime::unfold(field.value, kMaxName), "No");
+            }
+            return;
         default: take_single_field(facts, field); return;
     }
 }

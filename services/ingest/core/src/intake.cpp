@@ -37,13 +37,9 @@ void Intake::use(std::shared_ptr<const ListenerRules> rules) {
 smtp::Decision Intake::refuse(Reason reason, int code, EnhancedStatus enhanced, std::string text) {
     shard_.counters().refused(reason);
     if (code >= 500) count_error();
-    if (shard_.log().is_on(LogLevel::Info)) {
-        auto line = shard_.log().line(LogLevel::Info, "refused");
-        line.field("listener", rules_->listener.name);
-        name_client(line);
-        line.field("reason", to_string(reason)).field("code", code).field("reply", text);
-        if (message_ != nullptr) line.field("from", message_->reverse_path);
-    }
+    last_refusal_ = {to_string(reason), code, text};
+    // A transaction has one line, at its end.
+    if (message_ == nullptr) log_refused(0);
     return smtp::Decision::refuse(code, enhanced, std::move(text));
 }
 
@@ -67,6 +63,7 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
     message_->return_content = request.return_content;
     message_->envelope_id = std::move(request.envelope_id);
     utf8_ = request.smtputf8;
+    if (request.require_tls) message_->tls_wish = TlsWish::Required;
     if (!take_schedule(request.schedule, *message_)) {
         message_ = nullptr;
         return refuse(Reason::HeldTooLong, 501, {5, 5, 4}, "Held longer than is offered");
@@ -80,6 +77,8 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
         message_->helo = request.hello_name;
     }
     extended_ = request.extended;
+    last_refusal_ = {};
+    refused_recipients_ = 0;
     return smtp::Decision::accept();
 }
 
@@ -87,19 +86,26 @@ WallTime Intake::now() const { return shard_.executor().wall_now(); }
 
 // A time that has passed already is now. What must be delivered by a time counts from when it may be (RFC 4865 §5).
 bool Intake::take_schedule(const smtp::MailSchedule& schedule, Message& message) {
-    priority_ = schedule.priority;
+    message.mt_priority = schedule.priority;
     if (schedule.hold_for) message.send_at = now() + *schedule.hold_for;
     if (schedule.hold_until && *schedule.hold_until > now()) message.send_at = *schedule.hold_until;
     if (message.send_at && *message.send_at > now() + rules_->session.max_hold) return false;
-    if (schedule.deliver_by) message.expires_at = message.send_at.value_or(now()) + *schedule.deliver_by;
+    if (const auto& by = schedule.deliver_by) {
+        message.deliver_by = DeliverBy{message.send_at.value_or(now()) + by->after, by->mode, by->trace};
+        if (by->mode == DeliverBy::Mode::Return) message.expires_at = message.deliver_by->time;
+    }
     return true;
 }
 
 smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
     if (!may_relay_ && user_ == nullptr) {
+        ++refused_recipients_;
         return refuse(Reason::RelayingDenied, 550, {5, 7, 1}, "Relaying denied");
     }
-    if (auto refusal = throttle(Arrival::Recipient)) return std::move(*refusal);
+    if (auto refusal = throttle(Arrival::Recipient)) {
+        ++refused_recipients_;
+        return std::move(*refusal);
+    }
     // <postmaster> is ours (RFC 5321 §4.5.1).
     if (request.mailbox.domain.empty()) request.mailbox.domain = rules_->session.hostname;
     recipients_.add(std::move(request));
@@ -120,6 +126,8 @@ smtp::Decision Intake::on_header(std::string& content) {
     // What SMTPUTF8 was announced for: without UTF-8 in header or paths the message is an ordinary one.
     const std::string_view header = std::string_view(content).substr(0, facts.header_octets);
     message_->smtputf8 = utf8_ && !(is_ascii(header) && is_ascii(message_->reverse_path));
+    // The envelope's wish goes before the header's (RFC 8689 §4.1).
+    if (facts.tls_not_required && message_->tls_wish == TlsWish::NotGiven) message_->tls_wish = TlsWish::Waived;
     message_->header_from = std::move(facts.from);
     message_->header_message_id = std::move(facts.message_id);
     message_->header_subject = std::move(facts.subject);
@@ -181,7 +189,7 @@ std::optional<smtp::Decision> Intake::bind(const HeaderFacts& facts) {
         }
         task.virtual_mta = bound.virtual_mta;
         task.pool = bound.pool;
-        task.priority = priority_.value_or(bound.priority);
+        task.priority = message_->mt_priority ? priority_of(*message_->mt_priority) : bound.priority;
     }
     const Task& first = recipients_.tasks().front();
     message_->pool = first.pool;
@@ -261,8 +269,8 @@ void Intake::on_answer(const Status& status) {
 }
 
 smtp::Decision Intake::answer_of(const Status& status) {
-    const std::shared_ptr<Message> message = std::exchange(message_, nullptr);
     if (status) {
+        const std::shared_ptr<Message> message = std::exchange(message_, nullptr);
         listener_.counters.messages.add();
         listener_.counters.recipients.add(accepted_recipients_);
         listener_.counters.octets.add(message->size_octets);
@@ -271,10 +279,13 @@ smtp::Decision Intake::answer_of(const Status& status) {
     }
     // Not known is not the same as no: then the content must stay.
     if (appended_chunks_ > 0 && status.error().kind != ErrorKind::DeadlineExceeded) {
-        shard_.desk().discard(message->id, appended_chunks_);
+        shard_.desk().discard(message_->id, appended_chunks_);
     }
     appended_chunks_ = 0;
-    return refusal_of(status.error());
+    smtp::Decision decision = refusal_of(status.error());
+    log_refused(accepted_recipients_);
+    message_ = nullptr;
+    return decision;
 }
 
 smtp::Decision Intake::chunk_answer_of(const Status& status) {
@@ -313,6 +324,7 @@ smtp::Decision Intake::refusal_of(const Error& error) {
 }
 
 void Intake::on_abandoned() {
+    log_refused(recipients_.recipients());
     if (ticket_) {
         // In flight: whatever comes of it, the desk cleans up and counts.
         shard_.desk().forget(std::exchange(ticket_, {}));
@@ -326,12 +338,29 @@ void Intake::on_abandoned() {
 
 void Intake::on_refusal(smtp::Refusal refusal) {
     shard_.counters().refused(refusal);
-    count_error();
+    const bool is_mistake = refusal != smtp::Refusal::TimedOut && refusal != smtp::Refusal::ShuttingDown;
+    if (is_mistake) count_error();
+    if (message_ != nullptr) last_refusal_ = {to_string(refusal), 0, {}};
     if (!shard_.log().is_on(LogLevel::Debug)) return;
-    auto line = shard_.log().line(LogLevel::Debug, "refused");
+    auto line = shard_.log().line(LogLevel::Debug, "mistake");
     line.field("listener", rules_->listener.name);
     name_client(line);
     line.field("reason", to_string(refusal));
+}
+
+// A transaction that ended without a message, or what never became one.
+void Intake::log_refused(std::uint32_t recipients) const {
+    const Log& log = shard_.log();
+    if (!log.is_on(LogLevel::Info)) return;
+    auto line = log.line(LogLevel::Info, "refused");
+    line.field("listener", rules_->listener.name);
+    name_client(line);
+    line.field("reason", last_refusal_.reason);
+    if (last_refusal_.code != 0) line.field("code", last_refusal_.code).field("reply", last_refusal_.reply);
+    if (user_ != nullptr) line.field("user", user_->name);
+    if (message_ == nullptr) return;
+    line.field("helo", message_->helo).field("from", message_->reverse_path);
+    line.field("recipients", recipients).field("refused_recipients", refused_recipients_);
 }
 
 void Intake::log_accepted(const Message& message) const {
@@ -342,6 +371,7 @@ void Intake::log_accepted(const Message& message) const {
     name_client(line);
     if (origin_ == nullptr) line.field("helo", message.helo);
     line.field("from", message.reverse_path).field("recipients", accepted_recipients_);
+    if (refused_recipients_ > 0) line.field("refused_recipients", refused_recipients_);
     line.field("size", message.size_octets).field("virtual_mta", accepted_virtual_mta_);
     line.field("tenant", message.tenant);
     if (!message.user.empty()) line.field("user", message.user);

@@ -21,7 +21,9 @@ void Intake::secured(TlsFacts facts) {
 smtp::Decision Intake::on_auth(smtp::AuthRequest&& request) {
     AuthServices& services = *rules_->auth;
     const auto mechanism = sasl::parse_mechanism(request.mechanism);
-    if (!mechanism || *mechanism == sasl::Mechanism::ScramSha256Plus) {
+    sasl::ChannelBinding binding;
+    if (tls_) binding = {tls_->exporter_binding, tls_->server_end_point_binding, rules_->session.auth_binds_channel};
+    if (!mechanism || (*mechanism == sasl::Mechanism::ScramSha256Plus && !binding.is_offered)) {
         return refuse(Reason::AuthMechanism, 504, {5, 5, 4}, "Authentication mechanism not offered");
     }
     if (services.guard.must_wait(client_, shard_.executor().now())) {
@@ -31,7 +33,8 @@ smtp::Decision Intake::on_auth(smtp::AuthRequest&& request) {
                                                                 .users = *rules_->users,
                                                                 .client = client_,
                                                                 .executor = shard_.executor(),
-                                                                .driver = *this});
+                                                                .driver = *this,
+                                                                .binding = std::move(binding)});
     return finish_login(login_->begin(request.initial_response));
 }
 

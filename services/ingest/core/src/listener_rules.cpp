@@ -59,10 +59,12 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     rules->auth = std::move(auth);
     rules->users = std::move(users);
     if (rules->auth != nullptr) rules->session.auth_mechanisms = "SCRAM-SHA-256 PLAIN LOGIN";
+    rules->session.auth_binds_channel = true;
     rules->session.auth_without_tls = listener.auth_without_tls;
     rules->session.max_hold = std::chrono::floor<std::chrono::seconds>(listener.max_future_release);
     rules->session.offers_deliver_by = listener.deliver_by;
     rules->session.offers_mt_priority = listener.mt_priority;
+    rules->session.offers_require_tls = true;
     rules->session.offers_starttls = listener.tls == config::ListenerTls::Starttls;
     rules->trusted_session = rules->session;
     rules->trusted_session.max_unknown_commands = rules->trusted_session.max_idle_commands = config::kUnlimited;

@@ -21,7 +21,8 @@ std::string fresh_nonce() {
 
 Login::Login(sasl::Mechanism mechanism, const Context& context)
     : context_(context),
-      exchange_(mechanism, context.services.rules, sasl::is_scram(mechanism) ? fresh_nonce() : std::string()) {}
+      exchange_(mechanism, context.services.rules, sasl::is_scram(mechanism) ? fresh_nonce() : std::string(),
+                context.binding) {}
 
 Login::~Login() {
     if (waiter_ != nullptr) waiter_->driver = nullptr;
@@ -76,10 +77,10 @@ bool Login::must_wait() const {
 void Login::check_password() {
     waiter_ = std::make_shared<Waiter>(Waiter{&context_.driver});
     const std::shared_ptr<const StoredPassword> stored = user_ != nullptr ? user_->password : nullptr;
-    context_.services.verifier.verify(
-        stored, exchange_.take_password(), {&context_.executor, [waiter = waiter_](PasswordVerdict verdict) {
-                                                if (waiter->driver != nullptr) waiter->driver->on_verdict(verdict);
-                                            }});
+    context_.services.verifier.verify(stored, exchange_.take_password(),
+                                      {&context_.executor, [waiter = waiter_](PasswordVerdict verdict) {
+                                           if (waiter->driver != nullptr) waiter->driver->on_verdict(verdict);
+                                       }});
 }
 
 smtp::Decision Login::fail(sasl::Failure failure) {

@@ -9,8 +9,13 @@ using smtp::ServerSession;
 
 namespace {
 
-TlsFacts facts_of(const tls::Facts& facts) {
+TlsFacts facts_of(const tls::TlsStream& stream, bool may_log_in) {
+    const tls::Facts facts = stream.facts();
     TlsFacts known{.protocol = facts.protocol_name, .cipher = facts.cipher};
+    if (may_log_in) {
+        known.exporter_binding = stream.exporter_binding();
+        known.server_end_point_binding = stream.server_end_point_binding();
+    }
     if (facts.peer_certificate) {
         known.certificate_subject = facts.peer_certificate->subject;
         known.certificate_fingerprint = facts.peer_certificate->fingerprint_sha256;
@@ -69,6 +74,7 @@ void EdgeShard::when_empty(Callback then) {
 }
 
 void EdgeShard::close_all() {
+    for (Connection& connection : connections_) connection.shut_down();
     connections_.clear();
     if (when_empty_) std::exchange(when_empty_, {})();
 }
@@ -140,6 +146,14 @@ void Connection::drain() {
     if (session_.is_closed()) finish_turn();
 }
 
+// The stream goes at once: what the kernel has taken, it sends.
+void Connection::shut_down() {
+    if (ending_ || stream_ == nullptr) return;
+    std::string& output = shard_.output();
+    session_.shut_down(output);
+    if (!output.empty()) stream_->write(std::exchange(output, {}));
+}
+
 void Connection::start_tls(std::string_view received) {
     stream_->resume_reading();
     const SteadyTime patience = shard_.loop().now() + kHandshakePatience;
@@ -155,7 +169,8 @@ void Connection::start_tls(std::string_view received) {
 
 void Connection::on_connected() {
     shard_.intake().counters().tls_handshakes.add();
-    intake_.secured(facts_of(static_cast<const tls::TlsStream&>(*stream_).facts()));
+    const bool may_log_in = intake_.rules().auth != nullptr;
+    intake_.secured(facts_of(static_cast<const tls::TlsStream&>(*stream_), may_log_in));
     session_.secured();
     if (session_.state() == ServerSession::State::Opening) session_.open(shard_.output());
     finish_turn();
@@ -171,8 +186,25 @@ void Connection::on_data(std::string_view octets) {
 }
 
 void Connection::resume(smtp::Decision decision) {
+    const std::uint32_t before = session_.messages();
     session_.resume(std::move(decision), shard_.output());
+    if (session_.messages() != before) answered_late_ = client_ended_;
     finish_turn();
+}
+
+bool Connection::on_end() {
+    if (session_.waiting_for() == ServerSession::Waiting::Decision) client_ended_ = true;
+    return client_ended_;
+}
+
+bool Connection::on_deadline() {
+    if (ending_ || header_ != nullptr) return false;  // lingered long enough; no PROXY header
+    IngestCounters& counters = shard_.intake().counters();
+    counters.timeouts.add();
+    if (session_.is_in_transaction()) counters.lost.add();
+    session_.time_out(shard_.output());
+    finish_turn();
+    return true;
 }
 
 void Connection::refresh_rules() {
@@ -188,7 +220,8 @@ void Connection::finish_turn() {
         stream_->write(output);
         output.clear();
     }
-    if (session_.is_closed()) return end();
+    const bool is_answered = client_ended_ && session_.waiting_for() != ServerSession::Waiting::Decision;
+    if (session_.is_closed() || is_answered) return end();
     if (session_.wants_tls()) return start_tls({});
     slow_down();
     if (may_read() && stream_->unsent_octets() <= kUnreadReplies) stream_->resume_reading();
@@ -216,11 +249,12 @@ void Connection::on_writable() {
 // Nothing more to say. After QUIT the client has nothing more to say either, and the socket can go; in all
 // other cases it may still be sending.
 void Connection::end() {
-    if (session_.said_quit() && stream_->unsent_octets() == 0) {
+    if (session_.said_quit() && !client_ended_ && stream_->unsent_octets() == 0) {
         shard_.remove(self_);
         return;
     }
     ending_ = true;
+    session_.lose();
     stream_->shutdown_write();
     stream_->resume_reading();
     stream_->set_deadline(shard_.loop().now() + kLinger);
@@ -257,12 +291,12 @@ void Connection::set_deadline() {
 }
 
 void Connection::on_closed(const CloseReason& reason) {
-    const bool timed_out = reason.kind == CloseReason::Kind::TimedOut;
-    if (header_ != nullptr && timed_out) {
+    IngestCounters& counters = shard_.intake().counters();
+    // It had not only ended its side: nobody was there to read the 250.
+    if (answered_late_ && reason.kind == CloseReason::Kind::Reset) counters.unanswered.add();
+    if (header_ != nullptr && reason.kind == CloseReason::Kind::TimedOut) {
         intake_.refuse_unheard(Reason::ProxyHeader, "no PROXY header in time");
     } else if (!ending_) {
-        IngestCounters& counters = shard_.intake().counters();
-        if (timed_out) counters.timeouts.add();
         if (session_.is_in_transaction()) counters.lost.add();
         if (reason.kind == CloseReason::Kind::TlsFailed) {
             counters.tls_failures.add();

@@ -16,7 +16,9 @@
 //
 // Deadlines: a PROXY header has kHeaderPatience, a handshake kHandshakePatience; a command has command_timeout from the end of the last one, whatever trickles in between; the
 // data has data_timeout and a second for every min_data_rate octets that came. A store that is slow has the
-// HandoverDesk's patience.
+// HandoverDesk's patience. Whose time is over is told 421, and has kLinger to read it.
+//
+// A client that has ended its side while its message is on its way to the store still gets the answer.
 //
 // Threads: confined to its loop.
 #pragma once
@@ -86,11 +88,14 @@ public:
 
     void open(std::list<Connection>::iterator self);
     void drain();
+    void shut_down();
     const ShardListener& listener() const { return listener_; }
 
     void on_connected() override;  // TLS is up
     void on_data(std::string_view octets) override;
     void on_writable() override;
+    bool on_end() override;
+    bool on_deadline() override;
     void on_closed(const CloseReason& reason) override;
     void resume(smtp::Decision decision) override;
 
@@ -128,6 +133,8 @@ private:
     std::uint32_t errors_seen_ = 0;
     SteadyTime data_began_{};
     std::uint64_t octets_before_ = 0;  // content that had come by then
+    bool client_ended_ = false;        // it sent its FIN while it waited for an answer
+    bool answered_late_ = false;       // by a 250, after that
     bool ending_ = false;
 };
 

@@ -32,7 +32,7 @@ public:
         deadline_ = {};
         if (when == SteadyTime::max()) return;
         deadline_ = executor_.schedule_at(when, [this, weak = std::weak_ptr(alive_)] {
-            if (!weak.lock()) return;
+            if (!weak.lock() || handler_->on_deadline()) return;
             die({CloseReason::Kind::TimedOut, "timed out"});
         });
     }

@@ -8,6 +8,10 @@
 //   on_data(octets)       what arrived; the view is valid during the call only, all of it is consumed
 //   on_writable()         everything written so far has been given to the kernel (only after a write that
 //                         did not go out at once)
+//   on_end()              the peer sends no more, but may still read. True: the handler has something left to say, and
+//                         ends the stream itself; false: on_closed(PeerClosed). Over TLS it is always the latter
+//   on_deadline()         the deadline passed. True: the handler has dealt with it, by a new deadline or by close();
+//                         false: on_closed(TimedOut)
 //   on_closed(reason)     the stream is dead, in whatever way; last call. Not called after close()
 //
 // Write: pieces go out in order, gathered in one system call. A piece with an owner is sent from where it
@@ -17,8 +21,7 @@
 // Close: shutdown_write() sends FIN after what is buffered and goes on reading; close() frees the socket at
 // once (the kernel sends what it has). A connection counts against limits until on_closed or close().
 //
-// Deadline: one per stream; when it passes, on_closed(TimedOut). Setting it is cheap and may be done for
-// every command.
+// Deadline: one per stream. Setting it is cheap and may be done for every command.
 //
 // Threads: confined to the executor that made it. Errors: CloseReason with a text for people.
 #pragma once
@@ -36,12 +39,12 @@ namespace postfleet {
 
 struct CloseReason {
     enum class Kind {
-        PeerClosed,        // FIN
-        Reset,             // RST or another socket error
-        TimedOut,          // the deadline passed
+        PeerClosed,  // FIN
+        Reset,       // RST or another socket error
+        TimedOut,    // the deadline passed
         ConnectRefused,
-        ConnectFailed,     // unreachable, no route …
-        BindFailed,        // the source address is not ours: never fall back to another one
+        ConnectFailed,  // unreachable, no route …
+        BindFailed,     // the source address is not ours: never fall back to another one
         TlsFailed,
     };
     Kind kind = Kind::PeerClosed;
@@ -58,6 +61,8 @@ public:
     virtual void on_connected() {}
     virtual void on_data(std::string_view octets) = 0;
     virtual void on_writable() {}
+    virtual bool on_end() { return false; }
+    virtual bool on_deadline() { return false; }
     virtual void on_closed(const CloseReason& reason) = 0;
 
 protected:

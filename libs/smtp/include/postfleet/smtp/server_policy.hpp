@@ -49,10 +49,15 @@ struct AuthRequest {
 
 // When the client wants its mail sent, and how urgently.
 struct MailSchedule {
-    std::optional<std::chrono::seconds> hold_for;    // HOLDFOR; never with hold_until
-    std::optional<WallTime> hold_until;              // HOLDUNTIL
-    std::optional<std::chrono::seconds> deliver_by;  // BY in by-mode R: after that it is no use any more
-    std::optional<Priority> priority;                // MT-PRIORITY
+    std::optional<std::chrono::seconds> hold_for;  // HOLDFOR; never with hold_until
+    std::optional<WallTime> hold_until;            // HOLDUNTIL
+    struct By {
+        std::chrono::seconds after{0};  // Notify: may be over already
+        DeliverBy::Mode mode = DeliverBy::Mode::Return;
+        bool trace = false;
+    };
+    std::optional<By> deliver_by;
+    std::optional<std::int8_t> priority;  // MT-PRIORITY
 };
 
 struct MailRequest {
@@ -65,6 +70,7 @@ struct MailRequest {
     ReturnContent return_content = ReturnContent::NotGiven;
     std::string envelope_id;  // ENVID, decoded
     MailSchedule schedule;
+    bool require_tls = false;
 };
 
 struct RcptRequest {
@@ -101,7 +107,9 @@ enum class Refusal : std::uint8_t {
     TooManyErrors,
     EarlyTalk,  // spoke before its turn: behind DATA or STARTTLS, without waiting for the reply
     ForeignProtocol,
-    NeedsTls,  // AUTH in the clear
+    NeedsTls,      // AUTH in the clear
+    TimedOut,      // silent for too long, or too slow
+    ShuttingDown,  // we are
     TooManyUnknownCommands,
     TooManyIdleCommands,
     SessionTooLong,

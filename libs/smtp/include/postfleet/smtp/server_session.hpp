@@ -1,7 +1,7 @@
 // ServerSession: the server side of one SMTP connection (RFC 5321 §3, §4; PIPELINING RFC 2920, SIZE
 // RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461, CHUNKING RFC 3030, ENHANCEDSTATUSCODES RFC 2034,
 // STARTTLS RFC 3207, AUTH RFC 4954, LIMITS RFC 9422; where the settings say so FUTURERELEASE RFC 4865,
-// DELIVERBY RFC 2852, MT-PRIORITY RFC 6710).
+// DELIVERBY RFC 2852, MT-PRIORITY RFC 6710, REQUIRETLS RFC 8689).
 //
 // Sans-IO: never touches a socket, a clock or a file. The driver feeds octets in, writes out what was
 // appended to `out` (once per turn, so pipelined commands share one write), and asks wants_input().
@@ -49,6 +49,7 @@ struct ServerSettings {
     std::chrono::seconds max_hold{0};         // FUTURERELEASE; zero: not offered
     bool offers_deliver_by = false;
     bool offers_mt_priority = false;
+    bool offers_require_tls = false;  // REQUIRETLS, once the connection is secured
     std::uint32_t max_errors = 20;  // without a message accepted in between
     std::uint32_t max_unknown_commands = UINT32_MAX;
     std::uint32_t max_idle_commands = UINT32_MAX;  // NOOP and the like, without a message accepted in between
@@ -56,7 +57,8 @@ struct ServerSettings {
     std::uint32_t max_command_octets = 2048;
     std::string auth_mechanisms;  // "SCRAM-SHA-256 PLAIN"; empty: no AUTH
     bool auth_without_tls = false;
-    bool offers_starttls = false;  // as long as the connection is not secured
+    bool auth_binds_channel = false;  // SCRAM-SHA-256-PLUS before them, over TLS
+    bool offers_starttls = false;     // as long as the connection is not secured
 };
 
 class ServerSession final {
@@ -93,6 +95,10 @@ public:
     void drain(std::string& out);
     // The session has lasted too long: closes with 421 if no transaction is open.
     void expire(std::string& out);
+    // The client has been silent for too long, or is too slow: closes with 421. Not while a question is open.
+    void time_out(std::string& out);
+    // Shutting down and out of time: closes with 421, in a transaction too, unless a question is open.
+    void shut_down(std::string& out);
     // The connection is gone: an open transaction is abandoned.
     void lose();
     void use(const ServerSettings& settings) { settings_ = &settings; }
@@ -176,6 +182,7 @@ private:
     void answer_refusal(const Reply& reply, std::string& out);
     void mistake(Refusal refusal, std::string_view reply, std::string& out);
     void close_with(std::string_view reply, std::string& out);
+    void say_goodbye(Refusal refusal, std::string_view status, std::string_view why, std::string& out);
     void count_error(std::string& out);
     void count_idle(std::string& out);
     bool follows_refused_mail(Verb verb);

@@ -99,6 +99,7 @@ private:
 
     void on_data(std::string_view octets) override;
     void on_writable() override;
+    bool on_deadline() override;
     void on_closed(const CloseReason& reason) override;
 
     static Result<std::unique_ptr<TlsStream>> start(std::unique_ptr<Stream> plain, SslPointer ssl,

@@ -132,6 +132,7 @@ private:
     smtp::Decision chunk_answer_of(const Status& status);
     smtp::Decision refusal_of(const Error& error);
     void log_accepted(const Message& message) const;
+    void log_refused(std::uint32_t recipients) const;
     std::string_view protocol() const;
 
     IntakeShard& shard_;
@@ -147,7 +148,6 @@ private:
     bool extended_ = false;  // EHLO
     LineRuler ruler_;
     std::uint16_t fields_seen_ = 0;                // SingleField bits
-    std::optional<Priority> priority_;             // MT-PRIORITY
     bool utf8_ = false;                            // MAIL had SMTPUTF8
     bool needs_blank_line_ = false;                // the content has no header at all
     std::unique_ptr<const MessageOrigin> origin_;  // null: the client's connection
@@ -160,6 +160,14 @@ private:
     // shared_ptr because the spool and the sender go on reading the message.
     std::shared_ptr<Message> message_;
     TaskList recipients_;
+    // Why the transaction ends without a message, unless it does not.
+    struct LastRefusal {
+        const char* reason = "abandoned";  // by the client: RSET, QUIT, or gone
+        int code = 0;                      // 0: the session's own words
+        std::string reply;
+    };
+    LastRefusal last_refusal_;
+    std::uint32_t refused_recipients_ = 0;
     std::uint32_t appended_chunks_ = 0;
     std::uint32_t accepted_recipients_ = 0;  // of the message that is being handed over
     std::string accepted_virtual_mta_;       // its first task's

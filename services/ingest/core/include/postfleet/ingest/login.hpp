@@ -37,6 +37,7 @@ public:
         IpAddress client;
         Executor& executor;
         LoginDriver& driver;
+        sasl::ChannelBinding binding;
     };
     enum class Outcome : std::uint8_t { Pending, Succeeded, Rejected, Throttled, Busy, Malformed };
 

@@ -13,6 +13,9 @@ struct TlsFacts {
     std::string certificate_subject;      // "CN=shop,O=Example"
     std::string certificate_fingerprint;  // SHA-256, 64 lower-case hexadecimal digits
     bool is_certificate_verified = false;
+    // What a login can be bound to (RFC 9266, RFC 5929); empty where nobody logs in.
+    std::string exporter_binding;
+    std::string server_end_point_binding;
 };
 
 }  // namespace postfleet::ingest
