@@ -1,9 +1,10 @@
 """SMTP as it is written down: the dialogues of tests/corpus/smtp_dialogues over real sockets, octet for octet, and the
-clients that people have: Python's smtplib, swaks, curl.
+clients that people have: Python's smtplib, swaks, curl, nodemailer.
 
 A dialogue that needs the scripted policy of the unit tests says "@ scripted" and stays there.
 """
 
+import json
 import os
 import re
 import smtplib
@@ -19,6 +20,11 @@ DIALOGUES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../corpus/
 # What the unit tests' server has; the real one differs in its name and in the least size that may be configured.
 LIMITS = "max_message_size: 1024, max_recipients: 3, max_messages_per_connection: 2"
 QUEUED = re.compile(rb"(250 2\.0\.0 Ok: queued)[^\r]*")
+
+
+# What some server has taken for the end of a message: VU#302671 and what the scanners for it try.
+SMUGGLING = (b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\n", b"\n.\r", b"\r.\r\n", b"\r\n.\r", b"\r\n.\r\r\n", b"\r\r\n.\r\r\n",
+             b"\r\n\0.\r\n", b"\r\n.\0\r\n")
 
 
 def unescape(text):
@@ -183,6 +189,22 @@ class Clients(EndToEnd):
         self.mx.wait(1)
         self.assertTrue(self.mx.deliveries[0].content.endswith(content))
 
+    def test_nodemailer_sends_text_attachments_and_dsn_on_one_connection(self):
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "nodemailer_client.js")
+        # Where Debian's package puts it; a node that came from elsewhere does not look there.
+        env = dict(os.environ, NODE_PATH="/usr/share/nodejs")
+        done = subprocess.run(["node", script, str(self.mta.port)], capture_output=True, text=True, timeout=DEADLINE, env=env)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        replies = json.loads(done.stdout)
+        self.assertEqual(len(replies), 3)
+        by_recipient = {delivery.recipient: delivery for delivery in self.mx.wait(3)}
+        self.assertIn(b"\r\n.Two.\r\n..Three\r\n", by_recipient["dots@dest.test"].content)
+        self.assertGreater(len(by_recipient["large@dest.test"].content), 1 << 20)
+        events = {event["data"]["recipient"]: event["data"] for event in self.mta.wait_events(3, "delivered")}
+        self.assertEqual(events["dsn@dest.test"]["envelope_id"], "order7")
+        for reply, recipient in zip(replies, ("dots@dest.test", "large@dest.test", "dsn@dest.test")):
+            self.assertTrue(reply.endswith(events[recipient]["message_id"]), reply)
+
     def test_held_mail_goes_out_when_it_is_due_and_not_before(self):
         self.mta.stop()
         self.mta.edit_config("relay_from:", "max_future_release: 1d, relay_from:")
@@ -196,6 +218,45 @@ class Clients(EndToEnd):
         first, second = self.mx.wait(2)
         self.assertEqual((first.recipient, second.recipient), ("now@dest.test", "late@dest.test"))
         self.assertGreater(second.at - began, 4.9)
+
+    def test_no_smuggling_sequence_comes_out_as_a_second_message(self):  # SEC-1, SEC-2
+        evil = b"MAIL FROM:<evil@src.test>\r\nRCPT TO:<victim@dest.test>\r\nDATA\r\nevil\r\n.\r\n"
+        self.mta.stop()
+        self.mta.edit_config("relay_from:", "line_ends: normalize, relay_from:")
+        self.mta.start()
+        for number, sequence in enumerate(SMUGGLING):
+            head = b"From: a@src.test\r\nSubject: %d\r\n\r\nbefore" % number
+            for verb in ("DATA", "BDAT"):
+                with self.mta.smtp() as client:
+                    client.ehlo()
+                    client.mail(f"a{number}@src.test")
+                    client.rcpt(f"{verb}@dest.test")
+                    content = head + sequence + evil[:-3] + b"after\r\n"
+                    if verb == "BDAT":
+                        client.send(b"BDAT %d LAST\r\n" % len(content) + content)
+                    else:
+                        self.assertEqual(client.docmd("DATA")[0], 354)
+                        client.send(content + b".\r\n")
+                    self.assertEqual(client.getreply()[0], 250, sequence)
+        self.mx.wait(2 * len(SMUGGLING))
+        got = {(d.sender, d.recipient) for d in self.mx.deliveries}
+        self.assertEqual(got, {(f"a{n}@src.test", f"{verb}@dest.test") for n in range(len(SMUGGLING)) for verb in ("DATA", "BDAT")})
+        for delivery in self.mx.deliveries:
+            self.assertIn(b"MAIL FROM:<evil@src.test>", delivery.content)
+            self.assertTrue(delivery.content.endswith(b"after\r\n"))
+            self.assertNotRegex(delivery.content, rb"\r(?!\n)|(?<!\r)\n|\0")
+
+    def test_smuggling_sequences_are_refused_where_line_ends_are_strict(self):  # SEC-1
+        for sequence in SMUGGLING:
+            with self.mta.smtp() as client:
+                client.ehlo()
+                client.mail("a@src.test")
+                client.rcpt("b@dest.test")
+                self.assertEqual(client.docmd("DATA")[0], 354)
+                client.send(b"Subject: x\r\n\r\nbefore" + sequence + b"MAIL FROM:<evil@src.test>\r\n.\r\n")
+                self.assertEqual(client.getreply()[0], 550, sequence)
+                self.assertEqual(client.docmd("NOOP")[0], 250)
+        self.assertEqual(self.mx.deliveries, [])
 
     def test_a_message_in_chunks_goes_out_stuffed(self):
         content = b"From: a@src.test\r\n\r\n.\r\n..\r\nMAIL FROM:<evil@src.test>\r\n" + b".line\r\n" * 60000

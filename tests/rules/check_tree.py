@@ -205,6 +205,37 @@ def check_spool_format():
         complain(document, 1, "the table of fields is gone")
 
 
+CONFORMANCE_ROWS = ([f"S5321-{n}" for n in range(1, 12)] + [f"M5322-{n}" for n in range(1, 5)] + [f"SEC-{n}" for n in range(1, 12)] +
+                    ["SEC-24"] + [f"X{rfc}" for rfc in (1870, 2034, 2852, 2920, 3030, 3207, 3461, 4865, 4954, 6152, 6409, 6531,
+                                                       6710, 7505, 8314, 8689, 9422)])
+
+
+def check_conformance():
+    """Every row of docs/CONFORMANCE.md has tests, and each of them exists under the name that the page gives it."""
+    document = ROOT / "docs/CONFORMANCE.md"
+    text = document.read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^\| ([\w-]+) \| [^|]* \| (.*) \|$", text, re.M))
+    for row in CONFORMANCE_ROWS:
+        if row not in shown:
+            complain(document, 1, f"{row} is missing")
+    for row, tests in shown.items():
+        # Names of tests may have brackets in them.
+        links = re.findall(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(\.\./([^)]*)\)", tests)
+        if not links and row != "Row" and not row.startswith("---"):
+            complain(document, 1, f"{row} has no test")
+        for name, path in links:
+            file = ROOT / path
+            code = file.read_text(encoding="utf-8") if file.exists() else ""
+            if path.endswith(".txt"):
+                known = file.exists()
+            elif path.endswith(".py"):
+                known = f"def test_{name.replace(' ', '_')}(" in code
+            else:
+                known = f'TEST_CASE("{name}"' in code
+            if not known:
+                complain(document, 1, f"{row}: {path} has no test «{name}»")
+
+
 def check_readmes():
     for name, (folder, layer, _) in read_libraries().items():
         # A service's README stands above its core and edge.
@@ -224,6 +255,7 @@ RULES = {
     "documents": check_documents,
     "readmes": check_readmes,
     "spool-format": check_spool_format,
+    "conformance": check_conformance,
 }
 
 if len(sys.argv) != 2 or sys.argv[1] not in RULES:

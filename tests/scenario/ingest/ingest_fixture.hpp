@@ -91,7 +91,18 @@ public:
         REQUIRE(replies.find("\r\n5") == std::string::npos);
         REQUIRE(replies.find("354 ") != std::string::npos);
     }
+    // Too slow; or we are shutting down.
+    std::string time_out() {
+        session_->time_out(out_);
+        return hear();
+    }
+    std::string drain() {
+        session_->drain(out_);
+        return hear();
+    }
+    bool is_lost() const { return session_ == nullptr; }
     void lose() {
+        if (is_lost()) return;
         session_->lose();
         session_.reset();
         intake_.reset();
