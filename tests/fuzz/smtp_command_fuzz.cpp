@@ -62,7 +62,7 @@ void fuzz_smtp_command(std::span<const std::byte> input) {
     }
     check_path(line);
     smtp::MailParameters parameters;
-    static_cast<void>(smtp::parse_mail_parameters(line, parameters, {true, true, true}));
+    static_cast<void>(smtp::parse_mail_parameters(line, parameters, {true, true, true, true}));
     for (const auto utf8 : {Mailbox::Utf8::Refuse, Mailbox::Utf8::Allow}) check_rcpt_parameters(line, utf8);
     static_cast<void>(smtp::parse_size_value(line));
     static_cast<void>(smtp::parse_chunk_argument(line));

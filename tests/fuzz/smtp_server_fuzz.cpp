@@ -1,4 +1,5 @@
-// The server side of a connection against whatever a client may send. The first octet chooses line ends and limits.
+// The server side of a connection against whatever a client may send. The first octet chooses line ends, limits, and
+// whether there are AUTH and schedules.
 //
 // Whatever comes: memory is bounded, every accepted message has clean CRLF line ends, replies are whole lines with a
 // code, and cutting the input differently changes nothing (except that data before the 354 is noticed or not).
@@ -75,6 +76,12 @@ void fuzz_smtp_server(std::span<const std::byte> input) {
     settings.line_ends = choice % 2 == 0 ? smtp::LineEndPolicy::Strict : smtp::LineEndPolicy::Normalize;
     settings.max_message_octets = (choice & 2) != 0 ? 100 : 1'000'000;
     settings.max_recipients = 5;
+    if ((choice & 4) != 0) {  // what not every listener offers
+        settings.auth_mechanisms = "TEST";
+        settings.auth_without_tls = true;
+        settings.max_hold = std::chrono::hours(24);
+        settings.offers_deliver_by = settings.offers_mt_priority = true;
+    }
     const Run whole = run(settings, text, text.size());
     const Run cut = run(settings, text, 1 + choice / 4);
     if (whole.talked_early() || cut.talked_early()) return;

@@ -102,6 +102,11 @@ Result<std::unique_ptr<Load>> Load::open(const LoadOptions& given) {
     }
     options.threads = std::clamp(options.threads, 1u, std::max(options.sessions, 1u));
     load->shared_ = std::make_unique<LoadShared>(options);
+    if (options.tls != LoadTls::None) {
+        auto context = tls::ClientContext::load({.max_sessions = 0});
+        if (!context) return context.error();
+        load->shared_->tls = std::move(*context);
+    }
     Result<std::unique_ptr<net::LoopGroup>> loops = net::LoopGroup::create(options.threads);
     if (!loops) return loops.error();
     load->loops_ = std::move(*loops);

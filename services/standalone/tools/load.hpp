@@ -14,6 +14,8 @@
 #include "load_options.hpp"
 #include "load_session.hpp"
 #include "postfleet/net/loop_group.hpp"
+#include "postfleet/tls/client_context.hpp"
+#include "postfleet/tls/workspace.hpp"
 #include "sink.hpp"
 
 namespace postfleet::tools {
@@ -23,6 +25,7 @@ struct LoadShared {
     explicit LoadShared(const LoadOptions& given) : options(given), maker(options) {}
     const LoadOptions options;
     const MessageMaker maker;
+    std::unique_ptr<const tls::ClientContext> tls;  // null: plain text
     SteadyTime start{};
     std::atomic<std::uint64_t> next_message{0};
     std::atomic<std::uint64_t> finished{0};  // messages with a final result
@@ -36,13 +39,14 @@ struct LoadShared {
 // The sessions of one loop. Threads: confined to it.
 class LoadShard {
 public:
-    LoadShard(LoadShared& shared, net::EpollLoop& loop) : shared_(shared), loop_(loop) {}
+    LoadShard(LoadShared& shared, net::EpollLoop& loop) : shared_(shared), loop_(loop), workspace_(loop) {}
 
     void start(unsigned sessions, unsigned first);
     void stop();
 
     LoadShared& shared() { return shared_; }
     net::EpollLoop& loop() { return loop_; }
+    tls::Workspace& workspace() { return workspace_; }
     LoadCounts& counts() { return counts_; }
 
     std::optional<LoadJob> next_job();  // may be due later
@@ -54,6 +58,7 @@ public:
 private:
     LoadShared& shared_;
     net::EpollLoop& loop_;
+    tls::Workspace workspace_;
     LoadCounts counts_;
     std::deque<LoadJob> retries_;
     std::vector<std::unique_ptr<LoadSession>> sessions_;

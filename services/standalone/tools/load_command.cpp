@@ -17,6 +17,7 @@ struct LoadArguments {
     LoadOptions options;
     std::string target, sink, duration, rate, retry_after = "1s", patience = "30s", wait = "30s", sizes = "10KiB";
     std::vector<std::string> sources;
+    std::string tls = "none";
     bool no_pipelining = false;
 };
 
@@ -43,6 +44,12 @@ void add_amount(CLI::App& command, LoadArguments& arguments) {
     command.add_option("--per-connection,-c", options.messages_per_connection, "messages per connection; 0: all")
         ->capture_default_str()
         ->type_name("N");
+    command
+        .add_option("--tls", arguments.tls,
+                    "how the connection is encrypted; the server's certificate is not looked at")
+        ->check(CLI::IsMember({"none", "starttls", "implicit"}))
+        ->capture_default_str()
+        ->type_name("HOW");
     command.add_flag("--no-pipelining", arguments.no_pipelining, "one command at a time");
     command.add_option("--source", arguments.sources, "own address to connect from, several are used in turn")
         ->type_name("ADDRESS");
@@ -155,6 +162,7 @@ bool take(const char* option, const Result<T>& parsed, Into& into) {
 int run(LoadArguments& arguments) {
     LoadOptions& options = arguments.options;
     options.pipelining = !arguments.no_pipelining;
+    if (arguments.tls != "none") options.tls = arguments.tls == "starttls" ? LoadTls::Starttls : LoadTls::Implicit;
     bool is_right =
         take("--size", parse_sizes(arguments.sizes), options.sizes) &&
         take("--retry-after", parse_duration(arguments.retry_after), options.retry_after) &&

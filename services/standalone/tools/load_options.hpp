@@ -16,6 +16,9 @@ struct SizeShare {
     std::uint32_t weight = 1;
 };
 
+// TLS: none, after STARTTLS, or from the first octet on. The server's certificate is not looked at.
+enum class LoadTls : std::uint8_t { None, Starttls, Implicit };
+
 struct LoadOptions {
     Endpoint target;
     std::vector<IpAddress> sources;  // bound in turn, session by session; empty: the system chooses
@@ -28,6 +31,7 @@ struct LoadOptions {
     std::uint32_t recipients = 1;               // per message
     std::uint32_t messages_per_connection = 0;  // 0: as many as there are
     bool pipelining = true;                     // where the server offers it
+    LoadTls tls = LoadTls::None;                // a full handshake for every connection
     std::uint32_t retries = 0;                  // of a message that got 4xx or lost its connection
     Duration retry_after = std::chrono::seconds(1);
     Duration patience = std::chrono::seconds(30);  // without any reply from the server, then it gives up

@@ -6,6 +6,7 @@
 
 #include "load.hpp"
 #include "postfleet/base/text.hpp"
+#include "postfleet/tls/tls_stream.hpp"
 
 namespace postfleet::tools {
 
@@ -59,11 +60,34 @@ void LoadSession::connect() {
     began_ = steady_clock_now();
     partial_.clear();
     sent_on_connection_ = 0;
+    has_tls_ = false;
     state_ = State::Greeting;
     ++connection_;
     ++shard_.counts().connections;
     stream_ = shard_.loop().connect({.peer = options.target, .source = source_, .deadline = began_ + options.patience},
                                     *this);
+}
+
+// Once for the TCP connection and once for TLS over it.
+void LoadSession::on_connected() {
+    if (state_ == State::StartTls) return say_hello();
+    if (shard_.shared().options.tls == LoadTls::Implicit && !has_tls_) secure();
+}
+
+void LoadSession::secure() {
+    has_tls_ = true;
+    const SteadyTime patience = shard_.loop().now() + shard_.shared().options.patience;
+    auto secured =
+        tls::TlsStream::connect(std::move(stream_), *shard_.shared().tls, {},
+                                {.workspace = shard_.workspace(), .handler = *this, .handshake_deadline = patience});
+    if (!secured) return on_lost(0, secured.error().text);
+    stream_ = std::move(*secured);
+}
+
+void LoadSession::say_hello() {
+    state_ = State::Ehlo;
+    offers_pipelining_ = false;
+    write("EHLO " + shard_.shared().options.helo + "\r\n");
 }
 
 void LoadSession::write(std::string_view octets) {
@@ -123,7 +147,12 @@ void LoadSession::on_data(std::string_view octets) {
         if (text.size() > 3 && text[3] == '-') continue;
         int code = 0;
         std::from_chars(text.data(), text.data() + std::min<std::size_t>(3, text.size()), code);
+        const bool had_tls = has_tls_;
         on_reply(code, text);
+        if (has_tls_ && !had_tls && !octets.empty() && connection == connection_) {
+            stream_->close();
+            return on_lost(0, "octets in the clear behind the reply to STARTTLS");
+        }
     }
 }
 
@@ -138,11 +167,13 @@ void LoadSession::on_reply(int code, std::string_view line) {
     switch (state_) {
         case State::Idle:
         case State::Ready: return;
-        case State::Greeting:
-            state_ = State::Ehlo;
-            offers_pipelining_ = false;
-            return write("EHLO " + options.helo + "\r\n");
+        case State::Greeting: return say_hello();
+        case State::StartTls: return secure();
         case State::Ehlo:
+            if (options.tls == LoadTls::Starttls && !has_tls_) {
+                state_ = State::StartTls;
+                return write("STARTTLS\r\n");
+            }
             shard_.saw_reply();
             shard_.shared().was_greeted.store(true, std::memory_order_relaxed);
             return send_envelope();

@@ -1,6 +1,6 @@
 // LoadSession: one connection of a load, one message after the other (RFC 5321, client side, RFC 2920).
 //
-//   Idle -> Greeting -> Ehlo -> Mail -> Rcpt… -> Data -> Content -> Ready -> Mail … | Quit -> Idle
+//   Idle -> Greeting -> Ehlo -> [StartTls -> Ehlo ->] Mail -> Rcpt… -> Data -> Content -> Ready -> Mail … | Quit -> Idle
 //                                          \____ Rset _____________/
 //
 // The state names the reply that is awaited; Ready: none, the next message is not due yet. With pipelining MAIL, RCPT and DATA go out in one write.
@@ -37,15 +37,18 @@ public:
     void stop();
     bool is_done() const { return is_done_; }
 
+    void on_connected() override;
     void on_data(std::string_view octets) override;
     void on_closed(const CloseReason& reason) override;
 
 private:
-    enum class State : std::uint8_t { Idle, Greeting, Ehlo, Ready, Mail, Rcpt, Data, Content, Rset, Quit };
+    enum class State : std::uint8_t { Idle, Greeting, Ehlo, StartTls, Ready, Mail, Rcpt, Data, Content, Rset, Quit };
 
     void take_next();
     void begin();
     void connect();
+    void secure();
+    void say_hello();
     void send_envelope();
     void send_content();
     void on_reply(int code, std::string_view line);
@@ -63,6 +66,7 @@ private:
     State state_ = State::Idle;
     std::uint64_t connection_ = 0;
     bool is_done_ = false;
+    bool has_tls_ = false;
     bool offers_pipelining_ = false;
     bool has_envelope_out_ = false;  // the commands behind the awaited reply are sent already
     std::optional<LoadJob> job_;
