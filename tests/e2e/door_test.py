@@ -67,11 +67,11 @@ class DoorTest(EndToEnd):
     def test_without_descriptors_connections_get_421_and_everything_else_goes_on_SEC_10(self):
         sink = self.sink()
         stack = self.stack(ROUTES.format(port=sink.port))
-        stack.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)))
-        clients = [self.client(stack) for _ in range(300)]
+        stack.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512)))
+        clients = [self.client(stack) for _ in range(450)]
         greetings = [client.reply() for client in clients]
         taken = sum(greeting.startswith("220") for greeting in greetings)
-        self.assertEqual(taken, 192)
+        self.assertTrue(300 <= taken <= 384, taken)  # three quarters, unless descriptors were short meanwhile
         self.assertEqual({g[:9] for g in greetings if not g.startswith("220")}, {"421 4.3.2"})
         self.assertGreater(self.refused(stack, "too_many_connections_in_all"), 0)
         first = clients[0]  # deliveries and the spool have descriptors of their own
