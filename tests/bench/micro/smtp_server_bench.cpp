@@ -116,7 +116,8 @@ void run_intake(benchmark::State& state, bool logged) {
     AtOnce handover;
     Metrics metrics;
     ingest::IngestCounters counters(metrics);
-    ingest::ListenerShared shared(metrics, "relay");
+    ingest::ProcessLimits process;
+    ingest::ListenerShared shared(metrics, "relay", process);
     NullSink sink;
     ingest::IntakeShard shard(executor, handover, counters, Log(sink), 1);
     const auto rules = ingest::ListenerRules::make(config, listener, routing::Snapshot::compile(config));
