@@ -197,8 +197,10 @@ TEST_CASE("links, hard links, FIFOs and sockets are never read", "[pickup][SEC-1
 TEST_CASE("a file that is written in place is not taken before it has settled", "[pickup][SEC-17]") {
     World world;
     REQUIRE(world.open(", settle_time: 1h"));
+    // Who has it open may be about to write more; that it was closed would say that it is whole.
+    std::ofstream writer(world.in / "growing", std::ios::binary);
+    writer << "x-sender: a@src.test\nx-receiver: b@dst.test\nSubject: s\n\nHel" << std::flush;
     world.service.start();
-    world.write(world.in / "growing", "x-sender: a@src.test\nx-receiver: b@dst.test\nSubject: s\n\nHel");
     world.move_in("whole", kFile);
     REQUIRE(world.takes(1));
     CHECK(world.store.contents().front() == "Subject: s\r\n\r\nHello\r\n");

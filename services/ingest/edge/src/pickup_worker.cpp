@@ -205,7 +205,7 @@ void PickupWorker::gather_new(std::vector<Waiting>& batch) {
         const std::optional<WallTime> changed = directory_->changed_at(*name);
         if (!changed) continue;
         if (*changed > wall_now - std::chrono::duration_cast<WallTime::duration>(pickup_.settle_time) &&
-            *changed <= wall_now) {
+            *changed <= wall_now + std::chrono::minutes(1)) {  // the loop's time is that of its turn: a little old
             scan_at_ = std::min(scan_at_, loop_->now() + pickup_.settle_time);
             continue;
         }
