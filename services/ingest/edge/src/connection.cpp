@@ -129,7 +129,7 @@ void Connection::take_header(std::string_view octets) {
 
 // `received` came behind the PROXY header.
 void Connection::begin(std::string_view received) {
-    intake_.set_server(stream_->local().address);
+    if (intake_.rules().records_server) intake_.set_server(stream_->local().address);
     if (intake_.rules().listener.tls == config::ListenerTls::Implicit) {
         // There is nobody to say 421 to: the client waits for a handshake, not for SMTP.
         if (intake_.admit().kind != smtp::Decision::Kind::Accept) return shard_.remove(self_);

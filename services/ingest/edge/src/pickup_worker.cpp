@@ -162,7 +162,7 @@ void PickupWorker::pump() {
     counters_.claimed.set(static_cast<std::int64_t>(entries_.size() + waiting_.size()));
     look_at(scan_at_);
     if (paused_until_ > now) look_at(paused_until_);
-    for (const Waiting& waiting : waiting_) look_at(std::max(waiting.not_before, now + std::chrono::milliseconds(1)));
+    for (const Waiting& waiting : waiting_) look_at(std::max({waiting.not_before, paused_until_, now + kShortest}));
 }
 
 std::vector<PickupWorker::Waiting> PickupWorker::gather() {

@@ -61,6 +61,7 @@ private:
     static constexpr std::size_t kFilesAtOnce = 64;
     static constexpr std::size_t kNamesKept = 4096;
     static constexpr Duration kPause = std::chrono::seconds(1);
+    static constexpr Duration kShortest = std::chrono::milliseconds(1);  // between two looks
     // A file that is still being written after this long will not be finished.
     static constexpr Duration kLongestChange = std::chrono::minutes(10);
 
