@@ -1,22 +1,12 @@
 // BDAT where dialogues do not reach: wrong sizes, many chunks, large ones, every cut and every loss (RFC 3030).
 #include <catch2/catch.hpp>
 
-#include "postfleet/smtp/server_session.hpp"
-#include "postfleet/support/scripted_policy.hpp"
+#include "session_fixture.hpp"
 
 namespace postfleet::smtp {
 namespace {
 
-struct Fixture {
-    ServerSettings settings{.hostname = "mx.example"};
-    support::ScriptedPolicy policy;
-    ServerSession session{settings, policy};
-    std::string out;
-
-    std::string say(std::string_view octets) {
-        session.receive(octets, out);
-        return std::exchange(out, {});
-    }
+struct Fixture : SessionFixture {
     void begin() {
         session.open(out);
         say("EHLO client.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n");
@@ -30,8 +20,12 @@ std::string chunk(std::string_view content, std::string_view last = "") {
 }  // namespace
 
 TEST_CASE("a chunk whose size cannot be read closes: what follows could be anything", "[smtp][X3030][SEC-6]") {
-    const std::string sizes[] = {"",   " -1", " +5", " 0x10", " 1e9", " 18446744073709551616", " 1 LASTS",
-                                 " 1 LAST LAST", " LAST", " " + std::string(1000, '1'), " 1\t\t2"};
+    const std::string sizes[] = {"",         " -1",
+                                 " +5",      " 0x10",
+                                 " 1e9",     " 18446744073709551616",
+                                 " 1 LASTS", " 1 LAST LAST",
+                                 " LAST",    " " + std::string(1000, '1'),
+                                 " 1\t\t2"};
     for (const std::string& size : sizes) {
         INFO(size);
         Fixture f;
@@ -77,7 +71,8 @@ TEST_CASE("a hundred thousand chunks of one octet are one message", "[smtp][X303
 }
 
 TEST_CASE("large content leaves in full chunks, whatever those of BDAT are", "[smtp][X3030]") {
-    for (const std::size_t size : {kContentChunkOctets - 1, kContentChunkOctets, kContentChunkOctets + 1, 3 * kContentChunkOctets + 7}) {
+    for (const std::size_t size :
+         {kContentChunkOctets - 1, kContentChunkOctets, kContentChunkOctets + 1, 3 * kContentChunkOctets + 7}) {
         for (const std::size_t piece : {std::size_t{70'000}, std::size_t{2'000'000}}) {
             for (const bool waits : {false, true}) {
                 INFO(size << " in chunks of " << piece << " waits " << waits);
@@ -87,7 +82,8 @@ TEST_CASE("large content leaves in full chunks, whatever those of BDAT are", "[s
                 const std::string content(size, 'z');
                 std::string reply;
                 for (std::size_t at = 0; at < size; at += piece) {
-                    reply += f.say(chunk(std::string_view(content).substr(at, piece), at + piece < size ? "" : " LAST"));
+                    reply +=
+                        f.say(chunk(std::string_view(content).substr(at, piece), at + piece < size ? "" : " LAST"));
                     while (f.session.waiting_for() == ServerSession::Waiting::Decision) {
                         f.session.resume(Decision::accept(), f.out);
                         reply += std::exchange(f.out, {});
@@ -102,10 +98,12 @@ TEST_CASE("large content leaves in full chunks, whatever those of BDAT are", "[s
     }
 }
 
-TEST_CASE("no sequence ends a chunk, and none gets in with bare line ends, cut anywhere", "[smtp][X3030][SEC-1][SEC-2]") {
+TEST_CASE("no sequence ends a chunk, and none gets in with bare line ends, cut anywhere",
+          "[smtp][X3030][SEC-1][SEC-2]") {
     using namespace std::string_literals;
-    const std::string sequences[] = {"\n.\n"s,       "\n.\r\n"s,     "\r.\r"s, "\r.\r\n"s, "\r\n.\n"s,     "\r\n.\r"s,
-                                     "\r\n\0.\r\n"s, "\r\n.\0\r\n"s, "\n.\r"s, "\r.\n"s,   "\r\r\n.\r\n"s, "\r\n.\r\r\n"s};
+    const std::string sequences[] = {"\n.\n"s,   "\n.\r\n"s, "\r.\r"s,       "\r.\r\n"s,
+                                     "\r\n.\n"s, "\r\n.\r"s, "\r\n\0.\r\n"s, "\r\n.\0\r\n"s,
+                                     "\n.\r"s,   "\r.\n"s,   "\r\r\n.\r\n"s, "\r\n.\r\r\n"s};
     for (const auto policy : {LineEndPolicy::Strict, LineEndPolicy::Normalize}) {
         for (const std::string& sequence : sequences) {
             const std::string content = "Subject: x\r\n\r\nhello" + sequence + "MAIL FROM:<evil@x.example>\r\n";

@@ -1,22 +1,12 @@
 // What dialogues cannot show: sizes, chunks, shutting down, lost connections, buffers.
 #include <catch2/catch.hpp>
 
-#include "postfleet/smtp/server_session.hpp"
-#include "postfleet/support/scripted_policy.hpp"
+#include "session_fixture.hpp"
 
 namespace postfleet::smtp {
 namespace {
 
-struct Fixture {
-    ServerSettings settings{.hostname = "mx.example"};
-    support::ScriptedPolicy policy;
-    ServerSession session{settings, policy};
-    std::string out;
-
-    std::string say(std::string_view octets) {
-        session.receive(octets, out);
-        return std::exchange(out, {});
-    }
+struct Fixture : SessionFixture {
     void open() {
         session.open(out);
         say("EHLO client.example\r\n");
