@@ -34,6 +34,13 @@ std::vector<EventType> reported_events(const FileReport& file) {
     return report::accounting_events(accounting_options(file).records);
 }
 
+bool has_receipts(const Config& config) {
+    return std::any_of(config.file_reports.begin(), config.file_reports.end(), [](const FileReport& file) {
+        return file.form == ReportForm::Accounting &&
+               std::find(file.records.begin(), file.records.end(), "r") != file.records.end();
+    });
+}
+
 std::vector<std::string> recorded_headers(const Config& config) {
     std::vector<std::string> names;
     for (const FileReport& file : config.file_reports) {

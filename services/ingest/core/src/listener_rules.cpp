@@ -38,6 +38,7 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     auto rules = std::make_shared<ListenerRules>();
     rules->listener = listener;
     rules->routing = std::move(routing);
+    rules->records_server = config::has_receipts(config);
     rules->recorded_headers = config::recorded_headers(config);
     const auto bound_by = rules->routing->wanted_headers();
     rules->wanted_headers.assign(bound_by.begin(), bound_by.end());

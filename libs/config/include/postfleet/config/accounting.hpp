@@ -13,6 +13,9 @@ report::AccountingOptions accounting_options(const FileReport& file);
 // The events that the file takes, whichever form it has.
 std::vector<EventType> reported_events(const FileReport& file);
 
+// Whether some accounting file has receipts, which show the address of ours that a client reached.
+bool has_receipts(const Config& config);
+
 // The message headers that columns of accounting files show, lower case, without duplicates: ingest keeps their
 // values with the message.
 std::vector<std::string> recorded_headers(const Config& config);

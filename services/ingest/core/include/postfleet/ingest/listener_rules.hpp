@@ -24,6 +24,7 @@ struct ListenerRules {
     std::string virtual_mta;   // of mail that neither a binding nor a user's own takes; empty: the default
     bool log_accepted = true;  // a line per accepted message
     std::shared_ptr<const routing::Snapshot> routing;
+    bool records_server = false;                // our address that the client reached, for receipts
     std::vector<std::string> recorded_headers;  // that accounting files show, lower case
     std::vector<std::string> wanted_headers;    // these and the ones that binding rules look at
     // Both null where nobody can log in. shared_ptr: the services are one for all listeners and all reloads.
