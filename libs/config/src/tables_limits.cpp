@@ -1,6 +1,10 @@
 #include "tables_limits.hpp"
 
+#include <string>
+
 #include <utility>
+
+#include "tables.hpp"
 
 namespace postfleet::config {
 namespace {
@@ -27,56 +31,40 @@ Section with_account_limits(Section section) {
     return section;
 }
 
-std::vector<Key> rate_keys_of_listener() {
-    using L = Listener;
-    return {
-        rate_key<L>(
-            "max_connection_rate", [](auto& l) -> auto& { return l.rates.connections; },
-            "Connections per period; more get 421."),
-        rate_key<L>(
-            "max_message_rate", [](auto& l) -> auto& { return l.rates.messages; },
-            "Transactions (MAIL) per period; more get 450."),
-        rate_key<L>(
-            "max_recipient_rate", [](auto& l) -> auto& { return l.rates.recipients; },
-            "Recipients (RCPT) per period; more get 450."),
-        rate_key<L>(
-            "max_connection_rate_per_client", [](auto& l) -> auto& { return l.rates_per_client.connections; },
-            "Connections per period and client; more get 421."),
-        rate_key<L>(
-            "max_message_rate_per_client", [](auto& l) -> auto& { return l.rates_per_client.messages; },
-            "Transactions (MAIL) per period and client; more get 450."),
-        rate_key<L>(
-            "max_recipient_rate_per_client", [](auto& l) -> auto& { return l.rates_per_client.recipients; },
-            "Recipients (RCPT) per period and client; more get 450."),
-        rate_key<L>(
-            "max_error_rate_per_client", [](auto& l) -> auto& { return l.max_error_rate_per_client; },
-            "Refused commands per period and client; beyond them its connections get 421."),
-    };
+// The rates of what arrives; `scope` says whose, as "_per_client" and " and client".
+template <class O>
+void add_arrival_rates(std::vector<Key>& keys, ArrivalRates O::*rates, const std::string& suffix,
+                       const std::string& scope) {
+    keys.push_back(rate_key<O>(
+        "max_connection_rate" + suffix, [rates](auto& o) -> auto& { return (o.*rates).connections; },
+        "Connections per period" + scope + "; more get 421."));
+    keys.push_back(rate_key<O>(
+        "max_message_rate" + suffix, [rates](auto& o) -> auto& { return (o.*rates).messages; },
+        "Transactions (MAIL) per period" + scope + "; more get 450."));
+    keys.push_back(rate_key<O>(
+        "max_recipient_rate" + suffix, [rates](auto& o) -> auto& { return (o.*rates).recipients; },
+        "Recipients (RCPT) per period" + scope + "; more get 450."));
 }
 
 }  // namespace
 
 const Section& limits_section() {
     using L = Limits;
-    static const Section section{
-        "limits",
-        "Limits over all listeners: what the process spends on mail that comes in.",
-        {
-            value_key<L>("max_connections", &L::max_connections, CountCodec{0, kMany, false, {}},
-                         "Connections open at the same time; more get 421. 0: three quarters of the file descriptors."),
-            value_key<L>("memory_for_incoming", &L::memory_for_incoming, SizeCodec{16 << 20},
-                         "Memory for the content of messages that are being received; beyond it they get 451."),
-            rate_key<L>(
-                "max_connection_rate", [](auto& l) -> auto& { return l.rates.connections; },
-                "Connections per period; more get 421."),
-            rate_key<L>(
-                "max_message_rate", [](auto& l) -> auto& { return l.rates.messages; },
-                "Transactions (MAIL) per period; more get 450."),
-            rate_key<L>(
-                "max_recipient_rate", [](auto& l) -> auto& { return l.rates.recipients; },
-                "Recipients (RCPT) per period; more get 450."),
-        },
-        {}};
+    static const Section section = [] {
+        Section made{
+            "limits",
+            "Limits over all listeners: what the process spends on mail that comes in.",
+            {
+                value_key<L>(
+                    "max_connections", &L::max_connections, CountCodec{0, kMany, false, {}},
+                    "Connections open at the same time; more get 421. 0: three quarters of the file descriptors."),
+                value_key<L>("memory_for_incoming", &L::memory_for_incoming, SizeCodec{16 << 20},
+                             "Memory for the content of messages that are being received; beyond it they get 451."),
+            },
+            {}};
+        add_arrival_rates(made.keys, &L::rates, "", "");
+        return made;
+    }();
     return section;
 }
 
@@ -101,8 +89,11 @@ Section with_listener_limits(Section section) {
                      "for clients in `relay_from`, too."),
     };
     section.keys.insert(section.keys.end(), keys.begin(), keys.end());
-    const std::vector<Key> rates = rate_keys_of_listener();
-    section.keys.insert(section.keys.end(), rates.begin(), rates.end());
+    add_arrival_rates(section.keys, &L::rates, "", "");
+    add_arrival_rates(section.keys, &L::rates_per_client, "_per_client", " and client");
+    section.keys.push_back(rate_key<L>(
+        "max_error_rate_per_client", [](auto& l) -> auto& { return l.max_error_rate_per_client; },
+        "Refused commands per period and client; beyond them its connections get 421."));
     return section;
 }
 

@@ -1,11 +1,9 @@
-// The keys of limits at the door: of listeners, users and tenants, and over all listeners.
+// The keys of limits at the door, for the sections of listeners, users and tenants.
 #pragma once
 
 #include "schema.hpp"
 
 namespace postfleet::config {
-
-const Section& limits_section();
 
 // The section with the keys of its limits behind its own.
 Section with_listener_limits(Section section);

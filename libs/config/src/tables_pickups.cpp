@@ -1,4 +1,5 @@
-#include "pickup_table.hpp"
+// The section about directories that take mail as files.
+#include "tables.hpp"
 
 namespace postfleet::config {
 namespace {

@@ -5,8 +5,6 @@ namespace postfleet::config {
 
 namespace {
 
-const KeyOptions kRequired{.required = true};
-
 ChoiceCodec<BounceCategory> category_codec() {
     ChoiceCodec<BounceCategory> codec;
     for (std::size_t i = 0; i < kBounceCategoryNames.size(); ++i) {

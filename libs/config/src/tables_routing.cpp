@@ -1,0 +1,135 @@
+// The sections about which way mail goes: identities, the rules that pick them, sites and next hops.
+#include <fmt/format.h>
+
+#include "tables.hpp"
+
+namespace postfleet::config {
+
+namespace {
+
+std::optional<std::string> check_socks_user(std::string& text) {
+    if (!text.empty() && text.size() <= 255) return std::nullopt;
+    return "is no user for a SOCKS5 proxy: 1 to 255 octets";
+}
+
+}  // namespace
+
+const Section& virtual_mta_section() {
+    using V = VirtualMta;
+    static const Section section{
+        "virtual_mtas.<name>",
+        "A sending identity. The limits hold over all its queues; those of each queue are in `shaping`.",
+        {
+            value_key<V>(
+                "source", &V::sources, ListCodec<AddressCodec, IpAddress>{},
+                "The address or addresses that connections come from. Another one is never used instead. Without "
+                "it the system chooses."),
+            value_key<V>("ehlo", &V::ehlo, ehlo_codec(), "The name in EHLO.", {.default_text = "(hostname)"}),
+            value_key<V>("proxy", &V::proxy, ProxyCodec{},
+                         "The proxy that its connections go through; `source` is an address of the proxy's then. "
+                         "socks5://, haproxy:// (PROXY version 2) or haproxy-v1://. Nothing goes past it.",
+                         {.default_text = "(none)"}),
+            value_key<V>("proxy_user", &V::proxy_user, TextCodec{"name of a user", check_socks_user},
+                         "Who we are to a SOCKS5 proxy.", {.default_text = "(no login)"}),
+            value_key<V>("proxy_password_file", &V::proxy_password_file, PathCodec{},
+                         "File with the password of proxy_user: its first line. Read again at every reload."),
+            value_key<V>("max_connections", &V::max_connections, count_or_unlimited(),
+                         "Connections open at the same time."),
+            value_key<V>("max_message_rate", &V::max_message_rate, RateCodec{}, "Attempted recipients per period."),
+            value_key<V>("max_connect_rate", &V::max_connect_rate, RateCodec{}, "Connection attempts per period."),
+        },
+        {"sender", "tls", "dkim"}};
+    return section;
+}
+
+const Section& pool_section() {
+    static const Section section{
+        "pools.<name>",
+        "A weighted set of virtual MTAs. Pools and virtual MTAs share one namespace.",
+        {
+            value_key<Pool>("members", &Pool::members, WeightsCodec{}, "Its virtual MTAs, evenly or with weights.",
+                            kRequired),
+            value_key<Pool>(
+                "priority", &Pool::priority,
+                ChoiceCodec<Priority>{{"high", "normal", "low"}, {Priority::High, Priority::Normal, Priority::Low}},
+                "Which mail goes first when a virtual MTA has more than it may send."),
+        },
+        {"rechoose"}};
+    return section;
+}
+
+const Section& binding_section() {
+    using B = Binding;
+    static const Section section{
+        "bindings[]",
+        "A rule that picks the virtual MTA or pool. The first rule whose conditions all hold decides; a rule without "
+        "conditions takes everything. Patterns are Perl's, found anywhere, whatever the case.",
+        {
+            value_key<B>("header", &B::headers, HeaderPatternsCodec{},
+                         "Headers and the patterns their values must match."),
+            value_key<B>("mail_from", &B::mail_from, pattern_codec(), "Pattern for the address in MAIL FROM."),
+            value_key<B>("rcpt_domain", &B::rcpt_domain, pattern_codec(), "Pattern for the recipient's domain."),
+            value_key<B>("client", &B::client, NetworkCodec{}, "Network the client's address is in."),
+            value_key<B>("user", &B::user, TextCodec{"name of a user"}, "The authenticated user."),
+            value_key<B>("listener", &B::listener, name_codec("name of a listener"), "The listener it came in by."),
+            value_key<B>("template", &B::template_name, TextCodec{"name of a template"},
+                         "The template it was made from."),
+            value_key<B>("tenant", &B::tenant, name_codec("name of a tenant"), "Its tenant."),
+            value_key<B>("job", &B::job, TextCodec{"job"}, "Its job."),
+            value_key<B>("virtual_mta", &B::target, name_codec("name of a virtual MTA or pool"), "Where it goes.",
+                         kRequired),
+        },
+        {}};
+    return section;
+}
+
+const Section& provider_section() {
+    static const Section section{
+        "providers.<name>",
+        "A named group of sites: all domains whose MX hosts fit share its queues.",
+        {value_key<Provider>("mx", &Provider::mx, ListCodec<TextCodec, std::string>{wildcard_codec()},
+                             "Wildcards over the names of MX hosts. The longest that fits decides.", kRequired)},
+        {}};
+    return section;
+}
+
+Key routes_key() {
+    const ListCodec<HopCodec, RouteHop> codec;
+    Key key;
+    key.name = "routes";
+    key.summary =
+        "Next hops instead of MX look-up, tried in this order: \"example.test\", \".example.test\" for everything "
+        "below it, \"*\" for everything. The nearest decides.";
+    key.shape = Key::Shape::ValueMap;
+    key.type = "mapping of domain to list of host:port";
+    key.json = codec.json();
+    key.item_name = "<domain>";
+    key.read = [codec](Reader& reader, const Node& node, const std::string& path, void* owner) {
+        for (const auto* entry : named_members(reader, node, path)) {
+            const auto at = path + "." + entry->name;
+            const bool below = entry->name.size() > 1 && entry->name.front() == '.';
+            std::string domain = entry->name.substr(below ? 1 : 0);
+            if (domain != "*") {
+                if (const auto wrong = domain_codec().check(domain)) {
+                    reader.report(entry->origin, at, fmt::format("'{}' {}, or \"*\"", entry->name, *wrong));
+                    continue;
+                }
+            }
+            domain = below ? "." + domain : domain;
+            reader.note_origin(path + "." + domain, entry->origin);
+            auto hops = codec.read(reader, entry->value, at);
+            if (!hops) continue;
+            const auto is_new = static_cast<Config*>(owner)->routes.emplace(domain, std::move(*hops)).second;
+            if (!is_new) reader.report(entry->origin, at, "is in the routes already, written differently");
+        }
+    };
+    key.show = [codec](const void* owner, Shown& out) {
+        out.shape = Shown::Shape::Mapping;
+        for (const auto& [domain, hops] : static_cast<const Config*>(owner)->routes) {
+            out.children.push_back({.name = domain, .path = out.path + "." + domain, .text = codec.show(hops)});
+        }
+    };
+    return key;
+}
+
+}  // namespace postfleet::config
