@@ -1,4 +1,4 @@
-"""Behind a load balancer: the PROXY protocol as HAProxy, cloud load balancers and ingress controllers speak it."""
+"""Behind a load balancer: the PROXY protocol as HAProxy and cloud load balancers speak it, and Postfix's XCLIENT."""
 
 import re
 import socket
@@ -35,12 +35,11 @@ class Client:
         return self
 
     def reply(self):
-        line = b"    -"
-        while line[3:4] == b"-" or line == b"    -":
-            line = self.file.readline()
-            if not line:
-                return ""
-        return line.decode().rstrip()
+        """All lines of a reply; nothing when the connection is closed."""
+        lines = [self.file.readline()]
+        while lines[-1][3:4] == b"-":
+            lines.append(self.file.readline())
+        return b"".join(lines).decode().rstrip()
 
     def ask(self, line):
         self.send(line.encode() + b"\r\n")
@@ -123,6 +122,40 @@ class ProxyTest(EndToEnd):
             self.assertEqual(second.send(line_header("192.0.2.7")).reply()[:3], "421")
             self.assertEqual(third.send(line_header("192.0.2.8")).reply()[:3], "220")
         self.assertEqual(self.count(stack, "too_many_connections_of_client"), 1)
+
+    def test_xclient_says_whose_connection_is_passed_on(self):
+        sink = self.sink()
+        stack = Stack(ROUTES.format(port=sink.port))
+        self.closers.append(stack)
+        port = free_port()
+        stack.write_config(f"listeners:\n  filtered: {{address: \"127.0.0.1:{port}\", relay_from: [192.0.2.0/24], "
+                           "xclient_from: [127.0.0.1], max_connections_per_client: 1}\n", "filtered.yaml")
+        stack.start()
+        with Client(port) as first:
+            self.assertEqual(first.reply()[:3], "220")
+            self.assertEqual(first.ask("XCLIENT ADDR=192.0.2.7 NAME=app.test HELO=app.test PROTO=SMTP")[:3], "220")
+            first.ask("EHLO filter.test")
+            first.ask("MAIL FROM:<a@src.test>")
+            self.assertEqual(first.ask("RCPT TO:<r@dest.test>")[:3], "250")
+            first.ask("DATA")
+            self.assertEqual(first.ask("Subject: x\r\n\r\nx\r\n.")[:3], "250")
+            with Client(port) as second:  # 127.0.0.1 has its place back, 192.0.2.7 has one connection already
+                self.assertEqual(second.reply()[:3], "220")
+                self.assertEqual(second.ask("XCLIENT ADDR=192.0.2.7")[:3], "421")
+            self.assertEqual(first.ask("XCLIENT ADDR=[UNAVAILABLE]")[:3], "220")
+            first.ask("EHLO filter.test")
+            first.ask("MAIL FROM:<a@src.test>")
+            self.assertEqual(first.ask("RCPT TO:<r@dest.test>")[:3], "550")
+            first.ask("RSET")
+            self.assertEqual(first.ask("XCLIENT LOGIN=nobody")[:3], "550")
+        delivery = wait_for(lambda: sink.deliveries and sink.deliveries[0], "the delivery")
+        self.assertRegex(delivery.content.decode(), r"Received: from app\.test \(\[192\.0\.2\.7\]\)\s+by mta\.test\s[^;]*with SMTP\s")
+        wait_for(lambda: "event=xclient listener=filtered client=192.0.2.7 proxy=127.0.0.1 name=app.test" in
+                 stack.process.output(), "the log line")
+        with Client(port, source="127.0.0.2") as stranger:
+            stranger.reply()
+            self.assertNotIn("XCLIENT", stranger.ask("EHLO x"))
+            self.assertEqual(stranger.ask("XCLIENT ADDR=192.0.2.7")[:3], "550")
 
     def test_the_header_comes_before_implicit_tls_in_one_piece_with_it_or_alone(self):
         stack = self.proxy_stack(more=", tls: implicit, certificate: server.crt, private_key: server.key")

@@ -45,6 +45,7 @@ struct Run {
 
 Run run(const smtp::ServerSettings& settings, std::string_view input, std::size_t piece) {
     Run result;
+    result.policy.xclient = true;
     smtp::ServerSession session(settings, result.policy);
     session.open(result.out);
     while (!input.empty() && !session.is_closed()) {

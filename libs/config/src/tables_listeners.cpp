@@ -46,6 +46,11 @@ const Section& listener_section() {
                  "2). With it every connection must come from there and begin with such a header, and the "
                  "client it announces is the client.",
                  {.default_text = "(no load balancer)"}),
+             value_key<L>(
+                 "xclient_from", &L::xclient_from, ListCodec<NetworkCodec, Network>{},
+                 "Networks whose clients may say, with Postfix's XCLIENT, whose connection it is that they pass "
+                 "on: address, name, EHLO name, user.",
+                 {.default_text = "(nobody)"}),
              value_key<L>("headers", &L::headers,
                           ChoiceCodec<HeaderTrust>{{"ignore", "honour"}, {HeaderTrust::Ignore, HeaderTrust::Honour}},
                           "Whether X-Virtual-MTA, X-Job and X-EnvID are obeyed and taken out of the message."),

@@ -75,6 +75,7 @@ const char* to_string(Verb verb) {
         case Verb::Expn: return "EXPN";
         case Verb::Starttls: return "STARTTLS";
         case Verb::Auth: return "AUTH";
+        case Verb::Xclient: return "XCLIENT";
         case Verb::Etrn: return "ETRN";
         case Verb::Turn: return "TURN";
         case Verb::Foreign: return "foreign";
@@ -89,6 +90,7 @@ Command parse_command(std::string_view line) {
     Command command{Verb::Unknown, trim_spaces(line.substr(word.size()))};
     if (word.size() == kVerbOctets) command.verb = four_letter_verb(word);
     else if (ascii_iequals(word, "STARTTLS")) command.verb = Verb::Starttls;
+    else if (ascii_iequals(word, "XCLIENT")) command.verb = Verb::Xclient;
     else if (is_foreign(word)) command.verb = Verb::Foreign;
     return command;
 }

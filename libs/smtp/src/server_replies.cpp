@@ -90,6 +90,7 @@ const char* to_string(Refusal refusal) {
         case Refusal::SessionTooLong: return "session_too_long";
         case Refusal::TimedOut: return "timed_out";
         case Refusal::ShuttingDown: return "shutting_down";
+        case Refusal::XclientDenied: return "xclient_denied";
     }
     return "unknown";
 }

@@ -52,6 +52,8 @@ inline constexpr std::string_view kBadChunk = "501 5.5.4 Syntax: BDAT size [LAST
 inline constexpr std::string_view kNoArgument = "501 5.5.4 This command takes no argument\r\n";
 inline constexpr std::string_view kNeedsArgument = "501 5.5.4 An argument is needed\r\n";
 
+inline constexpr std::string_view kXclientDenied = "550 5.7.1 XCLIENT is not for you\r\n";
+inline constexpr std::string_view kBadXclient = "501 5.5.4 Bad XCLIENT attribute\r\n";
 inline constexpr std::string_view kTooBig = "552 5.3.4 Message too big\r\n";
 inline constexpr std::string_view kTooManyRecipients = "452 4.5.3 Too many recipients\r\n";
 inline constexpr std::string_view kTooManyMessages = "421 4.7.0 Too many messages on this connection\r\n";

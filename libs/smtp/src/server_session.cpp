@@ -62,6 +62,7 @@ const ServerSession::Rule ServerSession::kRules[] = {
     {Verb::Help, kGreeted, &ServerSession::help, kBadSequence},
     {Verb::Starttls, in(State::Ready), &ServerSession::starttls, kNestedMail},
     {Verb::Auth, in(State::Ready), &ServerSession::auth, kNestedMail},
+    {Verb::Xclient, in(State::Start, State::Ready), &ServerSession::xclient, kNestedMail},
     {Verb::Expn, kGreeted, &ServerSession::switched_off, kBadSequence},
     {Verb::Etrn, kGreeted, &ServerSession::switched_off, kBadSequence},
     {Verb::Turn, kGreeted, &ServerSession::switched_off, kBadSequence},
@@ -222,6 +223,7 @@ void ServerSession::ehlo(std::string_view argument, std::string& out) {
         out.append(settings_->auth_binds_channel && secured_ ? "250-AUTH SCRAM-SHA-256-PLUS " : "250-AUTH ");
         out.append(settings_->auth_mechanisms).append("\r\n");
     }
+    if (policy_.offers_xclient()) out.append("250-XCLIENT ").append(kXclientAttributes).append("\r\n");
     out.append("250 ENHANCEDSTATUSCODES\r\n");
     if (draining_) drain(out);
 }
@@ -441,6 +443,21 @@ void ServerSession::finish_auth(Decision&& decision, std::string& out) {
             break;
     }
     if (draining_) drain(out);
+}
+
+void ServerSession::xclient(std::string_view argument, std::string& out) {
+    if (!policy_.offers_xclient()) return mistake(Refusal::XclientDenied, kXclientDenied, out);
+    auto request = parse_xclient(argument);
+    if (!request) return mistake(Refusal::Syntax, kBadXclient, out);
+    const bool is_known = request->login && *request->login;
+    Decision decision = policy_.on_xclient(std::move(*request));
+    if (decision.kind == Decision::Kind::Refuse && decision.reply.code != kClosingCode) {
+        return answer_refusal(decision.reply, out);
+    }
+    hello_name_.clear();
+    extended_ = false;
+    authenticated_ = is_known;
+    greet(std::move(decision), out);
 }
 
 void ServerSession::vrfy(std::string_view argument, std::string& out) {

@@ -27,6 +27,7 @@ void set(Dialogue& dialogue, const std::string& setting) {
     else if (setting == "auth-without-tls") dialogue.settings.auth_without_tls = true;
     else if (setting == "no-limits") dialogue.settings.max_errors = 1000;
     else if (setting == "scripted") return;  // of interest to those who replay it elsewhere
+    else if (setting == "xclient") dialogue.xclient = true;
     else if (setting == "one-write") dialogue.one_write = true;
     else if (setting == "refuse-connection")
         dialogue.connection = Decision::refuse(554, {5, 7, 1}, "No service for you");

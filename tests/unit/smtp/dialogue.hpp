@@ -23,6 +23,7 @@ struct Dialogue {
     ServerSettings settings;
     Decision connection;
     bool one_write = false;
+    bool xclient = false;
     std::vector<Step> steps;
     std::vector<support::ScriptedPolicy::Taken> messages;  // envelope and content only
 

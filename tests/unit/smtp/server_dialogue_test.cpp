@@ -25,6 +25,7 @@ void feed(ServerSession& session, std::string_view octets, const Cut& cut, std::
 void replay(const Dialogue& dialogue, const Cut& cut) {
     support::ScriptedPolicy policy;
     policy.connection = dialogue.connection;
+    policy.xclient = dialogue.xclient;
     ServerSession session(dialogue.settings, policy);
     std::string out;
     session.open(out);

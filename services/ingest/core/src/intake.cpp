@@ -77,6 +77,10 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
         message_->helo = request.hello_name;
     }
     extended_ = request.extended;
+    if (passed_on_ != nullptr) {
+        if (!passed_on_->hello_name.empty()) message_->helo = passed_on_->hello_name;
+        extended_ = passed_on_->extended.value_or(extended_);
+    }
     last_refusal_ = {};
     refused_recipients_ = 0;
     return smtp::Decision::accept();

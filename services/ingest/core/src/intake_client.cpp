@@ -17,7 +17,50 @@ void Intake::set_origin(MessageOrigin origin) {
     may_relay_ = true;
 }
 
-smtp::Decision Intake::on_connection() { return entered_as_ || origin_ != nullptr ? smtp::Decision::accept() : admit(); }
+// Only who really connected counts, or who a proxy spoke for; not whom an earlier XCLIENT named.
+bool Intake::offers_xclient() const {
+    if (rules_->listener.xclient_from.empty()) return false;
+    return may_pass_on_ || (has_rights_ && rules_->may_xclient(client_));
+}
+
+// The client it is now has to be let in like one that connects, and the place of the one before is free.
+smtp::Decision Intake::on_xclient(smtp::XclientRequest&& request) {
+    if (auto refusal = become(request)) return std::move(*refusal);
+    auto line = shard_.log().line(LogLevel::Info, "xclient");
+    line.field("listener", rules_->listener.name);
+    name_client(line);
+    if (request.name && *request.name) line.field("name", **request.name);
+    if (user_ != nullptr) line.field("user", user_->name);
+    if (entered_as_) listener_.limits.leave(*std::exchange(entered_as_, std::nullopt));
+    return admit();
+}
+
+// Nothing has changed when it is refused.
+std::optional<smtp::Decision> Intake::become(const smtp::XclientRequest& request) {
+    std::shared_ptr<const KnownUser> user;
+    if (request.login && *request.login) {
+        if (rules_->users != nullptr) user = rules_->users->find(**request.login);
+        if (user == nullptr) return refuse(Reason::AuthFailed, 550, {5, 7, 8}, "There is no such user");
+    }
+    may_pass_on_ = true;
+    login_ = nullptr;
+    place_ = nullptr;
+    user_ = std::move(user);
+    if (request.address) {
+        if (!proxy_) proxy_ = client_;
+        client_ = request.address->value_or(*proxy_);
+        has_rights_ = request.address->has_value();
+        may_relay_ = has_rights_ && rules_->may_relay(client_);
+    }
+    if (passed_on_ == nullptr) passed_on_ = std::make_unique<PassedOn>();
+    if (request.hello_name) passed_on_->hello_name = request.hello_name->value_or("");
+    if (request.extended) passed_on_->extended = request.extended;
+    return std::nullopt;
+}
+
+smtp::Decision Intake::on_connection() {
+    return entered_as_ || origin_ != nullptr ? smtp::Decision::accept() : admit();
+}
 
 smtp::Decision Intake::admit() {
     const auto& listener = rules_->listener;

@@ -93,4 +93,6 @@ bool ListenerRules::may_relay(const IpAddress& client) const { return is_in(list
 
 bool ListenerRules::is_proxy(const IpAddress& peer) const { return is_in(listener.proxy_from, peer); }
 
+bool ListenerRules::may_xclient(const IpAddress& peer) const { return is_in(listener.xclient_from, peer); }
+
 }  // namespace postfleet::ingest

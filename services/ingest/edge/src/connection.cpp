@@ -222,6 +222,7 @@ void Connection::finish_turn() {
     }
     const bool is_answered = client_ended_ && session_.waiting_for() != ServerSession::Waiting::Decision;
     if (session_.is_closed() || is_answered) return end();
+    if (!session_.is_in_transaction()) session_.use(intake_.session_settings());  // XCLIENT may have changed whose it is
     if (session_.wants_tls()) return start_tls({});
     slow_down();
     if (may_read() && stream_->unsent_octets() <= kUnreadReplies) stream_->resume_reading();

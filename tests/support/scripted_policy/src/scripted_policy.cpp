@@ -13,6 +13,13 @@ smtp::Decision ScriptedPolicy::by_local_part(std::string_view local_part) const 
     return smtp::Decision::accept();
 }
 
+smtp::Decision ScriptedPolicy::on_xclient(smtp::XclientRequest&& request) {
+    const std::string name = request.name ? request.name->value_or("") : "";
+    if (name == "busy") return smtp::Decision::refuse(421, {4, 7, 0}, "Not now");
+    if (name == "refuse") return smtp::Decision::refuse(550, {5, 7, 1}, "Not you");
+    return smtp::Decision::accept();
+}
+
 smtp::Decision ScriptedPolicy::on_auth(smtp::AuthRequest&& request) {
     if (request.mechanism != "TEST") return smtp::Decision::refuse(504, {5, 5, 4}, "Mechanism not offered");
     return request.initial_response ? on_auth_line(*request.initial_response) : smtp::Decision::challenge("");

@@ -85,7 +85,8 @@ struct Listener {
     std::string name;
     Endpoint address;                                       // port 0: any free one (tests)
     std::vector<Network> relay_from = loopback_networks();  // who may send anywhere
-    std::vector<Network> proxy_from;  // load balancers that speak the PROXY protocol; empty: nobody does
+    std::vector<Network> proxy_from;    // load balancers that speak the PROXY protocol; empty: nobody does
+    std::vector<Network> xclient_from;  // who may say whose connection it is (XCLIENT)
     HeaderTrust headers = HeaderTrust::Ignore;
     LineEnds line_ends = LineEnds::Strict;
     MessageChecks message_checks = MessageChecks::Allow;

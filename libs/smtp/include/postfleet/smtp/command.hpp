@@ -25,6 +25,7 @@ enum class Verb : std::uint8_t {
     Help,
     Starttls,
     Auth,
+    Xclient,
     Expn,
     Etrn,
     Turn,     // known and switched off: 502, not 500

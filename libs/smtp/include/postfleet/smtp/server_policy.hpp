@@ -21,6 +21,7 @@
 #include "postfleet/mail/address.hpp"
 #include "postfleet/mail/message.hpp"
 #include "postfleet/mail/reply.hpp"
+#include "postfleet/smtp/xclient.hpp"
 
 namespace postfleet::smtp {
 
@@ -113,8 +114,9 @@ enum class Refusal : std::uint8_t {
     TooManyUnknownCommands,
     TooManyIdleCommands,
     SessionTooLong,
+    XclientDenied,
 };
-inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::SessionTooLong) + 1;
+inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::XclientDenied) + 1;
 const char* to_string(Refusal refusal);  // "line_too_long"
 
 class ServerPolicy {
@@ -124,6 +126,10 @@ public:
     // AUTH, and each line that answers a challenge. Only called while the client is not authenticated.
     virtual Decision on_auth(AuthRequest&& request) = 0;
     virtual Decision on_auth_line(std::string_view line) = 0;
+    // Whether this client may say whose connection it passes on, and that it does. Accepted, the session begins anew, with
+    // a greeting; refused with 421 it ends, with any other code everything stays as it was.
+    virtual bool offers_xclient() const { return false; }
+    virtual Decision on_xclient(XclientRequest&&) { return Decision::accept(); }
     virtual Decision on_mail(MailRequest&& request) = 0;
     virtual Decision on_rcpt(RcptRequest&& request) = 0;
     // Once per message, when its header is there: before the first chunk leaves, at the end at the latest.

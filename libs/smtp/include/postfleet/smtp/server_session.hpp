@@ -10,6 +10,7 @@
 //                                      Rcpt ─BDAT▶ Chunk ▶ BetweenChunks ─BDAT▶ Chunk … ─LAST▶ Ready
 //      └─554▶ Refused (QUIT only)   RSET, EHLO, HELO: back to Ready        any ─QUIT, 421▶ Closed
 //   Ready ─AUTH, 334▶ Auth ─response, 235 or 5xx▶ Ready
+//   Start, Ready ─XCLIENT, 220▶ Start: as if the client that was named had just connected (TLS stays)
 //   Ready ─STARTTLS, 220▶ Securing ─secured()▶ Start: everything the client said before is forgotten
 //
 // In Securing the driver sends what is in `out` and puts TLS over the connection; the session takes nothing
@@ -149,6 +150,7 @@ private:
     void quit(std::string_view argument, std::string& out);
     void starttls(std::string_view argument, std::string& out);
     void auth(std::string_view argument, std::string& out);
+    void xclient(std::string_view argument, std::string& out);
     void vrfy(std::string_view argument, std::string& out);
     void help(std::string_view argument, std::string& out);
     void switched_off(std::string_view argument, std::string& out);

@@ -96,6 +96,8 @@ public:
     void secured(TlsFacts facts);
 
     smtp::Decision on_connection() override;
+    bool offers_xclient() const override;
+    smtp::Decision on_xclient(smtp::XclientRequest&& request) override;
     smtp::Decision on_auth(smtp::AuthRequest&& request) override;
     smtp::Decision on_auth_line(std::string_view line) override;
     smtp::Decision on_mail(smtp::MailRequest&& request) override;
@@ -112,6 +114,7 @@ private:
     void on_answer(const Status& status) override;
     void on_verdict(PasswordVerdict verdict) override;
     smtp::Decision finish_login(smtp::Decision decision);
+    std::optional<smtp::Decision> become(const smtp::XclientRequest& request);
     void name_client(Log::Line& line) const;
     bool is_throttled() const { return !may_relay_ || rules_->listener.limit_relay_clients; }
     IpAddress client_network() const;
@@ -142,8 +145,15 @@ private:
     IpAddress client_;
     std::optional<IpAddress> proxy_;  // who connected, where that is a proxy
     bool has_rights_ = true;          // by its address
+    // What XCLIENT said of EHLO: it stays, whatever the client that passes the connection on says (null: nothing).
+    struct PassedOn {
+        std::string hello_name;
+        std::optional<bool> extended;
+    };
+    std::unique_ptr<PassedOn> passed_on_;
     std::optional<IpAddress> server_;
     bool may_relay_ = false;
+    bool may_pass_on_ = false;  // XCLIENT was taken, so it may come again
     std::optional<IpAddress> entered_as_;  // the network that the listener's limits count it for
     bool extended_ = false;  // EHLO
     LineRuler ruler_;

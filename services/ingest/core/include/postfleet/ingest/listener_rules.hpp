@@ -45,6 +45,7 @@ struct ListenerRules {
     bool may_relay(const IpAddress& client) const;
     bool expects_proxy() const { return !listener.proxy_from.empty(); }
     bool is_proxy(const IpAddress& peer) const;
+    bool may_xclient(const IpAddress& peer) const;
 };
 
 }  // namespace postfleet::ingest

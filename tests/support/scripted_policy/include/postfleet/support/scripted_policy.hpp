@@ -2,6 +2,7 @@
 //
 //   refuse-mail@, refuse@    550          busy@       421 (closes)
 //   later@                   wait; the test calls ServerSession::resume()
+//   XCLIENT                  offered where `xclient` is set; NAME=busy is 421, NAME=refuse is 550
 //   AUTH TEST                334 for each line; "good" is taken, "*" is 501, everything else 535
 //   a message whose header has "X-Refuse:" is refused at on_header, "X-Later:" waits at the end of data
 //
@@ -29,12 +30,15 @@ public:
 
     smtp::Decision connection;  // what on_connection answers
     bool chunks_wait = false;
+    bool xclient = false;
     std::vector<Taken> messages;
     std::vector<smtp::Refusal> refusals;
     std::vector<std::size_t> chunk_sizes;
     unsigned abandoned = 0;
 
     smtp::Decision on_connection() override { return connection; }
+    bool offers_xclient() const override { return xclient; }
+    smtp::Decision on_xclient(smtp::XclientRequest&& request) override;
     smtp::Decision on_auth(smtp::AuthRequest&& request) override;
     smtp::Decision on_auth_line(std::string_view line) override;
     smtp::Decision on_mail(smtp::MailRequest&& request) override;
