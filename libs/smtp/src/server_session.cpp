@@ -1,3 +1,4 @@
+// The core of ServerSession: lines out of octets, what may be said when, and how a session ends.
 #include "postfleet/smtp/server_session.hpp"
 
 #include <algorithm>
@@ -5,8 +6,6 @@
 
 #include "postfleet/base/require.hpp"
 #include "postfleet/base/text.hpp"
-#include "postfleet/smtp/parameters.hpp"
-#include "postfleet/smtp/path.hpp"
 #include "server_replies.hpp"
 
 namespace postfleet::smtp {
@@ -23,10 +22,6 @@ constexpr StateSet in(States... states) {
 
 constexpr StateSet kGreeted = in(State::Start, State::Ready, State::Mail, State::Rcpt, State::BetweenChunks);
 constexpr StateSet kAnywhere = kGreeted | in(State::Refused);
-
-// Past the limit of recipients a client may go on for a while before it counts as a mistake: bulk senders
-// send the whole list in one go and take the 452 as "the rest later" (RFC 5321 §4.5.3.1.10).
-constexpr std::uint32_t kRecipientOvershoot = 1000;
 
 // RFC 4954 §4: a command or response of AUTH, with its line end.
 constexpr std::size_t kMaxAuthLine = 12'288;
@@ -200,264 +195,12 @@ void ServerSession::run(std::string_view line, std::string& out) {
     }
 }
 
-void ServerSession::ehlo(std::string_view argument, std::string& out) {
-    if (!is_hello_name(argument)) return mistake(Refusal::Syntax, kBadHello, out);
-    say_hello(argument, true);
-    out.append("250-").append(settings_->hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
-    out.append(std::to_string(settings_->max_message_octets));
-    out.append("\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n");
-    if (settings_->max_hold.count() > 0) {
-        const auto until = std::chrono::floor<std::chrono::seconds>(policy_.now()) + settings_->max_hold;
-        out.append("250-FUTURERELEASE ").append(std::to_string(settings_->max_hold.count()));
-        out.append(1, ' ').append(format_rfc3339(until)).append("\r\n");
-    }
-    if (settings_->offers_deliver_by) out.append("250-DELIVERBY\r\n");
-    if (settings_->offers_mt_priority) out.append("250-MT-PRIORITY\r\n");
-    if (settings_->offers_require_tls && secured_) out.append("250-REQUIRETLS\r\n");
-    // RFC 9422: what is enforced, so that a client need not find out.
-    out.append("250-LIMITS RCPTMAX=").append(std::to_string(settings_->max_recipients));
-    if (settings_->max_messages != UINT32_MAX) out.append(" MAILMAX=").append(std::to_string(settings_->max_messages));
-    out.append("\r\n");
-    if (settings_->offers_starttls && !secured_) out.append("250-STARTTLS\r\n");
-    if (offers_auth()) {
-        out.append(settings_->auth_binds_channel && secured_ ? "250-AUTH SCRAM-SHA-256-PLUS " : "250-AUTH ");
-        out.append(settings_->auth_mechanisms).append("\r\n");
-    }
-    if (policy_.offers_xclient()) out.append("250-XCLIENT ").append(kXclientAttributes).append("\r\n");
-    out.append("250 ENHANCEDSTATUSCODES\r\n");
-    if (draining_) drain(out);
-}
-
-void ServerSession::helo(std::string_view argument, std::string& out) {
-    if (!is_hello_name(argument)) return mistake(Refusal::Syntax, kBadHello, out);
-    say_hello(argument, false);
-    out.append("250 ").append(settings_->hostname).append("\r\n");
-    if (draining_) drain(out);
-}
-
-void ServerSession::say_hello(std::string_view name, bool extended) {
-    abandon();
-    hello_name_ = name;
-    extended_ = extended;
-    mail_refused_ = false;
-    state_ = State::Ready;
-}
-
-void ServerSession::mail(std::string_view argument, std::string& out) {
-    if (messages_ >= settings_->max_messages) {
-        policy_.on_refusal(Refusal::TooManyMessages);
-        return close_with(kTooManyMessages, out);
-    }
-    if (!take_path_keyword("FROM", argument)) return mistake(Refusal::Syntax, kMailSyntax, out);
-    // Whether UTF-8 may be in the path is only said behind it.
-    const bool is_plain = is_ascii(argument);
-    auto parsed = parse_path(argument, is_plain ? Mailbox::Utf8::Refuse : Mailbox::Utf8::Allow);
-    if (const auto* error = std::get_if<PathError>(&parsed)) {
-        return mistake(refusal_of(*error), sender_fault(*error), out);
-    }
-    const Path& path = std::get<Path>(parsed);
-    if (path.kind == PathKind::Postmaster) {
-        return mistake(Refusal::Syntax, sender_fault(PathError::Syntax), out);
-    }
-    MailParameters parameters;
-    const ParameterError error = parse_mail_parameters(argument, parameters,
-                                                       {.future_release = settings_->max_hold.count() > 0,
-                                                        .deliver_by = settings_->offers_deliver_by,
-                                                        .mt_priority = settings_->offers_mt_priority,
-                                                        .require_tls = settings_->offers_require_tls && secured_});
-    if (error != ParameterError::None) return mistake(refusal_of(error), parameter_fault(error), out);
-    if (!is_plain && !parameters.smtputf8) {
-        return mistake(Refusal::NonAsciiPath, sender_fault(PathError::NotAscii), out);
-    }
-    declared_octets_ = parameters.size_octets.value_or(0);
-    if (declared_octets_ > settings_->max_message_octets) {
-        policy_.on_refusal(Refusal::DeclaredTooBig);
-        out.append(kTooBig);
-        return;
-    }
-    utf8_ = parameters.smtputf8 ? Mailbox::Utf8::Allow : Mailbox::Utf8::Refuse;
-    MailRequest request;
-    request.declared_size_octets = declared_octets_;
-    request.body = parameters.body;
-    request.hello_name = hello_name_;
-    request.extended = extended_;
-    request.smtputf8 = parameters.smtputf8;
-    request.return_content = parameters.return_content;
-    request.envelope_id = std::move(parameters.envelope_id);
-    request.schedule = parameters.schedule;
-    request.require_tls = parameters.require_tls;
-    if (path.kind == PathKind::Mailbox) request.reverse_path = path.mailbox.to_string();
-    Decision decision = policy_.on_mail(std::move(request));
-    if (decision.kind == Decision::Kind::Wait) question_ = Question::Mail;
-    else finish_mail(std::move(decision), out);
-}
-
-void ServerSession::finish_mail(Decision&& decision, std::string& out) {
-    if (decision.kind == Decision::Kind::Accept) {
-        in_transaction_ = true;
-        recipients_ = refused_recipients_ = 0;
-        mail_refused_ = false;
-        state_ = State::Mail;
-        out.append(kMailOk);
-        return;
-    }
-    mail_refused_ = true;
-    refused_recipients_ = 0;
-    answer_refusal(decision.reply, out);
-    if (draining_) drain(out);
-}
-
-// A pipelining client has sent RCPT and DATA before it could know.
-bool ServerSession::follows_refused_mail(Verb verb) {
-    return mail_refused_ && (verb == Verb::Rcpt || verb == Verb::Data || verb == Verb::Bdat) &&
-           ++refused_recipients_ <= kRecipientOvershoot;
-}
-
-void ServerSession::rcpt(std::string_view argument, std::string& out) {
-    if (!take_path_keyword("TO", argument)) return mistake(Refusal::Syntax, kRcptSyntax, out);
-    if (recipients_ >= settings_->max_recipients) {
-        policy_.on_refusal(Refusal::TooManyRecipients);
-        out.append(kTooManyRecipients);
-        if (++refused_recipients_ > kRecipientOvershoot) count_error(out);
-        return;
-    }
-    auto parsed = parse_path(argument, utf8_);
-    if (const auto* error = std::get_if<PathError>(&parsed)) {
-        ++refused_recipients_;
-        return mistake(refusal_of(*error), recipient_fault(*error), out);
-    }
-    Path& path = std::get<Path>(parsed);
-    if (path.kind == PathKind::Null) {
-        ++refused_recipients_;
-        return mistake(Refusal::Syntax, recipient_fault(PathError::Syntax), out);
-    }
-    RcptParameters parameters;
-    const ParameterError error = parse_rcpt_parameters(argument, utf8_, parameters);
-    if (error != ParameterError::None) {
-        ++refused_recipients_;
-        return mistake(refusal_of(error), parameter_fault(error), out);
-    }
-    Decision decision = policy_.on_rcpt({std::move(path.mailbox), parameters.notify, std::move(parameters.original)});
-    if (decision.kind == Decision::Kind::Wait) question_ = Question::Rcpt;
-    else finish_rcpt(std::move(decision), out);
-}
-
-void ServerSession::finish_rcpt(Decision&& decision, std::string& out) {
-    if (decision.kind == Decision::Kind::Accept) {
-        ++recipients_;
-        state_ = State::Rcpt;
-        out.append(kRcptOk);
-        return;
-    }
-    ++refused_recipients_;
-    answer_refusal(decision.reply, out);
-}
-
-void ServerSession::data(std::string_view argument, std::string& out) {
-    if (!argument.empty()) return mistake(Refusal::Syntax, kNoArgument, out);
-    if (recipients_ == 0) {
-        // After refused recipients a pipelining client has done nothing wrong.
-        if (refused_recipients_ == 0) return mistake(Refusal::Sequence, kNeedRcpt, out);
-        out.append(kNoValidRecipients);
-        return;
-    }
-    // The client cannot have seen the 354 yet. What stands behind DATA now is meant to be taken for
-    // something else than it is: by us, or by a server in front of us.
-    if (unread_octets_ > 0) {
-        policy_.on_refusal(Refusal::EarlyTalk);
-        return close_with(kEarlyTalk, out);
-    }
-    begin_content(Framing::Dots);
-    state_ = State::Body;
-    out.append(kStartData);
-}
-
-void ServerSession::rset(std::string_view argument, std::string& out) {
-    if (!argument.empty()) return mistake(Refusal::Syntax, kNoArgument, out);
-    abandon();
-    mail_refused_ = false;
-    if (state_ != State::Start) state_ = State::Ready;
-    out.append(kOk);
-    if (draining_) drain(out);
-}
-
 void ServerSession::noop(std::string_view, std::string& out) { out.append(kOk); }
 
 void ServerSession::quit(std::string_view argument, std::string& out) {
     if (!argument.empty()) return mistake(Refusal::Syntax, kNoArgument, out);
     said_quit_ = unread_octets_ == 0;
     close_with(kBye, out);
-}
-
-void ServerSession::starttls(std::string_view argument, std::string& out) {
-    if (secured_) return mistake(Refusal::Sequence, kTlsActive, out);
-    if (!settings_->offers_starttls) return switched_off(argument, out);
-    if (!argument.empty()) return mistake(Refusal::Syntax, kNoArgument, out);
-    // Whoever put this behind STARTTLS wants it taken for something that came over TLS.
-    if (unread_octets_ > 0) {
-        policy_.on_refusal(Refusal::EarlyTalk);
-        return close_with(kInjection, out);
-    }
-    hello_name_.clear();
-    extended_ = authenticated_ = false;
-    state_ = State::Securing;
-    out.append(kStartTls);
-}
-
-void ServerSession::secured() {
-    require(!secured_ && (state_ == State::Securing || state_ == State::Opening));
-    secured_ = true;
-    if (state_ == State::Securing) state_ = State::Start;
-}
-
-bool ServerSession::offers_auth() const {
-    return !settings_->auth_mechanisms.empty() && !authenticated_ && (secured_ || settings_->auth_without_tls);
-}
-
-void ServerSession::auth(std::string_view argument, std::string& out) {
-    if (settings_->auth_mechanisms.empty()) return switched_off(argument, out);
-    if (authenticated_) return mistake(Refusal::Sequence, kIsAuthenticated, out);
-    if (!offers_auth()) return mistake(Refusal::NeedsTls, kNeedTls, out);
-    if (argument.empty()) return mistake(Refusal::Syntax, kNeedsArgument, out);
-    const std::size_t space = argument.find(' ');
-    AuthRequest request{argument.substr(0, space), std::nullopt};
-    if (space != std::string_view::npos) request.initial_response = argument.substr(space + 1);
-    finish_auth(policy_.on_auth(std::move(request)), out);
-}
-
-void ServerSession::finish_auth(Decision&& decision, std::string& out) {
-    switch (decision.kind) {
-        case Decision::Kind::Wait: question_ = Question::Auth; return;
-        case Decision::Kind::Challenge:
-            state_ = State::Auth;
-            out.append("334 ").append(decision.reply.text).append("\r\n");
-            return;
-        case Decision::Kind::Accept:
-            state_ = State::Ready;
-            authenticated_ = true;
-            out.append(kAuthenticated);
-            break;
-        case Decision::Kind::Refuse:
-            state_ = State::Ready;
-            answer_refusal(decision.reply, out);
-            break;
-    }
-    if (draining_) drain(out);
-}
-
-void ServerSession::xclient(std::string_view argument, std::string& out) {
-    if (!policy_.offers_xclient()) return mistake(Refusal::XclientDenied, kXclientDenied, out);
-    auto request = parse_xclient(argument);
-    if (!request) return mistake(Refusal::Syntax, kBadXclient, out);
-    const bool is_known = request->login && *request->login;
-    Decision decision = policy_.on_xclient(std::move(*request));
-    if (decision.kind == Decision::Kind::Refuse && decision.reply.code != kClosingCode) {
-        return answer_refusal(decision.reply, out);
-    }
-    hello_name_.clear();
-    extended_ = false;
-    authenticated_ = is_known;
-    greet(std::move(decision), out);
 }
 
 void ServerSession::vrfy(std::string_view argument, std::string& out) {
@@ -538,12 +281,6 @@ ServerSession::Waiting ServerSession::waiting_for() const {
     if (question_ != Question::None) return Waiting::Decision;
     if (state_ == State::Securing) return Waiting::Handshake;
     return state_ == State::Body || state_ == State::Chunk ? Waiting::Content : Waiting::Command;
-}
-
-void ServerSession::abandon() {
-    if (!std::exchange(in_transaction_, false)) return;
-    release_content();
-    policy_.on_abandoned();
 }
 
 void ServerSession::answer_refusal(const Reply& reply, std::string& out) {
