@@ -45,7 +45,7 @@ void fuzz_config(std::span<const std::byte> input) {
     const auto snapshot = routing::Snapshot::compile(config);
     const auto bound = snapshot->bind({.mail_from = "a@b.test", .rcpt_domain = "gmail.com", .job = "j"}, 7);
     require(bound && snapshot->has_virtual_mta(bound.virtual_mta));
-    const routing::MxName host{10, "aspmx.l.google.com"};
+    const routing::Hop host{10, "aspmx.l.google.com"};
     const auto site = snapshot->site_of("gmail.com", std::span(&host, 1));
     require(!site.empty());
     require(!shaping::explain(config, {.site = site, .virtual_mta = bound.virtual_mta}).empty());

@@ -6,6 +6,7 @@
 
 #include "postfleet/config/accounting.hpp"
 #include "postfleet/config/shaping_keys.hpp"
+#include "postfleet/config/shipped_providers.hpp"
 
 namespace postfleet::config {
 
@@ -206,8 +207,23 @@ private:
     }
 
     void check_providers() {
-        std::map<std::string, std::string> owners;
+        std::map<std::string, std::string> owners, domains;
         for (const auto& [name, provider] : config_.providers) {
+            const auto path = "providers." + name;
+            if (provider.mx.empty() && provider.domains.empty() && provider.addresses.empty() &&
+                !reader_.has_problem(path)) {
+                report(path, "names no mail servers; give it mx, domains or addresses");
+            }
+            if (provider.match == ProviderMatch::All && provider.mx.empty()) {
+                report(path + ".match", "'all' is about mx, which is not given");
+            }
+            for (const auto& domain : provider.domains) {
+                const auto [at, is_new] = domains.emplace(domain, name);
+                if (!is_new && at->second != name) {
+                    report(path + ".domains", fmt::format("'{}' is in provider '{}' already", domain, at->second));
+                }
+            }
+            if (provider.match == ProviderMatch::All) continue;  // the same host may be in several of these
             for (const auto& wildcard : provider.mx) {
                 const auto [at, is_new] = owners.emplace(wildcard, name);
                 if (is_new || at->second == name) continue;
@@ -268,6 +284,7 @@ private:
     // A site is a provider, or it is a host or domain name: those have a dot, or are in the routes.
     void check_site(const std::string& site, const std::string& path) {
         if (site.empty() || config_.providers.contains(site) || config_.routes.contains(site)) return;
+        if (config_.shipped_providers && shipped_providers().contains(site)) return;
         if (site.find_first_of("*?") != std::string::npos) {
             report(path,
                    fmt::format("'{}': wildcards belong into `providers`; leave `site` out to match every site", site));

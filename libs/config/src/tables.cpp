@@ -124,6 +124,10 @@ Section make_root() {
                 "X-Virtual-MTA names something that does not exist: refuse the message, or bind it as if the header "
                 "were not there."),
             map_key("providers", &C::providers, provider_section(), "Named groups of sites."),
+            value_key<C>("shipped_providers", &C::shipped_providers, FlagCodec{},
+                         "Also know the large mailbox providers by their MX hosts: google, outlook, microsoft365, "
+                         "yahoo … (`postfleet show providers` lists them). One of `providers` with the same name "
+                         "takes its place."),
             routes_key(),
             value_key<C>("allow_private_targets", &C::allow_private_targets, ListCodec<NetworkCodec, Network>{{}, true},
                          "Private and reserved networks that mail may go to by DNS or address literal. Without it, "

@@ -87,8 +87,21 @@ const Section& provider_section() {
     static const Section section{
         "providers.<name>",
         "A named group of sites: all domains whose MX hosts fit share its queues.",
-        {value_key<Provider>("mx", &Provider::mx, ListCodec<TextCodec, std::string>{wildcard_codec()},
-                             "Wildcards over the names of MX hosts. The longest that fits decides.", kRequired)},
+        {
+            value_key<Provider>("mx", &Provider::mx, ListCodec<TextCodec, std::string>{wildcard_codec()},
+                                "Wildcards over the names of the most preferred MX hosts. The longest that fits "
+                                "decides."),
+            value_key<Provider>(
+                "match", &Provider::match,
+                ChoiceCodec<ProviderMatch>{{"any", "all"}, {ProviderMatch::Any, ProviderMatch::All}},
+                "any: one MX host that fits is enough. all: every entry of `mx` must be among the most preferred MX "
+                "hosts, and mail goes to those only, as PowerMTA's rollups do it."),
+            value_key<Provider>("domains", &Provider::domains, ListCodec<TextCodec, std::string>{domain_codec()},
+                                "Recipient domains that belong to it, whatever their MX hosts are."),
+            value_key<Provider>("addresses", &Provider::addresses, ListCodec<NetworkCodec, Network>{},
+                                "Networks: a domain belongs to it when a most preferred MX host has an address in "
+                                "one of them, and no name decides."),
+        },
         {}};
     return section;
 }

@@ -52,9 +52,10 @@ struct Snapshot::Tables {
         : version(config.version),
           unknown(config.unknown_virtual_mta),
           bindings(config.bindings),
-          providers(config.providers),
+          providers(config),
           target_rules(config),
-          routes(config.routes.begin(), config.routes.end()) {
+          routes(config.routes.begin(), config.routes.end()),
+          origins(config.origins) {
         for (const auto& [name, mta] : config.virtual_mtas) {
             targets.emplace(name, Target{name, false, Priority::Normal, {{name, 1}}});
         }
@@ -64,8 +65,8 @@ struct Snapshot::Tables {
             targets.emplace(name, std::move(target));
         }
         for (const auto& rule : config.shaping) {
-            if (!rule.match.domain.empty()) shaped_domains.insert(rule.match.domain);
-            if (!rule.match.site.empty()) shaped_domains.insert(rule.match.site);
+            if (!rule.match.domain.empty()) shaped_domains.emplace(rule.match.domain, rule.origin);
+            if (!rule.match.site.empty()) shaped_domains.emplace(rule.match.site, rule.origin);
         }
         for (const auto& binding : config.bindings) rule_targets.push_back(find(binding.target));
         default_target = find(config.default_virtual_mta);
@@ -84,7 +85,8 @@ struct Snapshot::Tables {
     TargetRules target_rules;
     StringMap<std::vector<config::RouteHop>> routes;
     StringMap<Target> targets;
-    StringSet shaped_domains;  // what shaping rules name, domains and other sites
+    std::map<std::string, Origin> origins;
+    StringMap<Origin> shaped_domains;  // what shaping rules name, domains and other sites
     std::vector<const Target*> rule_targets;
     const Target* default_target = nullptr;
 };
@@ -135,37 +137,73 @@ bool Snapshot::has_virtual_mta(std::string_view name) const {
     return target != nullptr && !target->is_pool;
 }
 
-const std::vector<config::RouteHop>* Snapshot::find_route(std::string_view domain) const {
-    const auto& routes = tables_->routes;
+namespace {
+
+// The key of the route that decides; null: none does.
+const std::pair<const std::string, std::vector<config::RouteHop>>* nearest_route(
+    const StringMap<std::vector<config::RouteHop>>& routes, std::string_view domain) {
     if (routes.empty()) return nullptr;
-    if (const auto exact = routes.find(domain); exact != routes.end()) return &exact->second;
+    if (const auto exact = routes.find(domain); exact != routes.end()) return &*exact;
     for (auto dot = domain.find('.'); dot != std::string_view::npos; dot = domain.find('.', dot + 1)) {
-        if (const auto parent = routes.find(domain.substr(dot)); parent != routes.end()) return &parent->second;
+        if (const auto parent = routes.find(domain.substr(dot)); parent != routes.end()) return &*parent;
     }
     const auto all = routes.find(std::string_view("*"));
-    return all == routes.end() ? nullptr : &all->second;
+    return all == routes.end() ? nullptr : &*all;
 }
 
-std::string Snapshot::site_of(std::string_view domain, std::span<const MxName> hosts) const {
-    if (const auto* hops = find_route(domain)) {
-        for (const auto& hop : *hops) {
-            if (const auto provider = tables_->providers.find(hop.host); !provider.empty())
-                return std::string(provider);
-        }
-        return std::string(domain);
-    }
-    if (hosts.empty()) return std::string(domain);
-
-    std::vector<MxName> sorted(hosts.begin(), hosts.end());
-    std::sort(sorted.begin(), sorted.end(), [](const MxName& a, const MxName& b) {
-        return std::tie(a.preference, a.name) < std::tie(b.preference, b.name);
+// The most preferred hosts, by name.
+std::vector<Hop> best_of(const std::vector<Hop>& hops) {
+    std::vector<Hop> best = hops;
+    std::sort(best.begin(), best.end(), [](const Hop& a, const Hop& b) {
+        return std::tie(a.preference, a.host) < std::tie(b.preference, b.host);
     });
-    for (const auto& host : sorted) {
-        if (host.preference != sorted.front().preference) break;
-        if (const auto provider = tables_->providers.find(host.name); !provider.empty()) return std::string(provider);
+    const auto end = std::find_if(best.begin(), best.end(),
+                                  [&](const Hop& hop) { return hop.preference != best.front().preference; });
+    best.erase(end, best.end());
+    return best;
+}
+
+}  // namespace
+
+const std::vector<config::RouteHop>* Snapshot::find_route(std::string_view domain) const {
+    const auto* route = nearest_route(tables_->routes, domain);
+    return route == nullptr ? nullptr : &route->second;
+}
+
+Placement Snapshot::place(std::string_view domain, std::vector<Hop> hops) const {
+    Placement placement{std::string(domain), {}, "nothing is known of its hosts", {}, std::move(hops)};
+    const auto* route = nearest_route(tables_->routes, domain);
+    auto match = tables_->providers.of_domain(domain);
+    const auto best = best_of(placement.hops);
+    if (route != nullptr) {
+        placement.why = "route " + route->first;
+        const auto origin = tables_->origins.find("routes." + route->first);
+        if (origin != tables_->origins.end()) placement.origin = origin->second;
+        for (const auto& hop : route->second) {
+            if (!match) match = tables_->providers.of_name(hop.host);
+        }
+    } else if (!match) {
+        match = tables_->providers.of_hosts(best);
     }
-    if (tables_->shaped_domains.contains(domain)) return std::string(domain);
-    return std::string(sorted.front().name);
+    if (match) {
+        const config::Provider& provider = *match->provider;
+        placement.site = placement.provider = provider.name;
+        placement.why = fmt::format("provider {}: {}", provider.name, match->why);
+        placement.origin = provider.origin;
+        if (route == nullptr) {
+            std::erase_if(placement.hops, [&](const Hop& hop) { return !Providers::may_use(provider, hop.host); });
+        }
+        return placement;
+    }
+    if (route != nullptr || best.empty()) return placement;
+    if (const auto shaped = tables_->shaped_domains.find(domain); shaped != tables_->shaped_domains.end()) {
+        placement.why = "a shaping rule names the domain";
+        placement.origin = shaped->second;
+        return placement;
+    }
+    placement.site = best.front().host;
+    placement.why = "the first of the most preferred MX hosts";
+    return placement;
 }
 
 Admission Snapshot::admit(std::string_view domain, std::vector<Hop> hops, HopsState state) const {

@@ -96,6 +96,62 @@ TEST_CASE("an answer that was good is used while DNS is down", "[F50]") {
     CHECK(world.count(EventType::Deferred) == 0);
 }
 
+TEST_CASE("a domain that was there does not vanish by one answer, but by two", "[F52]") {
+    SenderWorld world;
+    world.resolver.set_mx("x.test", {"10 a.mx 192.0.2.1"}, 1min);
+    world.start();
+    world.accept({});
+    world.resolver.fail("x.test", MxAnswer::Kind::NoSuchDomain, "NXDOMAIN");
+    world.advance(10min);
+    world.accept({});
+    CHECK(world.count(EventType::Delivered) == 2);
+    world.resolver.set_mx("x.test", {"10 a.mx 192.0.2.1"}, 1min);  // a flap: forgotten
+    world.advance(10min);
+    world.accept({});
+    world.resolver.fail("x.test", MxAnswer::Kind::NoSuchDomain, "NXDOMAIN");
+    world.advance(10min);
+    world.accept({});
+    CHECK(world.count(EventType::Delivered) == 4);
+    world.advance(10min);
+    world.accept({});
+    CHECK(world.count(EventType::Bounced) == 1);
+}
+
+TEST_CASE("an outage of DNS with mail for many domains asks little, and ends without a stampede", "[F50]") {
+    SenderWorld world;
+    constexpr std::size_t kDomains = 1500;
+    const auto name = [](std::size_t i) { return "d" + std::to_string(i) + ".test"; };
+    for (std::size_t i = 0; i < kDomains; ++i) world.resolver.fail(name(i), MxAnswer::Kind::Temporary, "timeout");
+    world.resolver.is_silent = true;
+    world.start();
+    for (std::size_t i = 0; i < kDomains; ++i) world.hand_over({.to = {"a@" + name(i)}});
+    world.settle();
+    // A resolver that answers everything that is open, once a second: how much was open?
+    std::size_t answered = 0;
+    const auto open_questions = [&] {
+        const std::size_t open = world.resolver.asked.size() - answered;
+        answered = world.resolver.asked.size();
+        world.resolver.answer_all();
+        world.advance(1s);
+        return open;
+    };
+    CHECK(open_questions() == 500);
+    CHECK(open_questions() < 50);  // asked before the outage was noticed
+    for (int second = 0; second < 600; ++second) CHECK(open_questions() <= 8);
+    CHECK(world.count(EventType::Bounced) == 0);
+
+    for (std::size_t i = 0; i < kDomains; ++i) world.resolver.set_mx(name(i), {"10 a.mx 192.0.2.1"});
+    std::size_t before = 8, most = 0;
+    for (int second = 0; second < 60 && world.count(EventType::Delivered) < kDomains; ++second) {
+        const std::size_t open = open_questions();
+        CHECK(open <= 2 * std::max<std::size_t>(before, 8));
+        before = open;
+        most = std::max(most, open);
+    }
+    CHECK(world.count(EventType::Delivered) == kDomains);
+    CHECK(most > 100);
+}
+
 TEST_CASE("when the MX set changes, waiting mail is re-keyed", "[F53]") {
     SenderWorld world;
     world.resolver.set_mx("x.test", {"10 old.mx 192.0.2.1"}, 1min);

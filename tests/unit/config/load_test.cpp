@@ -231,7 +231,7 @@ pools: {bulk: {members: [tx-1, tx-9]}, tx-2: {members: [tx-1]}, two: {members: [
 bindings: [{virtual_mta: blk, job: x}, {listener: rely, tenant: acme, virtual_mta: bulk}]
 default_virtual_mta: nobody
 shaping:
-  - {match: {site: google, virtual_mta: tx-3, pool: tx-1, tenant: acme}, retry_after: 1m}
+  - {match: {site: nowhere, virtual_mta: tx-3, pool: tx-1, tenant: acme}, retry_after: 1m}
   - {match: {site: "*.google.com"}, max_connections: 3}
 )");
     CHECK(text.find("pools.bulk.members: there is no virtual MTA 'tx-9'; did you mean") != std::string::npos);
@@ -242,7 +242,7 @@ shaping:
     CHECK(text.find("bindings[1].listener: there is no listener or pickup 'rely'; did you mean 'relay'?") != std::string::npos);
     CHECK(text.find("bindings[1].tenant: there is no tenant 'acme'") != std::string::npos);
     CHECK(text.find("default_virtual_mta: there is no virtual MTA or pool 'nobody'") != std::string::npos);
-    CHECK(text.find("shaping[0].match.site: there is no provider 'google'") != std::string::npos);
+    CHECK(text.find("shaping[0].match.site: there is no provider 'nowhere'") != std::string::npos);
     CHECK(text.find("shaping[0].match.virtual_mta: there is no virtual MTA 'tx-3'") != std::string::npos);
     CHECK(text.find("shaping[0].match.pool: there is no pool 'tx-1'") != std::string::npos);
     CHECK(text.find("shaping[0].match.tenant: there is no tenant 'acme'") != std::string::npos);

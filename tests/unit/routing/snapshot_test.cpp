@@ -141,16 +141,81 @@ providers:
 routes: {routed.test: "127.0.0.1:2526", relayed.test: relay.example.net}
 shaping: [{match: {domain: shaped.test}, max_connections: 1}, {match: {site: sited.test}, max_connections: 1}]
 )");
-    const MxName google[] = {{10, "alt1.aspmx.l.google.com"}, {1, "aspmx.l.google.com"}};
+    const Hop google[] = {{10, "alt1.aspmx.l.google.com"}, {1, "aspmx.l.google.com"}};
     CHECK(snapshot->site_of("customer.test", google) == "google");
     CHECK(snapshot->site_of("shaped.test", google) == "google");
-    const MxName special[] = {{1, "special.x.google.com"}};
+    const Hop special[] = {{1, "special.x.google.com"}};
     CHECK(snapshot->site_of("customer.test", special) == "google-special");
-    const MxName own[] = {{20, "aspmx.l.google.com"}, {10, "mx2.own.test"}, {10, "mx1.own.test"}};
+    const Hop own[] = {{20, "aspmx.l.google.com"}, {10, "mx2.own.test"}, {10, "mx1.own.test"}};
     CHECK(snapshot->site_of("own.test", own) == "mx1.own.test");
     CHECK(snapshot->site_of("shaped.test", own) == "shaped.test");
     CHECK(snapshot->site_of("sited.test", own) == "sited.test");
     CHECK(snapshot->site_of("own.test", {}) == "own.test");
     CHECK(snapshot->site_of("routed.test", {}) == "routed.test");
     CHECK(snapshot->site_of("relayed.test", {}) == "relay");
+}
+
+TEST_CASE("the large providers are known by their MX hosts, which a switch turns off", "[C5321-10]") {
+    const Hop google[] = {{1, "aspmx.l.google.com"}}, hotmail[] = {{2, "hotmail-com.olc.protection.outlook.com"}};
+    const Hop business[] = {{0, "acme-com.mail.protection.outlook.com"}};
+    const auto usual = compile("");
+    CHECK(usual->site_of("customer.test", google) == "google");
+    CHECK(usual->site_of("hotmail.com", hotmail) == "outlook");
+    CHECK(usual->site_of("acme.com", business) == "microsoft365");
+    CHECK(usual->place("customer.test", {google[0]}).why == "provider google: mx *.google.com");
+    CHECK(usual->place("customer.test", {google[0]}).origin.line == 0);
+    CHECK(compile("shipped_providers: false\n")->site_of("customer.test", google) == "aspmx.l.google.com");
+
+    const auto own = compile("providers: {google: {mx: [mx.other.test]}, mine: {mx: [\"*.outlook.com\"]}}\n");
+    CHECK(own->site_of("customer.test", google) == "aspmx.l.google.com");  // theirs takes the place of ours
+    CHECK(own->site_of("hotmail.com", hotmail) == "mine");                 // and comes first, though it is shorter
+}
+
+TEST_CASE("a provider that asks for all of its hosts is a rollup as PowerMTA's") {
+    const auto snapshot = compile(R"(
+providers:
+  roll: {match: all, mx: [mx1.big.test, mx2.big.test]}
+  more: {match: all, mx: [mx1.big.test, mx2.big.test, "mx?.other.test"]}
+)");
+    const Hop one{10, "mx1.big.test"}, two{10, "mx2.big.test"}, extra{10, "mx3.big.test"}, backup{20, "old.test"};
+    // More are listed than DNS answers at that preference: no match.
+    CHECK(snapshot->place("a.test", {one}).provider.empty());
+    CHECK(snapshot->place("a.test", {one, Hop{20, "mx2.big.test"}}).provider.empty());
+    CHECK(snapshot->place("a.test", {one, two}).site == "roll");
+    // DNS may answer more of them; then the listed ones are used.
+    const auto extended = snapshot->place("a.test", {one, extra, two, backup});
+    CHECK(extended.site == "roll");
+    REQUIRE(extended.hops.size() == 2);
+    CHECK(extended.hops[0].host == "mx1.big.test");
+    CHECK(extended.hops[1].host == "mx2.big.test");
+    CHECK(snapshot->place("a.test", {one, two, Hop{10, "mx7.other.test"}}).site == "more");
+}
+
+TEST_CASE("a provider by recipient domain, and by the addresses of the hosts") {
+    const auto snapshot = compile(R"(
+providers:
+  named: {domains: [named.test]}
+  network: {addresses: [203.0.113.0/24]}
+  big: {mx: ["*.big.test"]}
+)");
+    const Hop in{10, "mx.a.test", 25, {*IpAddress::parse("203.0.113.9")}};
+    const Hop worse{20, "mx2.a.test", 25, {*IpAddress::parse("203.0.113.9")}};
+    CHECK(snapshot->site_of("named.test", {}) == "named");  // also while DNS fails
+    CHECK(snapshot->site_of("named.test", std::span(&in, 1)) == "named");
+    CHECK(snapshot->place("a.test", {in}).why == "provider network: address 203.0.113.0/24");
+    CHECK(snapshot->place("a.test", {Hop{10, "mx.elsewhere.test"}, worse}).site == "mx.elsewhere.test");
+    CHECK(snapshot->place("a.test", {in, Hop{10, "mx.big.test"}}).site == "big");  // a name decides before an address
+    CHECK(snapshot->place("a.test", {in}).origin.line > 0);
+}
+
+TEST_CASE("a provider that says nothing, or twice the same, is a mistake that is named") {
+    const auto problem = [](const std::string& providers) {
+        const auto result = config_files::load_text(kBase + "providers: " + providers + "\n");
+        return config_files::to_string(result.problems);
+    };
+    CHECK(problem("{a: {}}").find("names no mail servers; give it mx, domains or addresses") != std::string::npos);
+    CHECK(problem("{a: {match: all, domains: [a.test]}}").find("'all' is about mx") != std::string::npos);
+    CHECK(problem("{a: {domains: [x.test]}, b: {domains: [x.test]}}").find("is in provider 'a' already") !=
+          std::string::npos);
+    CHECK(problem("{a: {match: all, mx: [x.test, y.test]}, b: {match: all, mx: [x.test]}}").empty());
 }

@@ -188,3 +188,14 @@ TEST_CASE("reply patterns change what becomes of a recipient, and of none that w
         CHECK(refine(Cancelled, reaction, SmtpPhase::Rcpt, true) == Cancelled);
     }
 }
+
+TEST_CASE("what failed together is not tried again together") {
+    Duration least = 1h, most{};
+    for (std::uint64_t random = 0; random < 5000; ++random) {
+        least = std::min(least, jittered(4s, random));
+        most = std::max(most, jittered(4s, random));
+    }
+    CHECK(least == 3s);
+    CHECK(most < 5s);
+    CHECK(most > 4900ms);
+}

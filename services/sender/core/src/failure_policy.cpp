@@ -151,4 +151,10 @@ Duration backoff_after(std::uint32_t failures, std::span<const Duration> retry_a
     return retry_after.empty() ? rest : std::min(rest, retry_after.front());
 }
 
+Duration jittered(Duration rest, std::uint64_t random) {
+    constexpr std::uint64_t kSteps = 1024;
+    return rest - rest / 4 +
+           rest / 2 * static_cast<Duration::rep>(random % kSteps) / static_cast<Duration::rep>(kSteps);
+}
+
 }  // namespace postfleet::sender

@@ -67,5 +67,7 @@ WallTime expiry_of(WallTime accepted_at, WallTime deadline, Duration expire_afte
 // How long a destination rests after its `failures`-th failed connection in a row: 1 s, doubled each time, up
 // to 5 minutes and never longer than the first entry of the retry list.
 Duration backoff_after(std::uint32_t failures, std::span<const Duration> retry_after);
+// Up to a quarter more or less, so that what failed together is not tried again together.
+Duration jittered(Duration rest, std::uint64_t random);
 
 }  // namespace postfleet::sender

@@ -171,7 +171,8 @@ void Queue::on_resolve_failed(const std::shared_ptr<Destination>& to, Shard& sha
         const std::uint32_t number = route_of_locked(to);
         Route& route = routes_[number];
         ++route.failures;
-        route.retry_at = shard.executor->now() + backoff_after(route.failures, settings_->retry_after);
+        route.retry_at =
+            shard.executor->now() + jittered(backoff_after(route.failures, settings_->retry_after), shard.random());
         last_failure_ = to->text;
         action.untried.failure.phase = SmtpPhase::Resolve;
         action.untried.failure.reply = Reply{0, {4, 4, 3}, "DNS: " + to->text};
@@ -237,7 +238,7 @@ bool Queue::try_route_locked(std::uint32_t number, Shard& shard, Spread spread, 
             wake_at = std::min(wake_at, route.retry_at);
             return false;
         }
-        route.retry_at = now + backoff_after(route.failures + 1, settings_->retry_after);
+        route.retry_at = now + jittered(backoff_after(route.failures + 1, settings_->retry_after), shard.random());
         action.kind = Action::Kind::AskAgain;
         action.domain = tasks_[*tasks_.any_ready(number)].domain;
         return true;

@@ -139,11 +139,11 @@ void SiteTable::drop_unused_locked() {
 std::optional<SiteTable::Question> SiteTable::ask_locked(std::uint32_t domain, Executor& on) {
     Entry& entry = entries_[domain];
     entry.asking = true;
-    if (asking_ >= kMaxAsking) {
+    if (!window_.may_ask()) {
         line_.emplace_back(domain, &on);
         return std::nullopt;
     }
-    ++asking_;
+    window_.on_asked();
     return Question{domain, entry.name, routing_};
 }
 
@@ -252,14 +252,7 @@ void SiteTable::finish_route(const std::shared_ptr<Lookup>& lookup) {
 void SiteTable::finish(const std::shared_ptr<Lookup>& lookup, Destination::Kind kind, std::string text,
                        std::vector<Hop> hops, Duration time_to_live) {
     const Question& question = lookup->question;
-    std::string site;
-    if (kind == Destination::Kind::Deliverable) {
-        std::vector<routing::MxName> names;
-        for (const Hop& hop : hops) names.push_back({hop.preference, hop.host});
-        site = question.routing->site_of(question.name, names);
-    } else {
-        site = question.routing->site_of(question.name, {});
-    }
+    auto placed = question.routing->place(question.name, std::move(hops));
     const SteadyTime now = lookup->on->now();
     std::string old_site;
     std::shared_ptr<Destination> to;
@@ -268,13 +261,16 @@ void SiteTable::finish(const std::shared_ptr<Lookup>& lookup, Destination::Kind 
         const std::lock_guard lock(mutex_);
         Entry& entry = entries_[question.domain];
         entry.asking = false;
-        --asking_;
         const bool has_good = entry.destination && entry.destination->kind == Destination::Kind::Deliverable;
         entry.fresh_until = now + std::clamp(time_to_live, kMinTtl, kMaxTtl);
-        if (kind == Destination::Kind::Failed && has_good && now - entry.answered_at < kKeepGood) {
-            to = entry.destination;  // an outage of DNS is no reason to forget what was right an hour ago
+        const bool is_doubtful = kind == Destination::Kind::NoSuchDomain && entry.denials++ == 0;
+        if ((kind == Destination::Kind::Failed || is_doubtful) && has_good && now - entry.answered_at < kKeepGood) {
+            // An outage of DNS is no reason to forget what was right an hour ago, and a domain that was there then
+            // does not vanish by one answer.
+            to = entry.destination;
         } else {
-            to = intern_locked(kind, std::move(site), std::move(text), std::move(hops));
+            if (kind != Destination::Kind::NoSuchDomain) entry.denials = 0;
+            to = intern_locked(kind, std::move(placed.site), std::move(text), std::move(placed.hops));
             entry.answered_at = now;
         }
         old_site = entry.destination ? entry.destination->site : entry.name;
@@ -283,22 +279,27 @@ void SiteTable::finish(const std::shared_ptr<Lookup>& lookup, Destination::Kind 
         entry.destination = to;
     }
     if (moved) moved_(question.domain, old_site, to, *lookup->on);
-    next_in_line();
+    next_in_line(question, kind);
 }
 
-void SiteTable::next_in_line() {
-    std::optional<Question> question;
-    Executor* on = nullptr;
+void SiteTable::next_in_line(const Question& answered, Destination::Kind kind) {
+    std::vector<std::pair<Question, Executor*>> next;
     {
         const std::lock_guard lock(mutex_);
-        if (line_.empty() || asking_ >= kMaxAsking) return;
-        const auto [domain, executor] = line_.front();
-        line_.pop_front();
-        on = executor;
-        ++asking_;
-        question = Question{domain, entries_[domain].name, routing_};
+        // What a route says, or an address literal, tells nothing of the name servers.
+        const bool is_of_dns =
+            answered.routing->find_route(answered.name) == nullptr && !answered.name.starts_with('[');
+        window_.on_answer(!is_of_dns                          ? AskWindow::Answer::NotAsked
+                          : kind == Destination::Kind::Failed ? AskWindow::Answer::Failed
+                                                              : AskWindow::Answer::Came);
+        while (!line_.empty() && window_.may_ask()) {
+            const auto [domain, executor] = line_.front();
+            line_.pop_front();
+            window_.on_asked();
+            next.emplace_back(Question{domain, entries_[domain].name, routing_}, executor);
+        }
     }
-    put(std::move(*question), *on);
+    for (auto& [question, executor] : next) put(std::move(question), *executor);
 }
 
 std::shared_ptr<Destination> SiteTable::intern_locked(Destination::Kind kind, std::string site, std::string text,

@@ -5,10 +5,10 @@
 //
 // A domain keeps its entry while tasks name it (they hold its number), and kUnusedEntries more. When an answer
 // changes where a domain goes, or some mail waits for it, Moved is called, so that the mail is re-keyed. A failed lookup keeps a good
-// answer that is not older than kKeepGood; without one the domain's destination is of kind Failed until the
-// next answer. Failures are told with Moved each time, too, so that the queue can count them.
+// answer that is not older than kKeepGood, and so does a first answer that there is no such domain: it takes a
+// second one. Without a good answer the domain's destination is of kind Failed until the next. Failures are told with Moved each time, too, so that the queue can count them.
 //
-// At most kMaxAsking questions are open; further ones wait in line (restart, reload, the end of an outage).
+// A bounded number of questions is open (AskWindow); further ones wait in line (restart, reload, an outage).
 //
 // Threads: thread-safe; Moved is called without the lock, on the shard that asked.
 #pragma once
@@ -24,6 +24,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "ask_window.hpp"
 #include "destination.hpp"
 #include "postfleet/base/executor.hpp"
 #include "postfleet/ports/resolver.hpp"
@@ -37,7 +38,6 @@ public:
     static constexpr Duration kKeepGood = std::chrono::hours(24);
     static constexpr Duration kMinTtl = std::chrono::seconds(1);
     static constexpr Duration kMaxTtl = std::chrono::hours(24);
-    static constexpr std::size_t kMaxAsking = 500;
     static constexpr std::size_t kUnusedEntries = 10'000;
 
     // The domain's tasks stand in queues of site `old_site`; they belong to `to` now.
@@ -70,7 +70,8 @@ private:
         std::uint32_t tasks = 0;
         bool in_use = false;
         bool asking = false;
-        bool has_waiting = false;  // some task was told to wait for the answer
+        bool has_waiting = false;   // some task was told to wait for the answer
+        std::uint32_t denials = 0;  // answers in a row that there is no such domain
         std::shared_ptr<Destination> destination;
         SteadyTime fresh_until = SteadyTime::min();
         SteadyTime answered_at = SteadyTime::min();  // the last good answer
@@ -96,7 +97,7 @@ private:
     void on_mx(const std::shared_ptr<Lookup>& lookup, MxAnswer&& answer);
     void admit(const std::shared_ptr<Lookup>& lookup, std::vector<Hop> hops, routing::HopsState state,
                Duration time_to_live);
-    void next_in_line();
+    void next_in_line(const Question& answered, Destination::Kind kind);
     void finish(const std::shared_ptr<Lookup>& lookup, Destination::Kind kind, std::string text, std::vector<Hop> hops,
                 Duration time_to_live);
     std::shared_ptr<Destination> intern_locked(Destination::Kind kind, std::string site, std::string text,
@@ -112,7 +113,7 @@ private:
     std::deque<std::uint32_t> unused_;                           // oldest first; may name one twice
     std::unordered_map<std::string, std::weak_ptr<Destination>> destinations_;
     std::size_t sweep_at_ = 1024;
-    std::size_t asking_ = 0;
+    AskWindow window_;
     std::deque<std::pair<std::uint32_t, Executor*>> line_;
 };
 

@@ -189,9 +189,14 @@ struct RouteHop {
 // Next hops instead of MX lookup. Keys: "example.test", ".example.test" (its subdomains), "*" (everything).
 using Routes = std::map<std::string, std::vector<RouteHop>>;
 
+enum class ProviderMatch { Any, All };  // how many of Provider::mx must be among the MX hosts
+
 struct Provider {
     std::string name;
     std::vector<std::string> mx;  // wildcards over MX host names: "*.google.com"
+    ProviderMatch match = ProviderMatch::Any;
+    std::vector<std::string> domains;  // that belong to it whatever their MX
+    std::vector<Network> addresses;    // of the most preferred MX hosts
     Origin origin;
 };
 
@@ -404,6 +409,7 @@ struct Config {
     std::string default_virtual_mta;  // VMTA or pool
     Unknown unknown_virtual_mta = Unknown::Refuse;
     std::map<std::string, Provider> providers;
+    bool shipped_providers = true;  // also those of shipped_providers.hpp
     Routes routes;
     std::vector<Network> allow_private_targets;  // private and reserved addresses that MX hosts may have
     std::vector<ShapingRule> shaping;

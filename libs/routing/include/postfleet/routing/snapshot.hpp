@@ -5,9 +5,9 @@
 //   bind      X-Virtual-MTA where it is honoured, else the first rule that matches, else the user's, else the default
 //             → VMTA, or pool → one of its VMTAs by weight. Virtual MTAs and pools share one namespace
 //   route     next hops instead of MX lookup: "example.test", then the nearest ".parent", then "*"
-//   site      the provider that the MX host (or route hop) belongs to; else the domain when the configuration
-//             names it (routes, or a shaping rule's `domain:` or `site:`); else the first-sorting
-//             lowest-preference MX host; the domain while DNS fails (docs/decisions/0010)
+//   place     the site: the provider that the domain, the MX hosts or the route's hops belong to; else the domain
+//             when the configuration names it (routes, or a shaping rule's `domain:` or `site:`); else the
+//             first-sorting lowest-preference MX host; the domain while DNS fails (docs/decisions/0010)
 //
 // Names in a result point into the snapshot: they are valid as long as it is held. Random numbers come in as
 // arguments, spread over all 64 bits. Binding does not allocate, except for the text of a refusal.
@@ -54,9 +54,13 @@ struct BindResult {
     explicit operator bool() const { return refusal.empty(); }
 };
 
-struct MxName {
-    std::uint16_t preference = 0;
-    std::string_view name;  // lower case
+// Where the mail of a domain stands in line, and why.
+struct Placement {
+    std::string site;
+    std::string provider;   // empty: none
+    std::string why;        // "provider google: mx *.google.com", "the first of the most preferred MX hosts"
+    Origin origin;          // the line of the configuration that decided; line 0: none did
+    std::vector<Hop> hops;  // those that its mail goes to
 };
 
 class Snapshot {
@@ -82,8 +86,11 @@ public:
 
     // The next hops for a domain (lower case); null: ask DNS.
     const std::vector<config::RouteHop>* find_route(std::string_view domain) const;
-    // `hosts`: what DNS answered, in any order; empty for a routed domain and while DNS fails.
-    std::string site_of(std::string_view domain, std::span<const MxName> hosts) const;
+    // `hops`: what admit() let pass, in any order, or those of the route; empty while DNS fails.
+    Placement place(std::string_view domain, std::vector<Hop> hops) const;
+    std::string site_of(std::string_view domain, std::span<const Hop> hops) const {
+        return place(domain, {hops.begin(), hops.end()}).site;
+    }
 
     // Which of the hosts that DNS answered mail for this domain goes to. Not for routes: their hops are the
     // operator's word.
