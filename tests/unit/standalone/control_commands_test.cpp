@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "postfleet/config_files/load.hpp"
+#include "postfleet/support/fake_resolver.hpp"
 #include "postfleet/support/temporary_directory.hpp"
 
 using namespace postfleet;
@@ -113,6 +114,7 @@ struct Fixture {
     std::string path = folder.path() / "control.sock";
     PostingThread shard;
     FakeSender sender;
+    support::FakeResolver resolver;
     config::LoadResult loaded = config_files::load_text(R"(
 hostname: mta1.example.net
 listeners:
@@ -133,7 +135,8 @@ shaping:
         .configuration = [this] { return loaded.config; },
         .reload = []() -> Result<std::string> {
             return Error{ErrorKind::InvalidArgument, "a.yaml:1:1: x: wrong"};
-        }}};
+        },
+        .resolver = resolver}};
     runtime::ControlServer server{path,
                                   [this](const runtime::ControlRequest& request) { return commands.run(request); }};
 
@@ -237,4 +240,13 @@ TEST_CASE("a refused reload and an unknown command come back as they are") {
     Fixture f;
     CHECK(f.error_of("reload") == "a.yaml:1:1: x: wrong");
     CHECK_THAT(f.error_of("explode"), Contains("'explode'"));
+}
+
+TEST_CASE("where a domain's mail goes, and the providers that are known") {
+    Fixture f;
+    f.resolver.set_mx("customer.test", {"10 aspmx.l.google.com 8.8.8.8"});
+    CHECK_THAT(*f.call("resolve", {{"domain", "a@customer.test"}}), Contains(R"("site":"google")"));
+    CHECK_THAT(f.error_of("resolve", {{"domain", "-"}}), Contains("-"));
+    CHECK_THAT(*f.call("providers"), Contains(R"({"name":"google","what":"*.google.com","origin":)"));
+    CHECK_THAT(*f.call("providers"), Contains(R"({"name":"yahoo","what":"*.yahoodns.net"})"));
 }

@@ -10,6 +10,7 @@ void register_status_commands(CLI::App& app, Context& context);  // status, relo
 void register_show_commands(CLI::App& app, Context& context);
 void register_mail_commands(CLI::App& app, Context& context);  // list, pause, resume, retry, delete, set-mode
 void register_classify_command(CLI::App& app, Context& context);
+void register_resolve_command(CLI::App& app, Context& context);
 void register_top_command(CLI::App& app, Context& context);
 void register_hash_password_command(CLI::App& app, Context& context);
 void register_version_command(CLI::App& app, Context& context);

@@ -39,6 +39,22 @@ void show_virtual_mtas(Context& context) {
     return text ? print(*text) : context.fail(text.error());
 }
 
+// These, too, come from the files when nothing runs by them.
+Result<std::string> providers_of(const Context& context) {
+    Result<std::string> answer = context.call("providers");
+    if (answer || answer.error().kind != ErrorKind::Unavailable || context.config.empty()) return answer;
+    const config::LoadResult loaded = config_files::load_path(context.config);
+    return loaded.config ? render_providers(*loaded.config) : std::move(answer);
+}
+
+void show_providers(Context& context) {
+    const Result<std::string> answer = providers_of(context);
+    if (!answer) return context.fail(answer.error());
+    if (context.json) return print(*answer + "\n");
+    const Result<std::string> text = view_providers(*answer, output_style());
+    return text ? print(*text) : context.fail(text.error());
+}
+
 // From the files when a configuration was named and nothing runs by it: good for trying rules out.
 Result<std::string> settings_of(const Context& context, const std::string& queue) {
     Result<std::string> answer = context.call("settings", {{"queue", queue}});
@@ -96,6 +112,10 @@ void register_show_commands(CLI::App& app, Context& context) {
     CLI::App* virtual_mtas = show->add_subcommand("vmtas", "Virtual MTAs: addresses, names, what they do");
     add_connection_options(*virtual_mtas, context);
     virtual_mtas->callback([&context] { show_virtual_mtas(context); });
+
+    CLI::App* providers = show->add_subcommand("providers", "Named groups of sites: yours, and the shipped ones");
+    add_connection_options(*providers, context);
+    providers->callback([&context] { show_providers(context); });
 
     auto queue = std::make_shared<std::string>();
     CLI::App* settings = show->add_subcommand("settings", "What shapes a queue, and where each value comes from");

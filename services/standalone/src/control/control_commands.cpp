@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <condition_variable>
-#include <mutex>
-#include <optional>
 #include <span>
 
+#include "await.hpp"
+#include "explain_domain.hpp"
 #include "postfleet/base/json.hpp"
 #include "postfleet/base/text.hpp"
 #include "postfleet/shaping/settings.hpp"
@@ -22,6 +21,7 @@ using Names = std::span<const std::string_view>;
 constexpr std::span<const std::string_view> kNone;
 constexpr auto kQueueArguments = std::to_array<std::string_view>({"match", "sort", "limit", "only"});
 constexpr auto kSettingsArguments = std::to_array<std::string_view>({"queue"});
+constexpr auto kResolveArguments = std::to_array<std::string_view>({"domain", "virtual_mta"});
 constexpr auto kSelectorArguments = std::to_array<std::string_view>(
     {"queue", "virtual_mta", "site", "domain", "tenant", "job", "recipient", "message", "everything", "limit", "why"});
 
@@ -51,25 +51,9 @@ Result<std::size_t> limit_of(const ControlRequest& request, std::size_t otherwis
     return limit;
 }
 
-// Waits for a completion. The sender's answer may come after we gave up, so the state is shared with it.
 template <class T, class Start>
-Result<T> await(Executor& on, Start&& start) {
-    struct State {
-        std::mutex mutex;
-        std::condition_variable came;
-        std::optional<T> answer;
-    };
-    auto state = std::make_shared<State>();
-    start(Completion<T>{&on, [state](T answer) {
-                            const std::lock_guard lock(state->mutex);
-                            state->answer.emplace(std::move(answer));
-                            state->came.notify_all();
-                        }});
-    std::unique_lock lock(state->mutex);
-    if (!state->came.wait_for(lock, ControlCommands::kPatience, [&] { return state->answer.has_value(); })) {
-        return Error{ErrorKind::DeadlineExceeded, "the sender did not answer in time; try again"};
-    }
-    return std::move(*state->answer);
+Result<T> await_sender(Executor& on, Start&& start) {
+    return await<T>(on, ControlCommands::kPatience, "the sender", std::forward<Start>(start));
 }
 
 template <class T>
@@ -173,11 +157,13 @@ Result<std::string> ControlCommands::run(const ControlRequest& request) const {
         Names arguments;
         Result<std::string> (ControlCommands::*run)(const ControlRequest&) const;
     };
-    static constexpr std::array<Command, 11> kCommands{{
+    static constexpr std::array<Command, 13> kCommands{{
         {"status", kNone, &ControlCommands::status},
         {"queues", kQueueArguments, &ControlCommands::queues},
         {"vmtas", kNone, &ControlCommands::virtual_mtas},
         {"settings", kSettingsArguments, &ControlCommands::settings},
+        {"providers", kNone, &ControlCommands::providers},
+        {"resolve", kResolveArguments, &ControlCommands::resolve},
         {"list", kSelectorArguments, &ControlCommands::list},
         {"pause", kSelectorArguments, &ControlCommands::pause},
         {"resume", kSelectorArguments, &ControlCommands::resume},
@@ -198,7 +184,7 @@ Result<std::string> ControlCommands::run(const ControlRequest& request) const {
 
 Result<std::string> ControlCommands::status(const ControlRequest&) const {
     const Result<SenderStatus> sender =
-        await<SenderStatus>(ports_.executor, [&](auto done) { ports_.sender.status(std::move(done)); });
+        await_sender<SenderStatus>(ports_.executor, [&](auto done) { ports_.sender.status(std::move(done)); });
     if (!sender) return sender.error();
     return ports_.render_status(*sender);
 }
@@ -211,7 +197,7 @@ Result<std::string> ControlCommands::queues(const ControlRequest& request) const
     }
     const Result<std::size_t> limit = limit_of(request, kMaxListed);
     if (!limit) return limit.error();
-    Result<std::vector<QueueStatus>> all = await<std::vector<QueueStatus>>(
+    Result<std::vector<QueueStatus>> all = await_sender<std::vector<QueueStatus>>(
         ports_.executor, [&](auto done) { ports_.sender.list_queues(std::move(done)); });
     if (!all) return all.error();
     const std::string match = request.argument("match");
@@ -223,7 +209,7 @@ Result<std::string> ControlCommands::queues(const ControlRequest& request) const
 }
 
 Result<std::string> ControlCommands::virtual_mtas(const ControlRequest&) const {
-    Result<std::vector<VirtualMtaStatus>> all = await<std::vector<VirtualMtaStatus>>(
+    Result<std::vector<VirtualMtaStatus>> all = await_sender<std::vector<VirtualMtaStatus>>(
         ports_.executor, [&](auto done) { ports_.sender.list_virtual_mtas(std::move(done)); });
     if (!all) return all.error();
     std::sort(all->begin(), all->end(), [](const auto& a, const auto& b) { return a.name < b.name; });
@@ -237,6 +223,15 @@ Result<std::string> ControlCommands::settings(const ControlRequest& request) con
     return render_settings(queue, *keys);
 }
 
+Result<std::string> ControlCommands::providers(const ControlRequest&) const {
+    return render_providers(*ports_.configuration());
+}
+
+Result<std::string> ControlCommands::resolve(const ControlRequest& request) const {
+    const DomainQuestion question{request.argument("domain"), request.argument("virtual_mta")};
+    return explain_domain(question, *ports_.configuration(), ports_.resolver, ports_.executor);
+}
+
 Result<std::string> ControlCommands::list(const ControlRequest& request) const {
     const Result<MailSelector> which = selector_of(request);
     if (!which) return which.error();
@@ -244,7 +239,7 @@ Result<std::string> ControlCommands::list(const ControlRequest& request) const {
     if (!limit) return limit.error();
     using Tasks = std::vector<QueuedTask>;
     // One more than asked for, to know whether there is more.
-    Result<Tasks> tasks = flatten(await<Result<Tasks>>(
+    Result<Tasks> tasks = flatten(await_sender<Result<Tasks>>(
         ports_.executor, [&](auto done) { ports_.sender.list_tasks(*which, *limit + 1, std::move(done)); }));
     if (!tasks) return tasks.error();
     const bool more = tasks->size() > *limit;
@@ -255,7 +250,7 @@ Result<std::string> ControlCommands::list(const ControlRequest& request) const {
 Result<std::string> ControlCommands::pause(const ControlRequest& request) const {
     const Result<MailSelector> which = selector_of(request);
     if (!which) return which.error();
-    const Result<std::uint64_t> touched = flatten(await<Result<std::uint64_t>>(ports_.executor, [&](auto done) {
+    const Result<std::uint64_t> touched = flatten(await_sender<Result<std::uint64_t>>(ports_.executor, [&](auto done) {
         ports_.sender.pause(*which, request.who, request.argument("why"), std::move(done));
     }));
     if (!touched) return touched.error();
@@ -265,7 +260,7 @@ Result<std::string> ControlCommands::pause(const ControlRequest& request) const 
 Result<std::string> ControlCommands::resume(const ControlRequest& request) const {
     const Result<MailSelector> which = selector_of(request);
     if (!which) return which.error();
-    const Result<std::uint64_t> touched = flatten(await<Result<std::uint64_t>>(
+    const Result<std::uint64_t> touched = flatten(await_sender<Result<std::uint64_t>>(
         ports_.executor, [&](auto done) { ports_.sender.resume(*which, std::move(done)); }));
     if (!touched) return touched.error();
     return render_affected("queues", *touched);
@@ -274,7 +269,7 @@ Result<std::string> ControlCommands::resume(const ControlRequest& request) const
 Result<std::string> ControlCommands::retry(const ControlRequest& request) const {
     const Result<MailSelector> which = selector_of(request);
     if (!which) return which.error();
-    const Result<std::uint64_t> touched = flatten(await<Result<std::uint64_t>>(
+    const Result<std::uint64_t> touched = flatten(await_sender<Result<std::uint64_t>>(
         ports_.executor, [&](auto done) { ports_.sender.retry(*which, std::move(done)); }));
     if (!touched) return touched.error();
     return render_affected("recipients", *touched);
@@ -283,7 +278,7 @@ Result<std::string> ControlCommands::retry(const ControlRequest& request) const 
 Result<std::string> ControlCommands::remove(const ControlRequest& request) const {
     const Result<MailSelector> which = selector_of(request);
     if (!which) return which.error();
-    const Result<std::uint64_t> touched = flatten(await<Result<std::uint64_t>>(ports_.executor, [&](auto done) {
+    const Result<std::uint64_t> touched = flatten(await_sender<Result<std::uint64_t>>(ports_.executor, [&](auto done) {
         ports_.sender.remove(*which, request.who, request.argument("why"), std::move(done));
     }));
     if (!touched) return touched.error();
@@ -296,7 +291,7 @@ Result<std::string> ControlCommands::set_mode(const ControlRequest& request) con
     const std::string mode = request.argument("mode");
     if (mode != "backoff" && mode != "normal") return invalid("the mode must be backoff or normal");
     using Mode = SenderControl::QueueModeOrder;
-    const Result<std::uint64_t> touched = flatten(await<Result<std::uint64_t>>(ports_.executor, [&](auto done) {
+    const Result<std::uint64_t> touched = flatten(await_sender<Result<std::uint64_t>>(ports_.executor, [&](auto done) {
         ports_.sender.set_mode(*which, mode == "backoff" ? Mode::Backoff : Mode::Normal, request.who,
                                request.argument("why"), std::move(done));
     }));

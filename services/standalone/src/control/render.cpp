@@ -1,5 +1,6 @@
 #include "render.hpp"
 
+#include "postfleet/config/shipped_providers.hpp"
 #include "postfleet/base/json.hpp"
 #include "postfleet/base/text.hpp"
 #include "postfleet/runtime/build_info.hpp"
@@ -171,6 +172,38 @@ Result<std::vector<shaping::ExplainedKey>> explain_queue(const config::Config& c
     return shaping::explain(
         config,
         {.site = std::string_view(queue).substr(0, slash), .virtual_mta = virtual_mta, .domain = {}, .tenant = {}});
+}
+
+namespace {
+
+void render_provider(JsonWriter& json, const config::Provider& provider) {
+    std::string what;
+    const auto add = [&](const char* kind, const std::string& text) {
+        what += (what.empty() ? "" : ", ") + std::string(kind) + text;
+    };
+    for (const auto& wildcard : provider.mx) add("", wildcard);
+    if (provider.match == config::ProviderMatch::All) what += " (all of them)";
+    for (const auto& domain : provider.domains) add("domain ", domain);
+    for (const auto& network : provider.addresses) add("address ", network.to_string());
+    json.begin_object().member("name", provider.name).member("what", what);
+    if (provider.origin.line > 0) json.member("origin", provider.origin.to_string());
+    json.end_object();
+}
+
+}  // namespace
+
+std::string render_providers(const config::Config& config) {
+    std::string text;
+    JsonWriter json(text);
+    json.begin_object().key("providers").begin_array();
+    for (const auto& [name, provider] : config.providers) render_provider(json, provider);
+    if (config.shipped_providers) {
+        for (const auto& [name, provider] : config::shipped_providers()) {
+            if (!config.providers.contains(name)) render_provider(json, provider);
+        }
+    }
+    json.end_array().end_object();
+    return text;
 }
 
 std::string render_settings(const std::string& queue, const std::vector<shaping::ExplainedKey>& keys) {

@@ -36,6 +36,8 @@ std::string render_virtual_mtas(const std::vector<VirtualMtaStatus>& virtual_mta
 std::string render_tasks(const std::vector<QueuedTask>& tasks, bool more);
 // "google/promo-1": the effective settings of one queue; InvalidArgument when it names no virtual MTA of ours.
 Result<std::vector<shaping::ExplainedKey>> explain_queue(const config::Config& config, const std::string& queue);
+// Those of the configuration, then the shipped ones that it has no other of.
+std::string render_providers(const config::Config& config);
 std::string render_settings(const std::string& queue, const std::vector<shaping::ExplainedKey>& keys);
 
 }  // namespace postfleet::standalone

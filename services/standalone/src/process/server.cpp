@@ -182,7 +182,8 @@ Status Server::open_doors() {
                      .sender = sender_->control(),
                      .render_status = [this](const SenderStatus& sender) { return render_status_now(sender); },
                      .configuration = [this] { return configuration(); },
-                     .reload = [this] { return reload(); }});
+                     .reload = [this] { return reload(); },
+                     .resolver = *resolver_});
     control_ = std::make_unique<runtime::ControlServer>(
         config_->control_socket, [this](const runtime::ControlRequest& request) { return commands_->run(request); });
     return control_->start();

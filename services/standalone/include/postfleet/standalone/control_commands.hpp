@@ -1,12 +1,12 @@
 // ControlCommands: what the running process answers to the command line (one function per command).
 //
-//   status · queues · vmtas · settings · list · pause · resume · retry · delete · set-mode ·
+//   status · queues · vmtas · providers · settings · resolve · list · pause · resume · retry · delete · set-mode ·
 //   reload
 //
 // Arguments are texts and checked strictly: an unknown command, an unknown or missing argument is an
 // InvalidArgument that says what there is. Answers are JSON (src/control/render.hpp).
 //
-// Threads: thread-safe; blocks until the sender has answered, at most kPatience (reload: as long as it takes).
+// Threads: thread-safe; blocks until sender or DNS has answered, at most kPatience (reload: as long as it takes).
 #pragma once
 
 #include <functional>
@@ -14,6 +14,7 @@
 #include <string>
 
 #include "postfleet/config/config.hpp"
+#include "postfleet/ports/resolver.hpp"
 #include "postfleet/ports/sender_control.hpp"
 #include "postfleet/runtime/control.hpp"
 
@@ -25,6 +26,7 @@ struct ControlPorts {
     std::function<std::string(const SenderStatus&)> render_status;         // with all that is not the sender's
     std::function<std::shared_ptr<const config::Config>()> configuration;  // in force; shared with the running parts
     std::function<Result<std::string>()> reload;                           // what has changed, as JSON
+    Resolver& resolver;
 };
 
 class ControlCommands final {
@@ -40,6 +42,8 @@ private:
     Result<std::string> queues(const runtime::ControlRequest& request) const;
     Result<std::string> virtual_mtas(const runtime::ControlRequest& request) const;
     Result<std::string> settings(const runtime::ControlRequest& request) const;
+    Result<std::string> providers(const runtime::ControlRequest& request) const;
+    Result<std::string> resolve(const runtime::ControlRequest& request) const;
     Result<std::string> list(const runtime::ControlRequest& request) const;
     Result<std::string> pause(const runtime::ControlRequest& request) const;
     Result<std::string> resume(const runtime::ControlRequest& request) const;

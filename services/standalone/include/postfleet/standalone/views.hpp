@@ -18,6 +18,9 @@ Result<std::string> view_queues(const std::string& json, const Style& style, Wal
 Result<std::string> view_virtual_mtas(const std::string& json, const Style& style);
 Result<std::string> view_tasks(const std::string& json, const Style& style, WallTime now);
 Result<std::string> view_settings(const std::string& json, const Style& style);
+// Where mail for a domain goes, and why.
+Result<std::string> view_resolution(const std::string& json, const Style& style);
+Result<std::string> view_providers(const std::string& json, const Style& style);
 // "3 recipients", "1 queue": what an order touched.
 Result<std::string> view_affected(const std::string& json, const std::string& verb);
 // What a reload has changed.
