@@ -87,6 +87,16 @@ TEST_CASE("a partial last line is cut when the file is opened again") {
     CHECK(content(folder.file()) == "{\"whole\":1}\n{\"half\":2}\n");
 }
 
+TEST_CASE("what reads as zeros after a power loss is cut with all that follows it [F07]") {
+    Folder folder;
+    const std::string holes(5000, '\0');
+    const std::string behind = GENERATE(std::string(), std::string("\n"), std::string("{\"late\":3}\n"));
+    std::ofstream(folder.file()) << "{\"whole\":1}\n{\"torn" << holes << behind;
+    auto file = RotatedFile::open({.path = folder.file()}, Log());
+    REQUIRE(file);
+    CHECK(content(folder.file()) == "{\"whole\":1}\n");
+}
+
 TEST_CASE("a file that holds only half a line becomes empty") {
     Folder folder;
     std::ofstream(folder.file()) << "{\"half";

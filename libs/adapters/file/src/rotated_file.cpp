@@ -22,6 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr auto kRotationRetry = std::chrono::minutes(1);
 constexpr int kMaxNumber = 10'000;
+constexpr std::uint64_t kNotSynced = 16ull << 20;  // more than is ever written between two flushes
 
 std::string stamp(WallTime now, const char* form) {
     const std::time_t seconds =
@@ -122,11 +123,27 @@ Status RotatedFile::start_with_header() {
     return rotate(options_.clock());
 }
 
-// A crash can leave half a line. It was never flushed, so its record comes again: cut it off.
+// Where zeros begin in the last part of the file, or its size. After a power loss, what was not synced may read so.
+Result<std::uint64_t> RotatedFile::begin_of_zeros(std::uint64_t size) const {
+    std::array<char, 64 * 1024> block;
+    for (std::uint64_t at = size > kNotSynced ? size - kNotSynced : 0; at < size;) {
+        const ::ssize_t got = ::pread(descriptor_, block.data(), block.size(), static_cast<::off_t>(at));
+        if (got < 0) return failure("read", errno);
+        if (got == 0) break;
+        const std::string_view seen(block.data(), static_cast<std::size_t>(got));
+        if (const std::size_t zero = seen.find('\0'); zero != std::string_view::npos) return at + zero;
+        at += seen.size();
+    }
+    return size;
+}
+
+// A crash can leave half a line, and a power loss holes. None of that was flushed, so its records come again: cut it off.
 Status RotatedFile::cut_partial_line() {
     const std::uint64_t size = size_of(descriptor_);
     std::array<char, 64 * 1024> block;
-    std::uint64_t end = size;
+    const Result<std::uint64_t> whole = begin_of_zeros(size);
+    if (!whole) return whole.error();
+    std::uint64_t end = *whole;
     while (end > 0) {
         const std::uint64_t start = end > block.size() ? end - block.size() : 0;
         const ::ssize_t got = ::pread(descriptor_, block.data(), end - start, static_cast<::off_t>(start));

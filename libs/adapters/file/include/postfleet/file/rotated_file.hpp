@@ -57,6 +57,7 @@ private:
     RotatedFile(RotatedFileOptions options, Log log);
 
     Status open_file();
+    Result<std::uint64_t> begin_of_zeros(std::uint64_t size) const;
     Status cut_partial_line();
     Status ready_for(std::uint64_t octets);
     Status rotate(WallTime now);
