@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <fstream>
 
+#include <rocksdb/db.h>
+
 #include "postfleet/support/await.hpp"
 #include "spool_fixture.hpp"
 
@@ -192,6 +194,23 @@ TEST_CASE("a segment whose own header was hit is still read") {
     CHECK(test.caller->commit(sample_acceptance(4)));
     test.open();
     CHECK(test.caller->scan().size() == 4);
+}
+
+TEST_CASE("an index whose making was cut short at the first start is made anew from the log [F06]") {
+    TestSpool test;
+    test.open();
+    REQUIRE(test.caller->commit(sample_acceptance(1)));
+    test.close();
+    const auto index = test.path() + "/index";
+    std::filesystem::remove_all(index);
+    rocksdb::Options options;
+    options.create_if_missing = true;  // with the first of its column families, and without the others
+    rocksdb::DB* made = nullptr;
+    REQUIRE(rocksdb::DB::Open(options, index, &made).ok());
+    delete made;
+    test.open();
+    CHECK(has_task(test, 1));
+    CHECK(test.caller->commit(sample_acceptance(2)));
 }
 
 TEST_CASE("a flipped bit in a file of the index costs the records that it hit, and no others") {

@@ -62,6 +62,7 @@ Status RocksSpool::Engine::open_index(const std::vector<SegmentLog::Found>& foun
     auto path = directory->index();
     auto is_there = std::filesystem::exists(path + "/CURRENT");
     auto log_is_whole = found.empty() || (found.front().header && found.front().header->first_group == 1);
+    // With all of the log at hand, what is missing of the index is made anew: a first start may have been cut short.
     if (!is_there && !log_is_whole) {
         return Error{ErrorKind::Corruption, path + " is missing, and the log alone is not everything: restore it"};
     }
@@ -71,7 +72,7 @@ Status RocksSpool::Engine::open_index(const std::vector<SegmentLog::Found>& foun
                                .files = options.index_files,
                                .events_passed = &outbox.passed(),
                                .log = options.log,
-                               .create = !is_there});
+                               .create = log_is_whole});
     if (!opened) return opened.error();
     index = *std::move(opened);
     return {};

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -76,9 +77,30 @@ Result<std::unique_ptr<SpoolDirectory>> SpoolDirectory::open(const std::string& 
     if (auto locked = directory->lock(); !locked) return locked.error();
     auto marked = has_marker ? directory->read_marker() : directory->write_marker();
     if (!marked) return marked.error();
-    fs::create_directories(directory->log(), error);
-    if (error) return system_error("create", directory->log(), error.value());
+    for (auto& made : {directory->log(), directory->index()}) {
+        fs::create_directories(made, error);
+        if (error) return system_error("create", made, error.value());
+    }
+    if (auto synced = directory->sync_names(); !synced) return synced.error();
     return directory;
+}
+
+// A name survives a power loss only when the directory that it stands in was synced: ours, and those above it, which
+// may have been made a moment ago. Beyond the file system, and where we may not look, none of them was made for us.
+Status SpoolDirectory::sync_names() const {
+    std::error_code error;
+    struct ::stat ours {};
+    fs::path directory = fs::canonical(path_, error);
+    if (error || ::stat(directory.c_str(), &ours) != 0) return system_error("look at", path_, errno);
+    for (;;) {
+        if (auto synced = real_files().sync_directory(directory.string()); !synced) {
+            return synced.error().kind == ErrorKind::PermissionDenied ? Status() : synced;
+        }
+        struct ::stat above {};
+        if (directory == directory.root_path() || ::stat(directory.parent_path().c_str(), &above) != 0) return {};
+        if (above.st_dev != ours.st_dev) return {};
+        directory = directory.parent_path();
+    }
 }
 
 Status SpoolDirectory::lock() {

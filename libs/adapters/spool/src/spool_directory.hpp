@@ -31,6 +31,7 @@ private:
     Status lock();
     Status read_marker();
     Status write_marker();
+    Status sync_names() const;
 
     std::string path_;
     SpoolId id_{};
