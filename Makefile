@@ -9,6 +9,9 @@ export NINJA_STATUS := [%f/%t %es]${space}
 T ?=
 S ?= 60
 J ?= $(shell nproc)
+KILLS ?= 1000
+STATES ?= 500
+SEED ?= 20261122
 CTEST := ctest --output-on-failure --no-label-summary --no-tests=error -j $(J) $(if $(T),-R "$(T)",)
 NINJA := ninja -j $(J)
 SOURCES := git ls-files '*.cpp' '*.hpp'
@@ -61,6 +64,12 @@ bench-connections: build/release/build.ninja  ## idle connections and slow sende
 	@$(NINJA) -C build/release executables
 	@tests/bench/connections $(ARGS)
 
+torture: build/release/build.ninja  ## 1,000 kills, 500 power losses, every fault (KILLS=…, STATES=…, SEED=…)
+	@$(NINJA) -C build/release executables postfleet_faults
+	@tests/torture/kills --kills $(KILLS) --seed $(SEED) --results build/torture/kills.json
+	@tests/torture/power_loss --states $(STATES) --seed $(SEED) --results build/torture/power_loss.json
+	@tests/torture/faults_test.py
+
 docs: build  ## write the generated reference pages again
 	@docs/generate
 
@@ -76,4 +85,4 @@ build/%/build.ninja: CMakePresets.json | dependencies
 	@echo "Configuring build/$*"
 	@cmake --preset $* >build/configure-$*.log 2>&1 || { cat build/configure-$*.log; exit 1; }
 
-.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench bench-connections docs clean
+.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench bench-connections torture docs clean
