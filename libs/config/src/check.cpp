@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "postfleet/config/accounting.hpp"
 #include "postfleet/config/shaping_keys.hpp"
@@ -29,6 +30,7 @@ public:
             check_auth(listener);
         }
         for (const auto& [name, pickup] : config_.pickups) check_pickup(pickup);
+        check_intake();
         for (const auto& [name, user] : config_.users) check_user(user);
         check_bindings();
         check_default();
@@ -119,6 +121,18 @@ private:
         for (const auto& [name, other] : config_.pickups) {
             if (name >= pickup.name || pickup.directory.empty() || other.directory != pickup.directory) continue;
             report(path + ".directory", fmt::format("is the directory of pickup '{}' too", name));
+        }
+    }
+
+    void check_intake() {
+        const auto& domains = config_.intake.domains;
+        std::set<std::string_view> seen;
+        for (std::size_t i = 0; i < domains.size(); ++i) {
+            const auto path = fmt::format("intake.domains[{}]", i);
+            check_tenant(domains[i].tenant, path + ".tenant");
+            if (!domains[i].domain.empty() && !seen.insert(domains[i].domain).second) {
+                report(path + ".domain", fmt::format("'{}' is in the list twice", domains[i].domain));
+            }
         }
     }
 

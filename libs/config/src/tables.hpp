@@ -9,6 +9,7 @@ const Section& listener_section();         // listeners.<name>
 const Section& tenant_section();           // tenants.<name>
 const Section& user_section();             // users.<name>
 const Section& pickup_section();           // pickups.<name>
+const Section& intake_section();           // intake
 const Section& limits_section();           // limits
 const Section& virtual_mta_section();      // virtual_mtas.<name>
 const Section& pool_section();             // pools.<name>

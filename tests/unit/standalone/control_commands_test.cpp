@@ -136,6 +136,7 @@ shaping:
         .reload = []() -> Result<std::string> {
             return Error{ErrorKind::InvalidArgument, "a.yaml:1:1: x: wrong"};
         },
+        .render_intake = [](std::size_t limit) { return std::to_string(limit); },
         .resolver = resolver}};
     runtime::ControlServer server{path,
                                   [this](const runtime::ControlRequest& request) { return commands.run(request); }};

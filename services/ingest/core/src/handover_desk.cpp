@@ -24,6 +24,14 @@ HandoverDesk::Ticket HandoverDesk::append(HandoverWaiter& waiter, MessageId id, 
     return ticket;
 }
 
+HandoverDesk::Ticket HandoverDesk::keep(HandoverWaiter& waiter, MailForUs mail) {
+    const Ticket ticket = take_slot(Kind::Keep, waiter, mail.id, 0);
+    asking_ = true;
+    feedback_intake_->keep(std::move(mail), completion_for(ticket));
+    asking_ = false;
+    return ticket;
+}
+
 HandoverDesk::Ticket HandoverDesk::take_slot(Kind kind, HandoverWaiter& waiter, MessageId message,
                                              std::uint32_t chunks) {
     std::uint32_t index = 0;
@@ -74,7 +82,7 @@ void HandoverDesk::finish(Ticket ticket, Status status) {
 }
 
 void HandoverDesk::finish_unanswered(const Slot& slot, const Status& status) {
-    if (slot.kind == Kind::HandOver && status) {
+    if (slot.kind != Kind::Append && status) {
         counters_.unanswered.add();
         return;
     }

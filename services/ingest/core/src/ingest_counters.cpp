@@ -31,6 +31,7 @@ const char* to_string(Reason reason) {
         case Reason::SenderNotAllowed: return "sender_not_allowed";
         case Reason::HeldTooLong: return "held_too_long";
         case Reason::MalformedMessage: return "malformed_message";
+        case Reason::OurMailTooBig: return "our_mail_too_big";
         case Reason::StoreFailed: return "store_failed";
         case Reason::StoreTooSlow: return "store_too_slow";
     }

@@ -61,6 +61,7 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
     message_->reverse_path = std::move(request.reverse_path);
     message_->body_type = request.body;
     message_->return_content = request.return_content;
+    declared_octets_ = request.declared_size_octets;
     message_->envelope_id = std::move(request.envelope_id);
     utf8_ = request.smtputf8;
     if (request.require_tls) message_->tls_wish = TlsWish::Required;
@@ -102,6 +103,7 @@ bool Intake::take_schedule(const smtp::MailSchedule& schedule, Message& message)
 }
 
 smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
+    if (auto ours = take_our_mail(request)) return std::move(*ours);
     if (!may_relay_ && user_ == nullptr) {
         ++refused_recipients_;
         return refuse(Reason::RelayingDenied, 550, {5, 7, 1}, "Relaying denied");
@@ -120,7 +122,9 @@ smtp::Decision Intake::on_header(std::string& content) {
     HeaderFacts facts = HeaderFacts::gather(content, rules_->listener.headers, rules_->wanted_headers);
     if (auto refusal = check_header(facts)) return std::move(*refusal);
     if (auto refusal = check_header_senders(content)) return std::move(*refusal);
-    if (auto refusal = bind(facts)) return std::move(*refusal);
+    if (recipients_.recipients() > 0) {
+        if (auto refusal = bind(facts)) return std::move(*refusal);
+    }
     fields_seen_ = facts.seen;
     ruler_ = {};
     needs_blank_line_ = !facts.has_fields && !content.starts_with("\r\n");
@@ -203,8 +207,13 @@ std::optional<smtp::Decision> Intake::bind(const HeaderFacts& facts) {
 
 smtp::Decision Intake::on_chunk(SharedOctets chunk, std::uint32_t number) {
     if (auto refusal = check_lines(*chunk)) return std::move(*refusal);
+    if (our_mail_ != nullptr) {
+        const OurMail::Verdict verdict = our_mail_->collect(chunk);
+        if (verdict != OurMail::Verdict::Taken) return refuse_our_mail(verdict);
+        if (recipients_.recipients() == 0) return smtp::Decision::accept();
+    }
     appended_chunks_ = number + 1;
-    handed_over_ = false;
+    asked_ = Asked::Chunk;
     ticket_ = shard_.desk().append(*this, message_->id, number, std::move(chunk));
     return smtp::Decision::wait();
 }
@@ -227,7 +236,8 @@ smtp::Decision Intake::on_end_of_data(smtp::ContentEnd&& end) {
         task.size_octets = message_->size_octets;
     }
     accepted.last_chunk = std::make_shared<const std::string>(std::move(end.last_chunk));
-    handed_over_ = true;
+    if (our_mail_ != nullptr) return keep_our_mail(std::move(accepted));
+    asked_ = Asked::Message;
     ticket_ = shard_.desk().hand_over(*this, std::move(accepted));
     return smtp::Decision::wait();
 }
@@ -242,7 +252,7 @@ void Intake::add_header(Message& message) {
                                                          .protocol = protocol(),
                                                          .tls = tls_ ? tls_->protocol + " " + tls_->cipher : "",
                                                          .id = message.id.to_string(),
-                                                         .only_recipient = recipients_.only_recipient(),
+                                                         .only_recipient = only_recipient(),
                                                          .date = shard_.date()});
     }
     if (listener.message_checks != config::MessageChecks::Repair) return;
@@ -263,22 +273,35 @@ void Intake::complete_message(const smtp::ContentEnd& end) {
     add_header(message);
     // What would follow our field directly is not a header: a blank line keeps it in the body.
     if (needs_blank_line_) message.prepended_header.append("\r\n");
-    accepted_recipients_ = recipients_.recipients();
-    accepted_virtual_mta_ = recipients_.tasks().front().virtual_mta;
+    accepted_recipients_ = recipients_.recipients() + (our_mail_ != nullptr ? our_mail_->recipients() : 0);
+    accepted_virtual_mta_ = recipients_.recipients() > 0 ? recipients_.tasks().front().virtual_mta : "";
+}
+
+std::string_view Intake::only_recipient() const {
+    if (our_mail_ == nullptr) return recipients_.only_recipient();
+    return recipients_.recipients() == 0 ? our_mail_->only_recipient() : std::string_view();
 }
 
 void Intake::on_answer(const Status& status) {
     ticket_ = {};
-    driver_.resume(handed_over_ ? answer_of(status) : chunk_answer_of(status));
+    switch (asked_) {
+        case Asked::Chunk: return driver_.resume(chunk_answer_of(status));
+        case Asked::Message: return driver_.resume(answer_of(status));
+        case Asked::OurMail: break;
+    }
+    if (auto decision = our_mail_answer_of(status)) driver_.resume(std::move(*decision));
 }
 
 smtp::Decision Intake::answer_of(const Status& status) {
+    const std::unique_ptr<OurMail> ours = std::exchange(our_mail_, nullptr);
+    // The part for us was kept: the client may send it again with the rest.
+    if (!status && ours != nullptr) shard_.counters().unanswered.add();
     if (status) {
         const std::shared_ptr<Message> message = std::exchange(message_, nullptr);
         listener_.counters.messages.add();
         listener_.counters.recipients.add(accepted_recipients_);
         listener_.counters.octets.add(message->size_octets);
-        log_accepted(*message);
+        log_accepted(*message, ours.get());
         return smtp::Decision::accept({250, {2, 0, 0}, "Ok: queued as " + message->id.to_string()});
     }
     // Not known is not the same as no: then the content must stay.
@@ -332,11 +355,14 @@ void Intake::on_abandoned() {
     if (ticket_) {
         // In flight: whatever comes of it, the desk cleans up and counts.
         shard_.desk().forget(std::exchange(ticket_, {}));
+        // While ours is being kept, nothing of the rest is in flight.
+        if (asked_ == Asked::OurMail && appended_chunks_ > 0) shard_.desk().discard(message_->id, appended_chunks_);
     } else if (appended_chunks_ > 0) {
         shard_.desk().discard(message_->id, appended_chunks_);
     }
     appended_chunks_ = 0;
     message_ = nullptr;
+    our_mail_ = nullptr;
     recipients_ = {};
 }
 
@@ -367,7 +393,7 @@ void Intake::log_refused(std::uint32_t recipients) const {
     line.field("recipients", recipients).field("refused_recipients", refused_recipients_);
 }
 
-void Intake::log_accepted(const Message& message) const {
+void Intake::log_accepted(const Message& message, const OurMail* ours) const {
     const Log& log = shard_.log();
     if (!log.is_on(LogLevel::Info) || !rules_->log_accepted) return;
     auto line = log.line(LogLevel::Info, "accepted");
@@ -376,6 +402,7 @@ void Intake::log_accepted(const Message& message) const {
     if (origin_ == nullptr) line.field("helo", message.helo);
     line.field("from", message.reverse_path).field("recipients", accepted_recipients_);
     if (refused_recipients_ > 0) line.field("refused_recipients", refused_recipients_);
+    if (ours != nullptr) line.field("for_us", ours->recipients());
     line.field("size", message.size_octets).field("virtual_mta", accepted_virtual_mta_);
     line.field("tenant", message.tenant);
     if (!message.user.empty()) line.field("user", message.user);

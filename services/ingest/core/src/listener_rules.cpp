@@ -24,6 +24,13 @@ bool is_in(const std::vector<Network>& networks, const IpAddress& address) {
                        [&address](const Network& network) { return network.contains(address); });
 }
 
+// In the order in which our_domain() looks for one.
+std::shared_ptr<const config::Intake> sorted(config::Intake intake) {
+    std::sort(intake.domains.begin(), intake.domains.end(),
+              [](const config::IntakeDomain& a, const config::IntakeDomain& b) { return a.domain < b.domain; });
+    return std::make_shared<const config::Intake>(std::move(intake));
+}
+
 }  // namespace
 
 std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config, const config::Listener& listener,
@@ -57,6 +64,7 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     rules->session.max_idle_commands = listener.max_idle_commands;
     rules->limits = config.limits;
     rules->has_rates = any(listener.rates) || any(listener.rates_per_client) || any(config.limits.rates);
+    if (!config.intake.domains.empty()) rules->our_mail = sorted(config.intake);
     rules->auth = std::move(auth);
     rules->users = std::move(users);
     if (rules->auth != nullptr) rules->session.auth_mechanisms = "SCRAM-SHA-256 PLAIN LOGIN";
@@ -86,7 +94,17 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     auto rules = std::make_shared<ListenerRules>(*make(config, listener, std::move(routing)));
     rules->virtual_mta = pickup.virtual_mta;
     rules->has_rates = false;  // it takes a file when it has the time
+    rules->our_mail = nullptr;
     return rules;
+}
+
+const config::IntakeDomain* ListenerRules::our_domain(std::string_view domain) const {
+    if (our_mail == nullptr) return nullptr;
+    const auto& domains = our_mail->domains;
+    const auto found =
+        std::lower_bound(domains.begin(), domains.end(), domain,
+                         [](const config::IntakeDomain& ours, std::string_view name) { return ours.domain < name; });
+    return found != domains.end() && found->domain == domain ? &*found : nullptr;
 }
 
 bool ListenerRules::may_relay(const IpAddress& client) const { return is_in(listener.relay_from, client); }

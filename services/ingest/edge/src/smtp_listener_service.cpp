@@ -122,6 +122,7 @@ struct SmtpListenerService::Parts {
         for (net::EpollLoop* loop : loops) {
             require(loop->shard() == shards.size());
             shards.push_back(std::make_unique<EdgeShard>(*loop, d.handover, counters, d.log, d.seed));
+            if (d.feedback_intake != nullptr) shards.back()->intake().desk().keep_our_mail_in(*d.feedback_intake);
         }
         d.metrics.computed_gauge("postfleet_ingest_connections", "Connections that are open.", {},
                                  [all = process] { return static_cast<double>(all->connections.taken()); });

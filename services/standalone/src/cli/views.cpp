@@ -193,6 +193,35 @@ Result<std::string> view_queues(const std::string& json, const Style& style, Wal
     return out;
 }
 
+Result<std::string> view_intake(const std::string& json, const Style& style) {
+    const Result<boost::json::value> document = parse_answer(json);
+    if (!document) return document.error();
+    const JsonView intake(*document);
+    std::string text = show_count(intake.count("mails")) + (intake.count("mails") == 1 ? " mail" : " mails") +
+                       " for us, " + show_size(intake.count("octets")) + " of " + show_size(intake.count("max_octets")) +
+                       "\n";
+    const boost::json::array& listed = intake.array("listed");
+    if (listed.empty()) return text;
+    Table table({{"KIND", Align::Left, 90},
+                 {"RECEIVED", Align::Left, 70},
+                 {"SIZE", Align::Right, 60},
+                 {"FROM", Align::Left, 50, true},
+                 {"TO", Align::Left, 80, true},
+                 {"MESSAGE", Align::Left, 40}});
+    for (const boost::json::value& value : listed) {
+        const JsonView mail(value);
+        table.add_row({{printable(mail.text("kind"))},
+                       {printable(mail.text("received_at")).substr(0, 19)},
+                       {show_size(mail.count("octets"))},
+                       {printable(mail.text("reverse_path"))},
+                       {printable(mail.text("recipient"))},
+                       {printable(mail.text("id"))}});
+    }
+    text += "\n" + table.render(style);
+    if (listed.size() < intake.count("mails")) text += "… and more; --limit shows them\n";
+    return text;
+}
+
 Result<std::string> view_virtual_mtas(const std::string& json, const Style& style) {
     const Result<boost::json::value> document = parse_answer(json);
     if (!document) return document.error();

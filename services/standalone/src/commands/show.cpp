@@ -55,6 +55,16 @@ void show_providers(Context& context) {
     return text ? print(*text) : context.fail(text.error());
 }
 
+void show_intake(Context& context, const std::string& limit) {
+    runtime::ControlArguments arguments;
+    if (!limit.empty()) arguments["limit"] = limit;
+    const Result<std::string> answer = context.call("intake", arguments);
+    if (!answer) return context.fail(answer.error());
+    if (context.json) return print(*answer + "\n");
+    const Result<std::string> text = view_intake(*answer, output_style());
+    return text ? print(*text) : context.fail(text.error());
+}
+
 // From the files when a configuration was named and nothing runs by it: good for trying rules out.
 Result<std::string> settings_of(const Context& context, const std::string& queue) {
     Result<std::string> answer = context.call("settings", {{"queue", queue}});
@@ -116,6 +126,12 @@ void register_show_commands(CLI::App& app, Context& context) {
     CLI::App* providers = show->add_subcommand("providers", "Named groups of sites: yours, and the shipped ones");
     add_connection_options(*providers, context);
     providers->callback([&context] { show_providers(context); });
+
+    auto limit = std::make_shared<std::string>();
+    CLI::App* intake = show->add_subcommand("intake", "Mail for us: bounces, complaints, unsubscribe requests");
+    add_connection_options(*intake, context);
+    intake->add_option("--limit", *limit, "Show at most N mails of each kind")->type_name("N");
+    intake->callback([&context, limit] { show_intake(context, *limit); });
 
     auto queue = std::make_shared<std::string>();
     CLI::App* settings = show->add_subcommand("settings", "What shapes a queue, and where each value comes from");

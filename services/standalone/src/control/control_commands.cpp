@@ -20,6 +20,7 @@ using Names = std::span<const std::string_view>;
 
 constexpr std::span<const std::string_view> kNone;
 constexpr auto kQueueArguments = std::to_array<std::string_view>({"match", "sort", "limit", "only"});
+constexpr auto kIntakeArguments = std::to_array<std::string_view>({"limit"});
 constexpr auto kSettingsArguments = std::to_array<std::string_view>({"queue"});
 constexpr auto kResolveArguments = std::to_array<std::string_view>({"domain", "virtual_mta"});
 constexpr auto kSelectorArguments = std::to_array<std::string_view>(
@@ -157,7 +158,7 @@ Result<std::string> ControlCommands::run(const ControlRequest& request) const {
         Names arguments;
         Result<std::string> (ControlCommands::*run)(const ControlRequest&) const;
     };
-    static constexpr std::array<Command, 13> kCommands{{
+    static constexpr std::array<Command, 14> kCommands{{
         {"status", kNone, &ControlCommands::status},
         {"queues", kQueueArguments, &ControlCommands::queues},
         {"vmtas", kNone, &ControlCommands::virtual_mtas},
@@ -171,6 +172,7 @@ Result<std::string> ControlCommands::run(const ControlRequest& request) const {
         {"delete", kSelectorArguments, &ControlCommands::remove},
         {"set-mode", kModeArguments, &ControlCommands::set_mode},
         {"reload", kNone, &ControlCommands::reload},
+        {"intake", kIntakeArguments, &ControlCommands::intake},
     }};
     const auto command = std::find_if(kCommands.begin(), kCommands.end(),
                                       [&](const Command& known) { return known.name == request.command; });
@@ -300,5 +302,11 @@ Result<std::string> ControlCommands::set_mode(const ControlRequest& request) con
 }
 
 Result<std::string> ControlCommands::reload(const ControlRequest&) const { return ports_.reload(); }
+
+Result<std::string> ControlCommands::intake(const ControlRequest& request) const {
+    const Result<std::size_t> limit = limit_of(request, 100);
+    if (!limit) return limit.error();
+    return ports_.render_intake(*limit);
+}
 
 }  // namespace postfleet::standalone

@@ -133,6 +133,22 @@ std::string render_virtual_mtas(const std::vector<VirtualMtaStatus>& virtual_mta
     return text;
 }
 
+std::string render_intake(const maildir::MaildirIntake::Statistics& all,
+                          const std::vector<maildir::MaildirIntake::Kept>& listed) {
+    std::string text;
+    JsonWriter json(text);
+    json.begin_object().member("mails", all.mails).member("octets", all.octets).member("max_octets", all.max_octets);
+    json.key("listed").begin_array();
+    for (const maildir::MaildirIntake::Kept& mail : listed) {
+        json.begin_object().member("id", mail.id).member("kind", to_string(mail.kind));
+        json.member("received_at", format_rfc3339(mail.received_at)).member("octets", mail.octets);
+        json.member("reverse_path", mail.reverse_path).member("recipient", mail.recipient).member("path", mail.path);
+        json.end_object();
+    }
+    json.end_array().end_object();
+    return text;
+}
+
 std::string render_tasks(const std::vector<QueuedTask>& tasks, bool more) {
     std::string text;
     JsonWriter json(text);

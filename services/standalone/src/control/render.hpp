@@ -7,6 +7,7 @@
 
 #include "postfleet/feedback/feedback.hpp"
 #include "postfleet/ingest/smtp_listener_service.hpp"
+#include "postfleet/maildir/maildir_intake.hpp"
 #include "postfleet/ports/sender_control.hpp"
 #include "postfleet/ports/spool.hpp"
 #include "postfleet/shaping/settings.hpp"
@@ -33,6 +34,8 @@ struct StatusParts {
 std::string render_status(const StatusParts& status, WallTime now);
 std::string render_queues(const std::vector<QueueStatus>& queues, std::size_t total);
 std::string render_virtual_mtas(const std::vector<VirtualMtaStatus>& virtual_mtas);
+std::string render_intake(const maildir::MaildirIntake::Statistics& all,
+                          const std::vector<maildir::MaildirIntake::Kept>& listed);
 std::string render_tasks(const std::vector<QueuedTask>& tasks, bool more);
 // "google/promo-1": the effective settings of one queue; InvalidArgument when it names no virtual MTA of ours.
 Result<std::vector<shaping::ExplainedKey>> explain_queue(const config::Config& config, const std::string& queue);

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "../control/render.hpp"
 #include "checks.hpp"
 #include "postfleet/config_files/delivery_tls.hpp"
 #include "postfleet/config_files/load.hpp"
@@ -169,8 +170,16 @@ Status Server::open_doors() {
     feedback::FeedbackOptions options;
     options.source.uri = "/senders/" + config_->hostname;
     feedback_ = std::make_unique<feedback::Feedback>(*spool_, std::move(options), metrics_, log_);
-    ingest_ = std::make_unique<ingest::SmtpListenerService>(ingest::IngestDependencies{
-        .loops = loops_->loops(), .handover = sender_->handover(), .metrics = metrics_, .log = log_});
+    auto our_mail = maildir::MaildirIntake::open(
+        {.directory = config_->data_dir + "/intake", .max_octets = config_->intake.max_size}, metrics_, log_);
+    if (!our_mail) return our_mail.error();
+    our_mail_ = std::move(*our_mail);
+    ingest_ = std::make_unique<ingest::SmtpListenerService>(
+        ingest::IngestDependencies{.loops = loops_->loops(),
+                                   .handover = sender_->handover(),
+                                   .metrics = metrics_,
+                                   .log = log_,
+                                   .feedback_intake = our_mail_.get()});
     if (Status started = ingest_->start({config_, routing::Snapshot::compile(*config_)}); !started) return started;
 
     pickups_ = std::make_unique<ingest::PickupService>(
@@ -183,6 +192,9 @@ Status Server::open_doors() {
                      .render_status = [this](const SenderStatus& sender) { return render_status_now(sender); },
                      .configuration = [this] { return configuration(); },
                      .reload = [this] { return reload(); },
+                     .render_intake = [this](std::size_t limit) {
+                         return render_intake(our_mail_->statistics(), our_mail_->list(limit));
+                     },
                      .resolver = *resolver_});
     control_ = std::make_unique<runtime::ControlServer>(
         config_->control_socket, [this](const runtime::ControlRequest& request) { return commands_->run(request); });
@@ -264,6 +276,7 @@ void Server::stop_all() {
         loops_->join();
     }
     ingest_.reset();
+    our_mail_.reset();
     if (feedback_) feedback_->stop();
     feedback_.reset();
     if (workers_) workers_->stop();

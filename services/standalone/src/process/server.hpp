@@ -22,6 +22,7 @@
 #include "postfleet/ingest/pickup_service.hpp"
 #include "postfleet/ingest/smtp_listener_service.hpp"
 #include "postfleet/log/spdlog_sink.hpp"
+#include "postfleet/maildir/maildir_intake.hpp"
 #include "postfleet/net/loop_group.hpp"
 #include "postfleet/prometheus/exporter.hpp"
 #include "postfleet/runtime/config_watch.hpp"
@@ -109,6 +110,7 @@ private:
     std::vector<std::unique_ptr<tls::Client>> tls_clients_;  // one per shard
     std::unique_ptr<sender::Sender> sender_;
     std::unique_ptr<feedback::Feedback> feedback_;
+    std::unique_ptr<maildir::MaildirIntake> our_mail_;
     std::unique_ptr<ingest::SmtpListenerService> ingest_;
     std::unique_ptr<ingest::PickupService> pickups_;
     std::unique_ptr<ControlCommands> commands_;

@@ -71,6 +71,7 @@ Status Server::apply(const ConfigPointer& next) {
     if (Status listening = ingest_->reload({next, routing}); !listening) return listening;
     if (Status taking = pickups_->reload({next, routing}); !taking) return taking;
     load_tls_contexts(*next);
+    our_mail_->set_max_octets(next->intake.max_size);
     sender_->reload({next, routing, secrets});
     feedback_->reconfigure(sink_setups(*next));
     const std::lock_guard lock(config_mutex_);

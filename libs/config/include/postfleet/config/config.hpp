@@ -23,6 +23,7 @@
 #include "postfleet/base/time.hpp"
 #include "postfleet/mail/bounce_category.hpp"
 #include "postfleet/mail/event.hpp"
+#include "postfleet/mail/intake_kind.hpp"
 #include "postfleet/mail/message.hpp"
 
 namespace postfleet::config {
@@ -395,6 +396,20 @@ struct Dns {
     std::string trust_anchor_file;  // empty: no DNSSEC validation
 };
 
+// Mail to any address of this domain is for us.
+struct IntakeDomain {
+    std::string domain;
+    IntakeKind kind = IntakeKind::Bounce;
+    std::string tenant = "default";
+    Origin origin;
+};
+
+struct Intake {
+    std::vector<IntakeDomain> domains;
+    std::uint64_t max_size = 1ull << 30;           // of all that is kept
+    std::uint64_t max_message_size = 10ull << 20;
+};
+
 struct Config {
     std::string hostname;
     std::string data_dir = "/var/lib/postfleet";
@@ -402,6 +417,7 @@ struct Config {
     std::uint32_t shards = 0;    // 0: one per core
     std::map<std::string, Listener> listeners;
     std::map<std::string, Pickup> pickups;
+    Intake intake;
     std::optional<Http> http;
     std::map<std::string, VirtualMta> virtual_mtas;
     std::map<std::string, Pool> pools;

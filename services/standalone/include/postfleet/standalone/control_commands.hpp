@@ -1,7 +1,7 @@
 // ControlCommands: what the running process answers to the command line (one function per command).
 //
 //   status · queues · vmtas · providers · settings · resolve · list · pause · resume · retry · delete · set-mode ·
-//   reload
+//   reload · intake
 //
 // Arguments are texts and checked strictly: an unknown command, an unknown or missing argument is an
 // InvalidArgument that says what there is. Answers are JSON (src/control/render.hpp).
@@ -26,6 +26,7 @@ struct ControlPorts {
     std::function<std::string(const SenderStatus&)> render_status;         // with all that is not the sender's
     std::function<std::shared_ptr<const config::Config>()> configuration;  // in force; shared with the running parts
     std::function<Result<std::string>()> reload;                           // what has changed, as JSON
+    std::function<std::string(std::size_t limit)> render_intake;           // mail for us that is kept
     Resolver& resolver;
 };
 
@@ -51,6 +52,7 @@ private:
     Result<std::string> remove(const runtime::ControlRequest& request) const;
     Result<std::string> set_mode(const runtime::ControlRequest& request) const;
     Result<std::string> reload(const runtime::ControlRequest& request) const;
+    Result<std::string> intake(const runtime::ControlRequest& request) const;
 
     ControlPorts ports_;
 };

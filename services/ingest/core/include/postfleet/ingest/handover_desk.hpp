@@ -14,6 +14,7 @@
 
 #include "postfleet/base/executor.hpp"
 #include "postfleet/ingest/ingest_counters.hpp"
+#include "postfleet/ports/feedback_intake.hpp"
 #include "postfleet/ports/handover.hpp"
 
 namespace postfleet::ingest {
@@ -45,13 +46,17 @@ public:
 
     Ticket hand_over(HandoverWaiter& waiter, AcceptedMessage message);
     Ticket append(HandoverWaiter& waiter, MessageId id, std::uint32_t chunk, SharedOctets octets);
+    // Mail for us goes there; without it there is none. Before traffic.
+    void keep_our_mail_in(FeedbackIntake& intake) { feedback_intake_ = &intake; }
+    bool keeps_our_mail() const { return feedback_intake_ != nullptr; }
+    Ticket keep(HandoverWaiter& waiter, MailForUs mail);
     void forget(Ticket ticket);
     // Chunks that were appended to a message which is given up, none of them in flight.
     void discard(MessageId id, std::uint32_t chunks) { handover_.discard_content(id, chunks); }
     Admission admission() const { return handover_.admission(); }
 
 private:
-    enum class Kind : std::uint8_t { HandOver, Append };
+    enum class Kind : std::uint8_t { HandOver, Append, Keep };
     static constexpr std::uint32_t kNone = UINT32_MAX;
 
     struct Slot {
@@ -77,6 +82,7 @@ private:
     Handover& handover_;
     IngestCounters& counters_;
     const Duration patience_;
+    FeedbackIntake* feedback_intake_ = nullptr;
     std::vector<Slot> slots_;
     std::vector<std::uint32_t> free_;
     std::uint32_t first_ = kNone, last_ = kNone;

@@ -41,6 +41,7 @@ enum class Reason : std::uint8_t {
     SenderNotAllowed,  // MAIL FROM, From, Sender or Resent-From of somebody else
     HeldTooLong,       // FUTURERELEASE
     MalformedMessage,  // message_checks
+    OurMailTooBig,   // 552: larger than mail for us may be
     StoreFailed,       // the hand-over said no
     StoreTooSlow,      // no answer in time: 451, and what comes of it is counted as unanswered
 };

@@ -3,7 +3,7 @@
 //   connection  limits of the process, the listener and the client: 421
 //   AUTH        who is it: 235, 535; 454 and 421 for who fails too often (Login)
 //   MAIL        must it have logged in: 530; may the user send as this domain: 550; does the store take mail at all: 451, 452
-//   RCPT        may this client or user relay: 550 5.7.1
+//   RCPT        is it for us, else may this client or user relay: 550 5.7.1
 //   header      size, hops, what RFC 5322 asks for, as far as the listener checks it: 550, 552, 554
 //               may the user send as From, Sender, Resent-From: 550 5.7.1
 //               X-Virtual-MTA, X-Job, X-EnvID; binding → task per recipient domain: 554
@@ -29,6 +29,7 @@
 #include "postfleet/ingest/line_ruler.hpp"
 #include "postfleet/ingest/listener_rules.hpp"
 #include "postfleet/ingest/login.hpp"
+#include "postfleet/ingest/our_mail.hpp"
 #include "postfleet/ingest/process_limits.hpp"
 #include "postfleet/ingest/task_list.hpp"
 #include "postfleet/ingest/tls_facts.hpp"
@@ -122,6 +123,11 @@ private:
     std::optional<smtp::Decision> throttle(Arrival arrival);
     std::optional<smtp::Decision> take_account_place();
     void count_error();
+    // Mail for us (our_mail.cpp).
+    std::optional<smtp::Decision> take_our_mail(const smtp::RcptRequest& request);
+    smtp::Decision refuse_our_mail(OurMail::Verdict verdict);
+    smtp::Decision keep_our_mail(AcceptedMessage&& accepted);
+    std::optional<smtp::Decision> our_mail_answer_of(const Status& status);
     std::optional<smtp::Decision> check_sender(const std::string& reverse_path);
     std::optional<smtp::Decision> check_header_senders(std::string_view content);
     smtp::Decision refuse(Reason reason, int code, EnhancedStatus enhanced, std::string text);
@@ -134,8 +140,9 @@ private:
     smtp::Decision answer_of(const Status& status);
     smtp::Decision chunk_answer_of(const Status& status);
     smtp::Decision refusal_of(const Error& error);
-    void log_accepted(const Message& message) const;
+    void log_accepted(const Message& message, const OurMail* ours) const;
     void log_refused(std::uint32_t recipients) const;
+    std::string_view only_recipient() const;
     std::string_view protocol() const;
 
     IntakeShard& shard_;
@@ -182,7 +189,10 @@ private:
     std::uint32_t accepted_recipients_ = 0;  // of the message that is being handed over
     std::string accepted_virtual_mta_;       // its first task's
     HandoverDesk::Ticket ticket_;
-    bool handed_over_ = false;  // what ticket_ waits for: the message, else a chunk
+    enum class Asked : std::uint8_t { Chunk, OurMail, Message };
+    Asked asked_ = Asked::Chunk;         // what ticket_ waits for
+    std::unique_ptr<OurMail> our_mail_;  // null: nothing of the transaction is for us
+    std::uint64_t declared_octets_ = 0;  // SIZE
 };
 
 }  // namespace postfleet::ingest

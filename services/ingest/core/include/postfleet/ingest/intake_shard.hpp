@@ -22,6 +22,8 @@ public:
     Executor& executor() { return executor_; }
     HandoverDesk& desk() { return desk_; }
     IngestCounters& counters() { return counters_; }
+    // Collected for us by all connections of the shard; OurMail's.
+    std::uint64_t& our_mail_octets() { return our_mail_octets_; }
     const Log& log() const { return log_; }
 
     MessageId next_id() { return ids_.next(executor_.wall_now()); }
@@ -36,6 +38,7 @@ private:
     HandoverDesk desk_;
     IdGenerator ids_;
     std::uint64_t random_state_;
+    std::uint64_t our_mail_octets_ = 0;
     std::chrono::sys_seconds date_of_{};
     std::string date_;
 };

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "postfleet/config/config.hpp"
@@ -27,6 +28,8 @@ struct ListenerRules {
     bool records_server = false;                // our address that the client reached, for receipts
     std::vector<std::string> recorded_headers;  // that accounting files show, lower case
     std::vector<std::string> wanted_headers;    // these and the ones that binding rules look at
+    // Mail for us, its domains sorted by name; null: none.
+    std::shared_ptr<const config::Intake> our_mail;  // shared_ptr: the rules are copied
     // Both null where nobody can log in. shared_ptr: the services are one for all listeners and all reloads.
     std::shared_ptr<AuthServices> auth;
     std::shared_ptr<const UserDirectory> users;
@@ -42,6 +45,8 @@ struct ListenerRules {
     // A directory is a listener of one client, which is local.
     static std::shared_ptr<const ListenerRules> make(const config::Config& config, const config::Pickup& pickup,
                                                      std::shared_ptr<const routing::Snapshot> routing);
+    // Null: not ours.
+    const config::IntakeDomain* our_domain(std::string_view domain) const;
     bool may_relay(const IpAddress& client) const;
     bool expects_proxy() const { return !listener.proxy_from.empty(); }
     bool is_proxy(const IpAddress& peer) const;

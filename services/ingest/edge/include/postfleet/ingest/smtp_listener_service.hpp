@@ -29,6 +29,7 @@
 #include "postfleet/base/result.hpp"
 #include "postfleet/config/config.hpp"
 #include "postfleet/net/epoll_loop.hpp"
+#include "postfleet/ports/feedback_intake.hpp"
 #include "postfleet/ports/handover.hpp"
 #include "postfleet/routing/snapshot.hpp"
 
@@ -40,6 +41,7 @@ struct IngestDependencies {
     Metrics& metrics;
     Log log;
     std::uint64_t seed = 0;  // of message ids and weights; 0: from the operating system
+    FeedbackIntake* feedback_intake = nullptr;  // for mail for us; null: there is none
 };
 
 // shared_ptr because a reload replaces them while transactions still work by the old ones.
