@@ -4,13 +4,16 @@ import base64
 import hashlib
 import hmac
 import os
+import re
+import shutil
 import smtplib
 import ssl
 import subprocess
+import tempfile
 import time
 import unittest
 
-from harness import DEADLINE, POSTFLEET, EndToEnd, Stack, run, wait_for
+from harness import DEADLINE, POSTFLEET, EndToEnd, Process, Stack, free_port, run, wait_for
 from tls_test import ROUTES, make_certificate
 
 
@@ -215,6 +218,44 @@ default_virtual_mta: tx
             self.assertEqual(self.send(client, sender="")[0], 550)  # <> is no way around From
         sink.wait(5)
         self.assertEqual(len(sink.deliveries), 5)
+
+    def test_the_guide_to_submission_works_as_it_stands(self):
+        with open(os.path.join(os.path.dirname(__file__), "../../docs/SUBMISSION.md")) as page:
+            blocks = re.findall(r"```(\w+)\n(.*?)```", page.read(), re.S)
+        sink = self.sink()
+        ports = {"1587": str(free_port()), "1465": str(free_port()), "2526": str(sink.port)}
+
+        def text(language, number=0):
+            block = [body for name, body in blocks if name == language][number]
+            for ours, free in ports.items():
+                block = block.replace(f"127.0.0.1:{ours}", f"127.0.0.1:{free}").replace(f'"127.0.0.1", {ours}',
+                                                                                    f'"127.0.0.1", {free}')
+            return block.replace("build/release/bin/postfleet", os.path.abspath(POSTFLEET))
+
+        folder = tempfile.mkdtemp(prefix="postfleet-e2e-")
+        self.addCleanup(shutil.rmtree, folder)
+
+        def shell(commands):
+            done = subprocess.run(["sh", "-ec", commands], cwd=folder, input="correct horse\n", text=True,
+                                  capture_output=True)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            return done.stdout
+
+        shell(text("sh", 0))
+        shell(text("sh", 1))
+        with open(os.path.join(folder, "demo/postfleet.yaml"), "w") as file:
+            file.write(text("yml"))
+        self.assertIn("is valid", shell(text("sh", 2).splitlines()[0]))
+        server = Process([os.path.abspath(POSTFLEET), "standalone", "--config", "demo"], os.path.join(folder, "log"), cwd=folder)
+        self.addCleanup(server.kill)
+        wait_for(lambda: "event=started" in server.output() or not server.is_running(), "the start")
+        client = subprocess.run(["python3", "-c", text("python")], cwd=folder, text=True, capture_output=True)
+        self.assertEqual(client.returncode, 0, client.stderr + server.output())
+        shell(text("sh", 3).rstrip() + " --auth-password 'correct horse' --silent 2")
+        sink.wait(2)
+        self.assertEqual({delivery.sender for delivery in sink.deliveries}, {"news@acme.example"})
+        self.assertRegex(server.output(), r"event=accepted .*listener=submission .*tenant=acme user=shop tls=TLSv1.3")
+        server.kill()
 
     def test_optional_auth_leaves_the_others_where_they_were(self):
         stack = self.auth_stack(extra="auth: optional").start()

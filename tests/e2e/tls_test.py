@@ -153,6 +153,27 @@ class TlsTest(EndToEnd):
         missing = run("config", "check", stack.config, check=False)
         self.assertRegex(missing.stdout, r"postfleet\.yaml:\d+:\d+: listeners\.relay\.certificate: .*missing\.crt")
 
+    def test_handshakes_beyond_the_limit_are_refused_until_one_is_over_SEC_10(self):
+        stack = self.tls_stack(yaml="limits: {max_handshakes: 2}\n").start()
+        silent = []
+        for _ in range(2):  # they say STARTTLS, and nothing more
+            client = stack.smtp()
+            self.addCleanup(client.close)
+            client.ehlo()
+            self.assertEqual(client.docmd("STARTTLS")[0], 220)
+            silent.append(client)
+        with stack.smtp() as client:
+            client.ehlo()
+            self.assertEqual(client.docmd("STARTTLS")[0], 454)
+            self.assertEqual(client.docmd("NOOP")[0], 250)
+            with self.assertRaises(OSError):
+                self.implicit()
+            self.assertIn('reason="too_many_handshakes"} 2', stack.http("/metrics")[1])
+            silent[0].close()
+            wait_for(lambda: "postfleet_ingest_handshakes 1" in stack.http("/metrics")[1], "the place to be free")
+            self.assertEqual(client.starttls(context=self.client_context())[0], 220)
+            self.assertEqual(client.ehlo()[0], 250)
+
     def test_a_client_that_does_not_speak_tls_on_the_implicit_port_is_let_go(self):  # X8314
         stack = self.tls_stack().start()
         wait_for(lambda: "smtps" in stack.command("status").stdout, "the listener")

@@ -206,7 +206,7 @@ def check_spool_format():
 
 
 CONFORMANCE_ROWS = ([f"S5321-{n}" for n in range(1, 12)] + [f"M5322-{n}" for n in range(1, 5)] + [f"SEC-{n}" for n in range(1, 12)] +
-                    ["SEC-24"] + [f"X{rfc}" for rfc in (1870, 2034, 2852, 2920, 3030, 3207, 3461, 4865, 4954, 6152, 6409, 6531,
+                    ["SEC-17", "SEC-24"] + [f"X{rfc}" for rfc in (1870, 2034, 2852, 2920, 3030, 3207, 3461, 4865, 4954, 6152, 6409, 6531,
                                                        6710, 7505, 8314, 8689, 9422)])
 
 

@@ -58,6 +58,9 @@ const Section& limits_section() {
                 value_key<L>(
                     "max_connections", &L::max_connections, CountCodec{0, kMany, false, {}},
                     "Connections open at the same time; more get 421. 0: three quarters of the file descriptors."),
+                value_key<L>("max_handshakes", &L::max_handshakes, CountCodec{1, kMany, false, {}},
+                             "TLS handshakes under way at the same time; more get 454, or are closed where TLS is "
+                             "implicit."),
                 value_key<L>("memory_for_incoming", &L::memory_for_incoming, SizeCodec{16 << 20},
                              "Memory for the content of messages that are being received; beyond it they get 451."),
             },

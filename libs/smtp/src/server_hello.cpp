@@ -59,6 +59,8 @@ void ServerSession::starttls(std::string_view argument, std::string& out) {
         policy_.on_refusal(Refusal::EarlyTalk);
         return close_with(kInjection, out);
     }
+    const Decision decision = policy_.on_starttls();
+    if (decision.kind == Decision::Kind::Refuse) return answer_refusal(decision.reply, out);
     hello_name_.clear();
     extended_ = authenticated_ = false;
     state_ = State::Securing;

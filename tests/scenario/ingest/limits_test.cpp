@@ -252,4 +252,36 @@ TEST_CASE("beyond the memory for content a message under way is read to its end 
     CHECK(send(client).find("250 2.0.0") == 0);
 }
 
+TEST_CASE("handshakes beyond the limit get 454, until one of those under way is over", "[SEC-10]") {
+    IngestFixture fixture(with_listener("max_errors: 20", "limits: {max_handshakes: 2}\n"));
+    Client first(fixture), second(fixture), third(fixture);
+    const auto begins = [](Client& client) {
+        return client.intake().on_starttls().kind == smtp::Decision::Kind::Accept;
+    };
+    CHECK(begins(first));
+    CHECK_FALSE(first.intake().are_handshakes_many());
+    CHECK(begins(second));
+    CHECK(second.intake().are_handshakes_many());
+    const smtp::Decision refused = third.intake().on_starttls();
+    CHECK(refused.kind == smtp::Decision::Kind::Refuse);
+    CHECK(refused.reply.code == 454);
+    CHECK(fixture.refused(Reason::TooManyHandshakes) == 1);
+    first.intake().secured({.protocol = "TLSv1.3"});
+    CHECK(begins(third));
+    for (Client* client : {&first, &second, &third}) client->lose();
+    CHECK(fixture.process.handshakes.taken() == 0);
+}
+
+TEST_CASE("clients have less time for their next command when places for connections run out", "[SEC-10][S5321-10]") {
+    IngestFixture fixture(with_listener("command_timeout: 5m"));
+    fixture.process.max_connections = 32;
+    Client client(fixture);
+    for (int i = 0; i < 29; ++i) fixture.process.connections.take(32);
+    CHECK(client.intake().command_patience() == std::chrono::minutes(5));
+    fixture.process.connections.take(32);
+    CHECK(client.intake().command_patience() == std::chrono::seconds(10));
+    fixture.process.connections.give_back();
+    CHECK(client.intake().command_patience() == std::chrono::minutes(5));
+}
+
 }  // namespace postfleet::ingest

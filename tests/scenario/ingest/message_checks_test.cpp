@@ -48,6 +48,28 @@ TEST_CASE("a missing Date and Message-ID are added by repair, and refused by ref
     CHECK(send(refusing, kGood).starts_with("250"));
 }
 
+TEST_CASE("several authors, and a Message-ID that is none, are refused by refuse alone", "[M5322-1]") {
+    const std::string rest = "Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n\r\nx\r\n";
+    const auto check = [&](const std::string& from, const std::string& id, const std::string& wrong) {
+        const std::string message = "From: " + from + "\r\nMessage-ID: " + id + "\r\n" + rest;
+        IngestFixture repairing(with("message_checks: repair"));
+        CHECK(send(repairing, message).starts_with("250"));
+        IngestFixture refusing(with("message_checks: refuse"));
+        INFO(message);
+        if (wrong.empty()) CHECK(send(refusing, message).starts_with("250"));
+        else CHECK(send(refusing, message) == "550 5.6.0 Message breaks RFC 5322: " + wrong + "\r\n");
+    };
+    for (const char* from : {"A <a@b.example>", "a@b.example", "\"A, B\" <a@b.example>"}) {
+        check(from, " <1.2$x@b.example> ", "");
+    }
+    for (const char* from : {"a@b.example, c@d.example", "A <a@b.example>, B <c@d.example>", "just a name", "g: ;"}) {
+        check(from, "<1@b.example>", "not exactly one address in From");
+    }
+    for (const char* id : {"1@b.example", "<1>", "<@b.example>", "<1@>", "<1 2@b.example>", "<1@b><2@b>", "<>"}) {
+        check("a@b.example", id, "a Message-ID that is not <left@right>");
+    }
+}
+
 TEST_CASE("a good message is not touched by repair", "[M5322-1]") {
     IngestFixture f(with("message_checks: repair"));
     CHECK(send(f, kGood).starts_with("250"));

@@ -26,7 +26,9 @@ public:
 };
 
 struct World : IngestFixture {
-    World() : IngestFixture(kOurs) { shard.desk().keep_our_mail_in(intake); }
+    explicit World(const std::string& configuration = kOurs) : IngestFixture(configuration) {
+        shard.desk().keep_our_mail_in(intake);
+    }
     FakeIntake intake;
 };
 
@@ -68,6 +70,21 @@ TEST_CASE("a stranger's other recipients are refused", "[ingest][intake]") {
     CHECK(client.say("DATA\r\n").starts_with("354 "));
     CHECK(client.say("Subject: DSN\r\n\r\n.\r\n").starts_with("250 "));
     CHECK(world.intake.kept.size() == 1);
+}
+
+TEST_CASE("postmaster without a domain is for us where the host's own name is", "[ingest][intake][S5321-5]") {
+    World world;
+    Client stranger(world, kStranger);
+    stranger.say("EHLO stranger.test\r\nMAIL FROM:<>\r\n");
+    CHECK(stranger.say("RCPT TO:<postmaster>\r\n").starts_with("550 5.7.1 "));
+
+    const std::string own_name = "    - {domain: mx.example, kind: bounce}\n";
+    World with_own_name(std::string(kOurs).insert(kOurs.find("  max_message_size"), own_name));
+    Client welcome(with_own_name, kStranger);
+    welcome.begin("", {"postmaster"});
+    CHECK(welcome.say("Subject: s\r\n\r\n.\r\n").starts_with("250 "));
+    REQUIRE(with_own_name.intake.kept.size() == 1);
+    CHECK(with_own_name.intake.kept.front().recipients.front().address == "postmaster@mx.example");
 }
 
 TEST_CASE("a message may be for us and for others", "[ingest][intake]") {

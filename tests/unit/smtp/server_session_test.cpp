@@ -262,4 +262,19 @@ TEST_CASE("a client that has not said EHLO since HELO is not extended", "[smtp]"
     CHECK(f.session.hello_name() == "other.example");
 }
 
+TEST_CASE("STARTTLS that cannot be had now leaves the session in the clear, and is no mistake", "[smtp][X3207][SEC-10]") {
+    Fixture f;
+    f.settings.offers_starttls = true;
+    f.settings.max_errors = 1;
+    f.policy.starttls = Decision::refuse(454, {4, 7, 0}, "TLS is not available");
+    f.open();
+    CHECK(f.say("STARTTLS\r\n") == "454 4.7.0 TLS is not available\r\n");
+    CHECK_FALSE(f.session.wants_tls());
+    CHECK(f.say("MAIL FROM:<a@b.example>\r\n").starts_with("250"));
+    f.say("RSET\r\n");
+    f.policy.starttls = Decision::accept();
+    CHECK(f.say("STARTTLS\r\n").starts_with("220"));
+    CHECK(f.session.wants_tls());
+}
+
 }  // namespace postfleet::smtp

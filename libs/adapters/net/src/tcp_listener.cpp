@@ -104,7 +104,7 @@ public:
             if (errno == EAGAIN) return;
             if (!is_out_of_resources(errno)) continue;  // that connection is gone already (accept(2))
             switch (shared_->refuse_one()) {
-                case Shared::Refusal::Done: break;
+                case Shared::Refusal::Done: shared_->handler->on_refused(loop_); break;
                 case Shared::Refusal::NothingWaits: return;
                 case Shared::Refusal::NoDescriptor: close(); return open_later();
             }

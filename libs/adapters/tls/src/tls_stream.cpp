@@ -88,7 +88,23 @@ void TlsStream::on_data(std::string_view octets) {
     take(octets);
 }
 
+// Whoever waits for its turn is not read: what has come stays with the kernel.
 void TlsStream::take(std::string_view octets) {
+    const bool is_step = state_ == State::Handshaking && SSL_is_server(ssl_.get()) == 1;
+    if (!is_step || workspace_.turns_.take(*this)) return go_on(octets);
+    waits_for_turn_ = true;
+    held_.assign(octets);
+    plain_->pause_reading();
+}
+
+void TlsStream::on_turn() {
+    waits_for_turn_ = false;
+    const std::string input = std::exchange(held_, {});
+    if (!is_alive_after([&] { go_on(input); })) return;
+    if (state_ == State::Handshaking || (!paused_ && !answer_waits_)) plain_->resume_reading();
+}
+
+void TlsStream::go_on(std::string_view octets) {
     input_ = octets;
     if (state_ == State::Handshaking && !shake_hands()) return;
     if (!paused_) return read_records();
@@ -222,6 +238,7 @@ void TlsStream::abort() {
 void TlsStream::release() {
     state_ = State::Closed;
     if (later_) workspace_.executor().cancel(std::exchange(later_, TimerId{}));
+    if (std::exchange(waits_for_turn_, false)) workspace_.turns_.leave(*this);
     plain_->close();
     unsent_.reset();
     std::string().swap(held_);
@@ -263,7 +280,7 @@ void TlsStream::on_later() {
     if (failed_ != nullptr) return report_failure();
     if (paused_ || held_.empty()) return;
     if (!is_alive_after([this] { take_held(); })) return;
-    if (!paused_ && !answer_waits_) plain_->resume_reading();
+    if (!paused_ && !answer_waits_ && !waits_for_turn_) plain_->resume_reading();
 }
 
 }  // namespace postfleet::tls

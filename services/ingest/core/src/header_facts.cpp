@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "postfleet/base/text.hpp"
+#include "postfleet/mime/address_domains.hpp"
 
 namespace postfleet::ingest {
 namespace {
@@ -91,6 +92,21 @@ HeaderFacts HeaderFacts::gather(std::string_view content, config::HeaderTrust tr
     facts.is_cut_off = reader.is_cut_off();
     facts.header_octets = reader.end();
     return facts;
+}
+
+bool HeaderFacts::has_one_author() const {
+    const auto domains = mime::address_domains(from);
+    return domains && domains->size() == 1;
+}
+
+bool HeaderFacts::has_usable_message_id() const {
+    const std::string_view id = trim(message_id);
+    if (id.size() < 5 || id.front() != '<' || id.back() != '>') return false;
+    const std::string_view inside = id.substr(1, id.size() - 2);
+    const std::size_t at = inside.find('@');
+    const bool is_plain =
+        std::all_of(inside.begin(), inside.end(), [](char c) { return c > ' ' && c < '\x7f' && c != '<' && c != '>'; });
+    return is_plain && at != 0 && at != std::string_view::npos && at + 1 < inside.size();
 }
 
 void HeaderFacts::remove_blind_copies() {

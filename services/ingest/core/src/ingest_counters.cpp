@@ -8,6 +8,8 @@ const char* to_string(Reason reason) {
         case Reason::TooManyConnectionsOfClient: return "too_many_connections_of_client";
         case Reason::TooManyConnectionsInAll: return "too_many_connections_in_all";
         case Reason::TooManyConnectionsOfUser: return "too_many_connections_of_user";
+        case Reason::TooManyHandshakes: return "too_many_handshakes";
+        case Reason::NoDescriptors: return "no_descriptors";
         case Reason::ConnectionRate: return "connection_rate";
         case Reason::MessageRate: return "message_rate";
         case Reason::RecipientRate: return "recipient_rate";

@@ -23,6 +23,7 @@ Intake::Intake(IntakeShard& shard, ListenerShared& listener, std::shared_ptr<con
 Intake::~Intake() {
     if (ticket_) shard_.desk().forget(ticket_);
     if (entered_as_) listener_.limits.leave(*entered_as_);
+    if (is_shaking_hands_) listener_.process.handshakes.give_back();
     may_hold_content(0);
 }
 
@@ -166,6 +167,8 @@ std::optional<smtp::Decision> Intake::check_header(const HeaderFacts& facts) {
     else if (listener.message_checks == config::MessageChecks::Repair) return std::nullopt;
     else if ((facts.seen & kDate) == 0) wrong = "no Date field";
     else if ((facts.seen & kMessageId) == 0) wrong = "no Message-ID field";
+    else if (!facts.has_one_author()) wrong = "not exactly one address in From";
+    else if (!facts.has_usable_message_id()) wrong = "a Message-ID that is not <left@right>";
     else return std::nullopt;
     return refuse(Reason::MalformedMessage, 550, {5, 6, 0}, "Message breaks RFC 5322: " + wrong);
 }

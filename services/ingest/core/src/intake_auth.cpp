@@ -7,7 +7,21 @@
 
 namespace postfleet::ingest {
 
+smtp::Decision Intake::on_starttls() {
+    if (!listener_.process.handshakes.take(rules_->limits.max_handshakes)) {
+        return refuse(Reason::TooManyHandshakes, 454, {4, 7, 0},
+                      "TLS is not available: too many handshakes, try later");
+    }
+    is_shaking_hands_ = true;
+    return smtp::Decision::accept();
+}
+
+bool Intake::are_handshakes_many() const {
+    return listener_.process.handshakes.taken() > rules_->limits.max_handshakes / 2;
+}
+
 void Intake::secured(TlsFacts facts) {
+    if (std::exchange(is_shaking_hands_, false)) listener_.process.handshakes.give_back();
     tls_ = std::make_unique<const TlsFacts>(std::move(facts));
     // What was said in the clear does not count any more (RFC 3207 §4.2).
     login_ = nullptr;

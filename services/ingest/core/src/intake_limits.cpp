@@ -9,6 +9,7 @@ namespace postfleet::ingest {
 namespace {
 
 constexpr Duration kLongestErrorDelay = std::chrono::seconds(30);
+constexpr Duration kPatienceWhenFull = std::chrono::seconds(10);
 
 throttle::Allowance allowance_of(const config::Rate& rate) { return {rate.count, rate.period}; }
 
@@ -66,6 +67,11 @@ std::string refusal_text(Arrival arrival, const char* of, const config::Rate& ra
 
 const smtp::ServerSettings& Intake::session_settings() const {
     return is_throttled() ? rules_->session : rules_->trusted_session;
+}
+
+Duration Intake::command_patience() const {
+    const Duration usual = rules_->listener.command_timeout;
+    return listener_.process.is_nearly_full() ? std::min(usual, kPatienceWhenFull) : usual;
 }
 
 Duration Intake::delay_after(std::uint32_t errors) const {

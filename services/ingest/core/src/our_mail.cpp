@@ -28,8 +28,10 @@ MailForUs OurMail::finish(const Message& message, SharedOctets last_chunk) {
 
 // Whoever sends mail for us needs no right to relay.
 std::optional<smtp::Decision> Intake::take_our_mail(const smtp::RcptRequest& request) {
-    const config::IntakeDomain* ours =
-        shard_.desk().keeps_our_mail() ? rules_->our_domain(request.mailbox.domain) : nullptr;
+    if (rules_->our_mail == nullptr || !shard_.desk().keeps_our_mail()) return std::nullopt;
+    const bool is_postmaster = request.mailbox.domain.empty();
+    const std::string& domain = is_postmaster ? rules_->session.hostname : request.mailbox.domain;
+    const config::IntakeDomain* const ours = rules_->our_domain(domain);
     if (ours == nullptr) return std::nullopt;
     if (auto refusal = throttle(Arrival::Recipient)) {
         ++refused_recipients_;
@@ -42,7 +44,8 @@ std::optional<smtp::Decision> Intake::take_our_mail(const smtp::RcptRequest& req
         ++refused_recipients_;
         return refuse_our_mail(OurMail::Verdict::TooBig);
     }
-    our_mail_->add({.kind = ours->kind, .tenant = ours->tenant, .address = request.mailbox.to_string()});
+    std::string address = is_postmaster ? "postmaster@" + domain : request.mailbox.to_string();
+    our_mail_->add({.kind = ours->kind, .tenant = ours->tenant, .address = std::move(address)});
     return smtp::Decision::accept();
 }
 

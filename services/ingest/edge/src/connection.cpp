@@ -55,6 +55,17 @@ void EdgeShard::turn_away(const ShardListener& listener, Stream& stream) {
     stream.close();
 }
 
+void EdgeShard::count_unheard(const ShardListener& listener) {
+    constexpr Duration kWarningInterval = std::chrono::seconds(10);
+    intake_.counters().refused(Reason::NoDescriptors);
+    if (loop_.now() < next_warning_) return;
+    next_warning_ = loop_.now() + kWarningInterval;
+    intake_.log()
+        .line(LogLevel::Warning, "no_descriptors")
+        .field("listener", listener.rules->listener.name)
+        .field("advice", "raise LimitNOFILE (systemd) or ulimit -n, or lower limits.max_connections");
+}
+
 void EdgeShard::remove(std::list<Connection>::iterator connection) {
     connections_.erase(connection);
     if (connections_.empty() && when_empty_) std::exchange(when_empty_, {})();
@@ -132,7 +143,9 @@ void Connection::begin(std::string_view received) {
     if (intake_.rules().records_server) intake_.set_server(stream_->local().address);
     if (intake_.rules().listener.tls == config::ListenerTls::Implicit) {
         // There is nobody to say 421 to: the client waits for a handshake, not for SMTP.
-        if (intake_.admit().kind != smtp::Decision::Kind::Accept) return shard_.remove(self_);
+        const bool may_begin = intake_.admit().kind == smtp::Decision::Kind::Accept &&
+                               intake_.on_starttls().kind == smtp::Decision::Kind::Accept;
+        if (!may_begin) return shard_.remove(self_);
         return start_tls(received);
     }
     session_.open(shard_.output());
@@ -156,10 +169,12 @@ void Connection::shut_down() {
 
 void Connection::start_tls(std::string_view received) {
     stream_->resume_reading();
-    const SteadyTime patience = shard_.loop().now() + kHandshakePatience;
-    auto secured = tls::TlsStream::accept(
-        std::move(stream_), *tls_,
-        {.workspace = shard_.workspace(), .handler = *this, .handshake_deadline = patience, .received = received});
+    const Duration patience = intake_.are_handshakes_many() ? kShortPatience : kHandshakePatience;
+    auto secured = tls::TlsStream::accept(std::move(stream_), *tls_,
+                                          {.workspace = shard_.workspace(),
+                                           .handler = *this,
+                                           .handshake_deadline = shard_.loop().now() + patience,
+                                           .received = received});
     if (!secured) {
         shard_.intake().counters().tls_failures.add();
         return shard_.remove(self_);
@@ -222,7 +237,8 @@ void Connection::finish_turn() {
     }
     const bool is_answered = client_ended_ && session_.waiting_for() != ServerSession::Waiting::Decision;
     if (session_.is_closed() || is_answered) return end();
-    if (!session_.is_in_transaction()) session_.use(intake_.session_settings());  // XCLIENT may have changed whose it is
+    if (!session_.is_in_transaction())
+        session_.use(intake_.session_settings());  // XCLIENT may have changed whose it is
     if (session_.wants_tls()) return start_tls({});
     slow_down();
     if (may_read() && stream_->unsent_octets() <= kUnreadReplies) stream_->resume_reading();
@@ -275,7 +291,7 @@ void Connection::set_deadline() {
         case ServerSession::Waiting::Decision: stream_->set_deadline(SteadyTime::max()); return;
         case ServerSession::Waiting::Command:
             if (!changed && !next) return;
-            stream_->set_deadline(std::min(now + listener.command_timeout, last));
+            stream_->set_deadline(std::min(now + intake_.command_patience(), last));
             return;
         case ServerSession::Waiting::Content: {
             // Each chunk of BDAT has a time of its own.

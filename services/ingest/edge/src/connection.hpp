@@ -6,7 +6,8 @@
 // side is closed first and the rest of the input read away: a reset would take the reply with it.
 //
 // TLS: from the first octet on, or after STARTTLS, when the plain stream is put under a TlsStream; there is no
-// way back. The connection counts against the listener's limits before the handshake.
+// way back. The connection counts against the listener's limits before the handshake, and against the process's
+// max_handshakes in it. From half of that on handshakes get kShortPatience: whoever holds a place and is silent loses it.
 //
 // Behind a proxy: the PROXY header comes first, before TLS too, and says who the client is. Until it is there, from an
 // address that may send it, nothing else is read, and what is wrong with it ends the connection without an answer.
@@ -14,9 +15,10 @@
 // A client that makes mistakes is slowed down, where the listener says so, by reading on later: its own buffers fill, not
 // ours. A session that has lasted too long ends with 421 at its next command; in a transaction it gets some time more.
 //
-// Deadlines: a PROXY header has kHeaderPatience, a handshake kHandshakePatience; a command has command_timeout from the end of the last one, whatever trickles in between; the
-// data has data_timeout and a second for every min_data_rate octets that came. A store that is slow has the
-// HandoverDesk's patience. Whose time is over is told 421, and has kLinger to read it.
+// Deadlines: a PROXY header has kHeaderPatience, a handshake kHandshakePatience; a command has command_timeout from the
+// end of the last one, whatever trickles in between; the data has data_timeout and a second for every min_data_rate
+// octets that came. A store that is slow has the HandoverDesk's patience. Whose time is over is told 421, and has kLinger
+// to read it.
 //
 // A client that has ended its side while its message is on its way to the store still gets the answer.
 //
@@ -54,6 +56,8 @@ public:
 
     // Over the limit of the process the stream is told 421, if it can be told, and closed at once.
     void accept(ShardListener& listener, std::unique_ptr<Stream> stream);
+    // A connection was closed because the process is out of descriptors.
+    void count_unheard(const ShardListener& listener);
     void remove(std::list<Connection>::iterator connection);
     // Idle connections of the listener (null: of all) end with 421 now, the others after their transaction.
     void drain(ShardListener* listener);
@@ -76,6 +80,7 @@ private:
     std::string output_;
     std::list<Connection> connections_;
     Callback when_empty_;
+    SteadyTime next_warning_{};  // that there are no descriptors left
     bool draining_ = false;
 };
 
@@ -104,6 +109,7 @@ private:
     static constexpr std::size_t kUnreadReplies = 64 * 1024;
     static constexpr Duration kHeaderPatience = std::chrono::seconds(10);
     static constexpr Duration kHandshakePatience = std::chrono::seconds(30);
+    static constexpr Duration kShortPatience = std::chrono::seconds(5);  // while handshakes are many
     static constexpr Duration kLinger = std::chrono::seconds(5);
 
     bool may_read() const;

@@ -44,6 +44,10 @@ public:
         shards_[loop.shard()]->accept(by_shard_[loop.shard()], std::move(stream));
     }
 
+    void on_refused(net::EpollLoop& loop) override {
+        shards_[loop.shard()]->count_unheard(by_shard_[loop.shard()]);
+    }
+
     // Before the first connection the shards know nothing of this listener yet; later they must be asked.
     void set_rules(const std::shared_ptr<const ListenerRules>& rules, std::shared_ptr<tls::ServerContext> loaded) {
         const bool first = !std::exchange(is_known_, true);
@@ -126,6 +130,8 @@ struct SmtpListenerService::Parts {
         }
         d.metrics.computed_gauge("postfleet_ingest_connections", "Connections that are open.", {},
                                  [all = process] { return static_cast<double>(all->connections.taken()); });
+        d.metrics.computed_gauge("postfleet_ingest_handshakes", "TLS handshakes under way.", {},
+                                 [all = process] { return static_cast<double>(all->handshakes.taken()); });
         d.metrics.computed_gauge("postfleet_ingest_content_octets", "Memory for messages that are being received.", {},
                                  [all = process] { return static_cast<double>(all->content.used()); });
     }

@@ -371,6 +371,7 @@ struct Spool {
 // Over all listeners.
 struct Limits {
     std::uint32_t max_connections = 0;                // 0: three quarters of the file descriptors
+    std::uint32_t max_handshakes = 1000;              // of TLS, under way
     std::uint64_t memory_for_incoming = 256ull << 20;  // content of messages that are being received
     ArrivalRates rates;
 };

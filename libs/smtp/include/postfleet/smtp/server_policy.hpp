@@ -123,6 +123,8 @@ class ServerPolicy {
 public:
     // Before the greeting. A refusal is the greeting: 554 (then only QUIT is heard) or 421 (closed at once).
     virtual Decision on_connection() = 0;
+    // STARTTLS, before its 220. Accepted or refused at once; refused, the session goes on in the clear.
+    virtual Decision on_starttls() { return Decision::accept(); }
     // AUTH, and each line that answers a challenge. Only called while the client is not authenticated.
     virtual Decision on_auth(AuthRequest&& request) = 0;
     virtual Decision on_auth_line(std::string_view line) = 0;

@@ -36,6 +36,8 @@ class AcceptHandler {
 public:
     // Must give the stream a handler. The stream belongs to `loop`, whose thread this is.
     virtual void on_accepted(EpollLoop& loop, std::unique_ptr<Stream> stream) = 0;
+    // A connection found no descriptor left, was told so and closed.
+    virtual void on_refused(EpollLoop&) {}
 
 protected:
     ~AcceptHandler() = default;

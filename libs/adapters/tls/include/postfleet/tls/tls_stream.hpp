@@ -11,7 +11,8 @@
 //
 // Handshake: every failure, also the loss of the connection and its deadline, is on_closed(TlsFailed) with
 // a text for people; failure() tells kinds apart. The deadline of set_deadline() counts as well, whichever
-// is earlier, and stands alone once the handshake is done.
+// is earlier, and stands alone once the handshake is done. A server's steps take turns with those of the other streams
+// of the workspace (HandshakeTurns); meanwhile nothing is read.
 //
 // Write: small pieces are joined, large ones encrypted from where they are, into records of 16 KiB; up to
 // Workspace::kRoundOctets go out in one write of the stream below. While that one is full, pieces wait
@@ -35,6 +36,7 @@
 #include "postfleet/ports/transport.hpp"
 #include "postfleet/tls/client_context.hpp"
 #include "postfleet/tls/facts.hpp"
+#include "postfleet/tls/handshake_turns.hpp"
 #include "postfleet/tls/server_context.hpp"
 #include "postfleet/tls/ssl_pointer.hpp"
 #include "postfleet/tls/workspace.hpp"
@@ -52,7 +54,7 @@ struct StreamOptions {
 
 class PieceReader;
 
-class TlsStream final : public SecureStream, private StreamHandler {
+class TlsStream final : public SecureStream, private StreamHandler, private HandshakeWaiter {
 public:
     // Errors: Internal, when OpenSSL has no memory; InvalidArgument, a server name that cannot be one. The
     // plain stream is closed then.
@@ -101,6 +103,7 @@ private:
     void on_writable() override;
     bool on_deadline() override;
     void on_closed(const CloseReason& reason) override;
+    void on_turn() override;
 
     static Result<std::unique_ptr<TlsStream>> start(std::unique_ptr<Stream> plain, SslPointer ssl,
                                                     const StreamOptions& options);
@@ -108,6 +111,7 @@ private:
     HandshakeStep step_handshake();
     bool shake_hands();  // false: still in progress, or we are gone
     void take(std::string_view octets);
+    void go_on(std::string_view octets);
     void read_records();
     void take_held();
     void flush();
@@ -143,6 +147,7 @@ private:
     State state_ = State::Handshaking;
     FailureKind failure_ = FailureKind::None;
     bool paused_ = false;
+    bool waits_for_turn_ = false;  // with what was read in held_
     bool answer_waits_ = false;  // an answer of TLS itself did not go out: reading stops until it has
     bool owes_writable_ = false;
     bool wants_close_notify_ = false;

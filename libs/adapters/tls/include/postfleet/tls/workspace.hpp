@@ -1,6 +1,6 @@
 // Workspace: what all TLS streams of one shard use while they work, so that an idle one holds none of it.
 //
-// A buffer for ciphertext on its way out, one for plaintext on its way in, one in which small pieces become
+// The turns that the handshakes of servers take; a buffer for ciphertext on its way out, one for plaintext on its way in, one in which small pieces become
 // one record. Nothing stays in them between two callbacks, except that the view a handler gets in on_data
 // points into the plaintext. Grown buffers are kept.
 //
@@ -13,6 +13,7 @@
 #include <string>
 
 #include "postfleet/base/executor.hpp"
+#include "postfleet/tls/handshake_turns.hpp"
 
 namespace postfleet::tls {
 
@@ -37,6 +38,7 @@ private:
     std::span<char> plaintext_for(std::size_t input_octets);
 
     Executor& executor_;
+    HandshakeTurns turns_{executor_};
     std::string ciphertext_;
     std::unique_ptr<char[]> plaintext_;
     std::size_t plaintext_octets_ = 0;

@@ -43,6 +43,9 @@ struct HeaderFacts {
 
     static HeaderFacts gather(std::string_view content, config::HeaderTrust trust,
                               std::span<const std::string> wanted_names);
+    // What large receivers ask of From and Message-ID beyond RFC 5322's "one field".
+    bool has_one_author() const;
+    bool has_usable_message_id() const;  // <left@right>
     // Bcc goes, too.
     void remove_blind_copies();
     void strip(std::string& content) { mime::remove_spans(content, to_remove); }

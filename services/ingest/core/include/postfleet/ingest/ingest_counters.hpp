@@ -18,6 +18,8 @@ enum class Reason : std::uint8_t {
     TooManyConnectionsOfClient,
     TooManyConnectionsInAll,   // of the process
     TooManyConnectionsOfUser,  // or of its tenant
+    TooManyHandshakes,         // of TLS, under way at the same time
+    NoDescriptors,             // left in the process for another connection
     ConnectionRate,            // the rates: of process, listener, client, user or tenant
     MessageRate,
     RecipientRate,

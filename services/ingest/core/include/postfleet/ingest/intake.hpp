@@ -79,6 +79,8 @@ public:
     void set_server(const IpAddress& server) { server_ = server; }
     // By the rules for this client: a trusted one is not throttled.
     const smtp::ServerSettings& session_settings() const;
+    // How long its next command may take; less while places for connections are about to run out.
+    Duration command_patience() const;
     // After so many mistakes: how long its next command waits.
     Duration delay_after(std::uint32_t errors) const;
 
@@ -93,12 +95,16 @@ public:
     smtp::Decision admit();
     // The messages come from there, by a way that may send to anybody, and not from a client.
     void set_origin(MessageOrigin origin);
+    // Whether many handshakes are under way: then each gets little time.
+    bool are_handshakes_many() const;
     // TLS is up; whoever shows the certificate of a user is that user.
     void secured(TlsFacts facts);
 
     smtp::Decision on_connection() override;
     bool offers_xclient() const override;
     smtp::Decision on_xclient(smtp::XclientRequest&& request) override;
+    // A place among the handshakes that are under way, until secured(). For a driver that begins with TLS, too.
+    smtp::Decision on_starttls() override;
     smtp::Decision on_auth(smtp::AuthRequest&& request) override;
     smtp::Decision on_auth_line(std::string_view line) override;
     smtp::Decision on_mail(smtp::MailRequest&& request) override;
@@ -162,7 +168,8 @@ private:
     bool may_relay_ = false;
     bool may_pass_on_ = false;  // XCLIENT was taken, so it may come again
     std::optional<IpAddress> entered_as_;  // the network that the listener's limits count it for
-    bool extended_ = false;  // EHLO
+    bool extended_ = false;         // EHLO
+    bool is_shaking_hands_ = false;  // counted among the process's
     LineRuler ruler_;
     std::uint16_t fields_seen_ = 0;                // SingleField bits
     bool utf8_ = false;                            // MAIL had SMTPUTF8

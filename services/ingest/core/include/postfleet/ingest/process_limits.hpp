@@ -1,4 +1,4 @@
-// ProcessLimits: what all listeners of the process share: places for connections, memory for content that is being
+// ProcessLimits: what all listeners of the process share: places for connections and TLS handshakes, memory for content that is being
 // received, and what of the rates is used up. ArrivalMeters: the same rates of one listener.
 //
 // Threads: thread-safe, lock-free.
@@ -35,8 +35,14 @@ private:
 struct ProcessLimits {
     std::atomic<std::uint32_t> max_connections{UINT32_MAX};  // what is in force now
     throttle::Places connections;
+    throttle::Places handshakes;  // of TLS, under way
     ContentMemory content;
     ArrivalMeters arrivals;
+
+    bool is_nearly_full() const {
+        const std::uint32_t most = max_connections.load(std::memory_order_relaxed);
+        return connections.taken() >= most - most / 16;
+    }
 };
 
 }  // namespace postfleet::ingest

@@ -29,6 +29,7 @@ public:
     };
 
     smtp::Decision connection;  // what on_connection answers
+    smtp::Decision starttls;    // and STARTTLS
     bool chunks_wait = false;
     bool xclient = false;
     std::vector<Taken> messages;
@@ -37,6 +38,7 @@ public:
     unsigned abandoned = 0;
 
     smtp::Decision on_connection() override { return connection; }
+    smtp::Decision on_starttls() override { return starttls; }
     bool offers_xclient() const override { return xclient; }
     smtp::Decision on_xclient(smtp::XclientRequest&& request) override;
     smtp::Decision on_auth(smtp::AuthRequest&& request) override;
