@@ -69,6 +69,7 @@ torture: build/release/build.ninja  ## 1,000 kills, 500 power losses, every faul
 	@tests/torture/kills --kills $(KILLS) --seed $(SEED) --results build/torture/kills.json
 	@tests/torture/power_loss --states $(STATES) --seed $(SEED) --results build/torture/power_loss.json
 	@tests/torture/faults_test.py
+	@tests/torture/provider --results build/torture/provider.json
 
 docs: build  ## write the generated reference pages again
 	@docs/generate

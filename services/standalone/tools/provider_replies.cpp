@@ -45,6 +45,13 @@ constexpr auto kReplies = std::to_array<ProviderReply>({
      "550-5.7.1 likely unsolicited mail. To reduce the amount of spam sent to Gmail,\n"
      "550-5.7.1 this message has been blocked. Please visit\n"
      "550 5.7.1  https://support.google.com/mail/?p=UnsolicitedMessageError a7-2 - gsmtp"},
+    {"gmail-connections", SinkPhase::Connect,
+     "421-4.7.0 Try again later, closing connection.\n"
+     "421 4.7.0  https://support.google.com/mail/answer/7720 a7-2 - gsmtp"},
+    {"gmail-connection-expired", SinkPhase::Mail, "421 4.7.0 Connection expired, try reconnecting. a7-2 - gsmtp"},
+    {"yahoo-connections", SinkPhase::Connect,
+     "421 Too many concurrent SMTP connections from {ip}; please close some and try again"},
+    {"yahoo-messages", SinkPhase::Mail, "421 Max message per connection reached, closing transmission channel"},
     {"yahoo-tss04", SinkPhase::Mail,
      "421 4.7.0 [TSS04] Messages from {ip} temporarily deferred due to unexpected volume or user complaints - "
      "4.16.55.1; see https://postmaster.yahooinc.com/error-codes"},
@@ -66,6 +73,8 @@ constexpr auto kReplies = std::to_array<ProviderReply>({
      "delivery information, see https://postmaster.live.com (S775)"},
     {"microsoft-connections", SinkPhase::Connect,
      "451 4.7.652 The mail server [{ip}] has exceeded the maximum number of connections. (S3115)"},
+    {"microsoft-messages", SinkPhase::Mail,
+     "421 RP-002 (SNT004-MC1F1) The maximum number of messages per connection was reached. Please reconnect."},
     {"microsoft-rp001", SinkPhase::Mail,
      "421 RP-001 (SNT004-MC1F1) Unfortunately, some messages from {ip} weren't sent. Please try again. We have "
      "limits for how many messages can be sent per hour and per day. You can also refer to "

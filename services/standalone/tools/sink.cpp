@@ -33,6 +33,9 @@ Status open_files(SinkShared& shared) {
     Result<std::vector<std::string>> rules = read_rules(options);
     if (!rules) return rules.error();
     Status status = open_into(SinkRules::parse(*rules, options.named_recipients, options.seed), shared.rules);
+    if (status && (!options.provider.empty() || !options.limits.empty())) {
+        status = open_into(SinkProvider::make(options.provider, options.limits), shared.provider);
+    }
     if (status && !options.record_file.empty()) {
         status = open_into(OutputFile::open(options.record_file), shared.trace);
     }

@@ -54,6 +54,15 @@ void add_behaviour(CLI::App& command, SinkArguments& arguments) {
                     "e.g. 'rcpt to=*@full.test reply=\"452 4.2.2 full\"', 'end-of-data p=0.1 delay=2s', "
                     "'connect source=127.0.0.2 first=3 reset', 'mail reply=yahoo-tss04'; several allowed")
         ->type_name("RULE");
+    command
+        .add_option("--provider", options.provider,
+                    "gmail, yahoo or microsoft: limits for each source address, and their replies beyond them")
+        ->type_name("NAME");
+    command
+        .add_option("--limit", options.limits,
+                    "of the provider, instead of its own: connections=5, messages=20 (on a connection), rate=100/s, "
+                    "window=10s (in which the rate counts); several allowed")
+        ->type_name("LIMIT");
     command.add_option("--rules", options.rules_file, "file with one rule per line")->type_name("FILE");
     command.add_flag("--no-named-recipients", arguments.no_named,
                      "bounce@, defer-2@, slow@, drop@, gmail-rate@ … are accepted like any other");

@@ -16,6 +16,9 @@ void SinkCounts::merge(const SinkCounts& other) {
     broken_transactions += other.broken_transactions;
     violations += other.violations;
     without_id += other.without_id;
+    over_connections += other.over_connections;
+    over_messages += other.over_messages;
+    over_rate += other.over_rate;
     for (const auto& [domain, count] : other.recipients_by_domain) recipients_by_domain[domain] += count;
     for (const auto& [source, count] : other.messages_by_source) messages_by_source[source] += count;
     messages_by_second.resize(std::max(messages_by_second.size(), other.messages_by_second.size()));

@@ -27,6 +27,9 @@ struct SinkCounts {
     std::uint64_t broken_transactions = 0;  // connection lost between MAIL and the final reply
     std::uint64_t violations = 0;           // commands sent ahead without PIPELINING
     std::uint64_t without_id = 0;           // messages without the id header
+    std::uint64_t over_connections = 0;     // beyond the provider's limits: connections,
+    std::uint64_t over_messages = 0;        // messages on one connection,
+    std::uint64_t over_rate = 0;            // and messages in its window
 
     std::map<std::string, std::uint64_t, std::less<>> recipients_by_domain;
     std::map<IpAddress, std::uint64_t> messages_by_source;

@@ -25,6 +25,9 @@ struct SinkOptions {
     std::uint64_t quit_after = 0;                // messages; 0: never
     std::uint64_t seed = 1;                      // of probabilities and garbage
 
+    std::string provider;             // whose limits and words; empty: nobody's (see sink_provider.hpp)
+    std::vector<std::string> limits;  // of the provider, where they are to be others
+
     std::vector<std::string> rules;  // see sink_rules.hpp
     std::string rules_file;
     bool named_recipients = true;  // bounce@, defer-2@, slow@ … (see sink_rules.hpp)

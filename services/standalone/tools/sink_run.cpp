@@ -24,6 +24,8 @@ void write_summary_json(JsonWriter& json, const SinkCounts& counts, double secon
     json.member("rejected_messages", counts.rejected_messages);
     json.member("unanswered_messages", counts.unanswered_messages);
     json.member("broken_transactions", counts.broken_transactions).member("violations", counts.violations);
+    json.member("over_connections", counts.over_connections).member("over_messages", counts.over_messages);
+    json.member("over_rate", counts.over_rate);
     if (has_ids) {
         std::vector<std::uint64_t> arrived = counts.deliveries, none;
         const DeliveryCheck check = check_deliveries(none, arrived);
@@ -78,6 +80,9 @@ std::string format_sink_summary(const SinkCounts& counts, double seconds, bool a
     row("unanswered messages", counts.unanswered_messages);
     row("broken transactions", counts.broken_transactions);
     row("protocol violations", counts.violations);
+    row("over the connections", counts.over_connections);
+    row("over the messages", counts.over_messages);
+    row("over the rate", counts.over_rate);
     if (has_ids) {
         std::vector<std::uint64_t> arrived = counts.deliveries, none;
         const DeliveryCheck check = check_deliveries(none, arrived);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "postfleet/base/text.hpp"
+#include "provider_replies.hpp"
 
 namespace postfleet::tools {
 
@@ -77,6 +78,35 @@ SinkSession::SinkSession(SinkShard& shard, std::unique_ptr<Stream> stream)
 
 SinkSession::~SinkSession() {
     if (timer_) shard_.loop().cancel(timer_);
+    if (is_let_in_) shared_.provider->disconnect(remote_.address);
+}
+
+// By the provider, because of the connections that this address has.
+bool SinkSession::is_turned_away() {
+    if (shared_.provider == nullptr) return false;
+    const std::string_view reply = shared_.provider->connect(remote_.address);
+    is_let_in_ = reply.empty();
+    if (is_let_in_) return false;
+    ++shard_.counts().over_connections;
+    ++shard_.counts().refused_connections;
+    out_ = render_reply(find_provider_reply(reply)->lines, {remote_.address, {}, {}});
+    state_ = State::Over;
+    return true;
+}
+
+// By the provider, because of the messages that came over this connection, or from this address.
+bool SinkSession::is_too_much() {
+    if (shared_.provider == nullptr) return false;
+    const std::string_view reply = shared_.provider->begin_message(remote_.address, messages_, steady_clock_now());
+    if (reply.empty()) {
+        ++messages_;
+        return false;
+    }
+    const bool by_connection = messages_ >= shared_.provider->limits().messages;
+    ++(by_connection ? shard_.counts().over_messages : shard_.counts().over_rate);
+    emit(SinkPhase::Mail, render_reply(find_provider_reply(reply)->lines, {remote_.address, from_, {}}),
+         SinkFault::None);
+    return true;
 }
 
 void SinkSession::start() {
@@ -87,7 +117,7 @@ void SinkSession::start() {
         ++shard_.counts().refused_connections;
         out_ = shared_.replies.busy;
         state_ = State::Over;
-    } else {
+    } else if (!is_turned_away()) {
         answer(SinkPhase::Connect, shared_.replies.greeting);
     }
     consume({});
@@ -187,6 +217,7 @@ void SinkSession::on_mail(std::string_view line) {
         return;
     }
     from_ = path_of(line);
+    if (is_too_much()) return;
     answer(SinkPhase::Mail, shared_.replies.mail);
 }
 

@@ -42,6 +42,8 @@ private:
     void on_mail(std::string_view line);
     void on_rcpt(std::string_view line);
     void on_end_of_data();
+    bool is_turned_away();
+    bool is_too_much();
 
     void answer(SinkPhase phase, std::string_view usual, std::string_view recipient = {});
     void emit(SinkPhase phase, std::string_view reply, SinkFault fault);
@@ -60,6 +62,8 @@ private:
     const std::uint64_t number_;
     State state_ = State::Command;
     bool has_sender_ = false;
+    bool is_let_in_ = false;      // and counted by the provider
+    std::uint32_t messages_ = 0;  // begun on this connection
     std::uint32_t recipients_ = 0;
     std::uint64_t content_octets_ = 0;
     EndOfDataScanner scanner_;

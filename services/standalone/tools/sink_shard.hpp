@@ -15,6 +15,7 @@
 #include "sink_counts.hpp"
 #include "sink_files.hpp"
 #include "sink_options.hpp"
+#include "sink_provider.hpp"
 #include "sink_rules.hpp"
 
 namespace postfleet::tools {
@@ -34,6 +35,7 @@ struct SinkShared {
     const SinkReplies replies;
     const TraceClock clock;
     std::unique_ptr<SinkRules> rules;
+    std::unique_ptr<SinkProvider> provider;
     std::unique_ptr<OutputFile> trace;
     std::unique_ptr<OutputFile> count;
     std::unique_ptr<MessageStore> store;
