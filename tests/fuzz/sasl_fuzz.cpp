@@ -20,6 +20,7 @@ namespace {
 class FakeDigests final : public Digests {
 public:
     Sha256Digest sha256(std::string_view octets) const override { return mix(octets, 1); }
+    std::unique_ptr<RunningSha256> start_sha256() const override { return nullptr; }  // SASL hashes whole texts
     Sha256Digest hmac_sha256(std::string_view key, std::string_view octets) const override {
         return mix(std::string(key) + std::string(octets), 2);
     }

@@ -37,6 +37,7 @@ public:
         check_providers();
         for (std::size_t i = 0; i < config_.shaping.size(); ++i) check_shaping(i);
         for (std::size_t i = 0; i < config_.reply_patterns.size(); ++i) check_reply_pattern(i);
+        for (std::size_t i = 0; i < config_.dkim.size(); ++i) check_dkim(i);
         check_reports();
     }
 
@@ -133,6 +134,18 @@ private:
             if (!domains[i].domain.empty() && !seen.insert(domains[i].domain).second) {
                 report(path + ".domain", fmt::format("'{}' is in the list twice", domains[i].domain));
             }
+        }
+    }
+
+    void check_dkim(std::size_t index) {
+        const DkimRule& rule = config_.dkim[index];
+        const auto path = fmt::format("dkim[{}]", index);
+        for (const std::string& tenant : rule.tenants) check_tenant(tenant, path + ".tenants");
+        for (const std::string& user : rule.users) check_known(user, path + ".users", "user", config_.users);
+        if (rule.identity.empty() || rule.domain.empty()) return;
+        const std::string identity = "." + rule.identity.substr(rule.identity.rfind('@') + 1);
+        if (rule.domain == "*" || !identity.ends_with("." + rule.domain)) {
+            report(path + ".identity", "must be at the signing domain or below it (RFC 6376 §3.5)");
         }
     }
 

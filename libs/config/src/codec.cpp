@@ -29,6 +29,15 @@ std::optional<std::string> check_domain(std::string& text) {
     return std::nullopt;
 }
 
+std::optional<std::string> check_domain_pattern(std::string& text) {
+    if (text == "*") return std::nullopt;
+    const bool below = text.size() > 1 && text.front() == '.';
+    std::string domain = text.substr(below ? 1 : 0);
+    if (auto wrong = check_domain(domain)) return *wrong + ", or \"*\"";
+    text = below ? "." + domain : domain;
+    return std::nullopt;
+}
+
 std::optional<std::string> check_ehlo(std::string& text) {
     if (!text.starts_with('[')) {
         auto wrong = check_domain(text);
@@ -98,6 +107,7 @@ std::optional<std::string> check_name(std::string& text) {
 }
 
 TextCodec domain_codec() { return {"domain name", check_domain}; }
+TextCodec domain_pattern_codec() { return {"domain, `.domain` or `*`", check_domain_pattern}; }
 TextCodec ehlo_codec() { return {"domain name or address literal", check_ehlo}; }
 TextCodec pattern_codec() { return {"pattern", check_pattern}; }
 TextCodec name_codec(std::string what) { return {std::move(what), check_name}; }
@@ -215,9 +225,7 @@ std::string DurationOrNeverCodec::show(const DurationOrNever& value) const {
     return value.is_never() ? "never" : each.show(value.value);
 }
 
-std::string DurationOrNeverCodec::json() const {
-    return R"({"anyOf":[{"const":"never"},)" + each.json() + "]}";
-}
+std::string DurationOrNeverCodec::json() const { return R"({"anyOf":[{"const":"never"},)" + each.json() + "]}"; }
 
 std::optional<Rate> RateCodec::read(Reader& reader, const Node& node, const std::string& path) const {
     constexpr std::uint64_t kHighest = 1'000'000'000;  // finer than a nanosecond makes no sense

@@ -33,6 +33,7 @@ struct TextCodec {
 };
 
 TextCodec domain_codec();                // "mta1.example.net"
+TextCodec domain_pattern_codec();        // "acme.example", ".acme.example" for everything below it, "*" for any
 TextCodec ehlo_codec();                  // a domain or an address literal
 TextCodec pattern_codec();               // PCRE
 TextCodec name_codec(std::string what);  // "name of a virtual MTA or pool"

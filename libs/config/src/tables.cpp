@@ -142,6 +142,8 @@ Section make_root() {
             list_key<C, BounceCategoryRule>("bounce_categories", &C::bounce_categories, bounce_category_section(),
                                             "What refusals mean, for bounce reports.",
                                             [](const BounceCategoryRule& rule) { return rule.reply; }),
+            list_key<C, DkimRule>("dkim", &C::dkim, dkim_section(), "Which mail is signed with which DKIM key.",
+                                  [](const DkimRule& rule) { return rule.label(); }),
             list_key<C, FileReport>("reports", &C::file_reports, report_section(), "Where delivery events go.",
                                     [](const FileReport& report) { return report.name; }),
             object_key("limits", &C::limits, limits_section(), "Limits over all listeners."),
@@ -149,7 +151,7 @@ Section make_root() {
             object_key("log", &C::log, log_section(), "Logging."),
             object_key("dns", &C::dns, dns_section(), "Name resolution.", kRestart),
         },
-        {"dkim", "templates", "suppression", "webhooks", "router", "senders", "tls", "amqp"}};
+        {"templates", "suppression", "webhooks", "router", "senders", "tls", "amqp"}};
 }
 
 }  // namespace

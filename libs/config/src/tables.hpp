@@ -19,6 +19,7 @@ Key routes_key();                          // routes
 const Section& shaping_section();          // shaping[]
 const Section& reply_pattern_section();    // reply_patterns[]
 const Section& bounce_category_section();  // bounce_categories[]
+const Section& dkim_section();             // dkim[]
 const Section& report_section();           // reports[]
 
 inline const KeyOptions kRequired{.required = true};

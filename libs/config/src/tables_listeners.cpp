@@ -7,15 +7,6 @@ namespace postfleet::config {
 
 namespace {
 
-std::optional<std::string> check_send_as(std::string& text) {
-    if (text == "*") return std::nullopt;
-    const bool below = text.size() > 1 && text.front() == '.';
-    std::string domain = text.substr(below ? 1 : 0);
-    if (auto wrong = domain_codec().check(domain)) return *wrong + ", or \"*\"";
-    text = below ? "." + domain : domain;
-    return std::nullopt;
-}
-
 std::optional<std::string> check_fingerprint(std::string& text) {
     std::string digits;
     for (const char c : text) {
@@ -53,7 +44,8 @@ const Section& listener_section() {
                  {.default_text = "(nobody)"}),
              value_key<L>("headers", &L::headers,
                           ChoiceCodec<HeaderTrust>{{"ignore", "honour"}, {HeaderTrust::Ignore, HeaderTrust::Honour}},
-                          "Whether X-Virtual-MTA, X-Job and X-EnvID are obeyed and taken out of the message."),
+                          "Whether X-Virtual-MTA, X-Job, X-EnvID and X-DKIM-Options are obeyed and taken out of the "
+                          "message."),
              value_key<L>("tls", &L::tls,
                           ChoiceCodec<ListenerTls>{{"none", "starttls", "implicit"},
                                                    {ListenerTls::None, ListenerTls::Starttls, ListenerTls::Implicit}},
@@ -160,8 +152,7 @@ const Section& tenant_section() {
     static const Section section = with_tenant_limits(
         {"tenants.<name>",
          "A customer; its name is on every message, task and event.",
-         {value_key<Tenant>("send_as", &Tenant::send_as,
-                            ListCodec<TextCodec, std::string>{TextCodec{"domain, `.domain` or `*`", check_send_as}},
+         {value_key<Tenant>("send_as", &Tenant::send_as, ListCodec<TextCodec, std::string>{domain_pattern_codec()},
                             "The domains that its users may name in MAIL FROM, From, Sender and Resent-From: "
                             "\"acme.example\", \".acme.example\" for everything below it, \"*\" for any.",
                             {.default_text = "(none)"})},

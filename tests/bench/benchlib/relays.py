@@ -71,13 +71,36 @@ class Postfleet(Relay):
     name = "postfleet"
     title = "Postfleet"
 
+    def more_configuration(self):
+        return ""
+
     def launch(self, sink_port):
         config = self.path("config")
         os.makedirs(config)
         with open(os.path.join(config, "postfleet.yaml"), "w") as file:
             file.write(POSTFLEET_CONFIG.format(directory=self.directory, port=self.port, sink_port=sink_port,
-                                               sessions=self.sessions))
+                                               sessions=self.sessions) + self.more_configuration())
         self.process = start([self.programs["postfleet"], "standalone", "--config", config], self.path("output"))
+
+
+class RsaPostfleet(Postfleet):
+    """Signs every message with DKIM."""
+
+    name = "postfleet-rsa"
+    title = "Postfleet, RSA-2048"
+    key_type = "rsa"
+
+    def more_configuration(self):
+        key = self.path("dkim.pem")
+        subprocess.run([self.programs["postfleet"], "dkim", "key", "--domain", "bench.test", "--selector", "s1", "--type",
+                        self.key_type, "--out", key], check=True, capture_output=True, timeout=60)
+        return f"dkim:\n  - {{domain: bench.test, selector: s1, key_file: {key}, match: \"*\"}}\n"
+
+
+class Ed25519Postfleet(RsaPostfleet):
+    name = "postfleet-ed25519"
+    title = "Postfleet, Ed25519"
+    key_type = "ed25519"
 
 
 # Tuned for relaying: many processes, many connections to the one next hop, connections reused, no brakes.
@@ -192,4 +215,5 @@ class Postfix(Relay):
             time.sleep(0.05)
 
 
-RELAYS = {relay.name: relay for relay in (BareForwarder, Postfleet, Postfix)}
+RELAYS = {relay.name: relay for relay in (BareForwarder, Postfleet, Postfix, RsaPostfleet, Ed25519Postfleet)}
+DEFAULT_RELAYS = ("bare", "postfleet", "postfix")

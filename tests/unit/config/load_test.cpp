@@ -340,3 +340,22 @@ TEST_CASE("pickup directories are checked like listeners") {
     CHECK(wrong("files: {directory: in, bad_directory: bad, virtual_mta: ty}").find("no virtual MTA or pool 'ty'") !=
           std::string::npos);
 }
+
+TEST_CASE("a DKIM rule has good defaults, and mistakes in it are found before mail is signed") {
+    const std::string rule = std::string(kMinimal) + "dkim: [{domain: Example.com, selector: S1, key_file: k.pem";
+    const auto made = good(rule + "}]\n")->dkim.at(0);
+    CHECK(made.domain == "example.com");
+    CHECK(made.selector == "s1");
+    CHECK(made.key_file == "/etc/postfleet/k.pem");
+    CHECK(made.canonicalization == Canonicalizations{Canonicalization::Relaxed, Canonicalization::Relaxed});
+    CHECK(made.expire_after == Duration{});
+    CHECK(good(rule + ", identity: \"@news.example.com\", match: \"*\", tenants: default}]\n")->dkim.at(0).identity ==
+          "@news.example.com");
+    CHECK(bad(rule + ", identity: \"@other.example\"}]\n").find("at the signing domain or below it") != std::string::npos);
+    CHECK(bad(rule + ", tenants: [nobody]}]\n").find("no tenant 'nobody'") != std::string::npos);
+    CHECK(bad(rule + ", users: [nobody]}]\n").find("no user 'nobody'") != std::string::npos);
+    CHECK(bad(rule + ", headers: [\"Su:bject\"]}]\n").find("no name of a header field") != std::string::npos);
+    CHECK(bad(rule + ", canonicalization: strict}]\n").find("relaxed/relaxed") != std::string::npos);
+    CHECK(bad(std::string(kMinimal) + "dkim: [{domain: a.example, selector: \"s 1\", key_file: k}]\n").find("is no selector") !=
+          std::string::npos);
+}

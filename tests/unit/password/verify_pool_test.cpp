@@ -44,6 +44,7 @@ class HeldDigests final : public Digests {
 public:
     explicit HeldDigests(const Digests& real) : real_(real) {}
     Sha256Digest sha256(std::string_view octets) const override { return real_.sha256(octets); }
+    std::unique_ptr<RunningSha256> start_sha256() const override { return real_.start_sha256(); }
     Sha256Digest hmac_sha256(std::string_view key, std::string_view octets) const override {
         return real_.hmac_sha256(key, octets);
     }

@@ -67,6 +67,7 @@ std::string row(const AccountingFormat& format, const Event& event) {
 class FakeDigests final : public Digests {
 public:
     Sha256Digest sha256(std::string_view) const override { return {}; }
+    std::unique_ptr<RunningSha256> start_sha256() const override { return nullptr; }  // reports hash whole texts
     Sha256Digest hmac_sha256(std::string_view key, std::string_view octets) const override {
         Sha256Digest digest{};
         digest[0] = static_cast<std::uint8_t>(key.size());

@@ -11,6 +11,27 @@ namespace {
 
 const unsigned char* to_octets(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 
+class OpensslRunningSha256 final : public RunningSha256 {
+public:
+    explicit OpensslRunningSha256(const EVP_MD* sha256) : context_(EVP_MD_CTX_new()) {
+        require(context_ != nullptr && EVP_DigestInit_ex(context_.get(), sha256, nullptr) == 1);
+    }
+    void add(std::string_view octets) override {
+        require(EVP_DigestUpdate(context_.get(), octets.data(), octets.size()) == 1);
+    }
+    Sha256Digest finish() override {
+        Sha256Digest digest;
+        require(EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) == 1);
+        return digest;
+    }
+
+private:
+    struct Free {
+        void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+    };
+    std::unique_ptr<EVP_MD_CTX, Free> context_;
+};
+
 }  // namespace
 
 void OpensslDigests::FreeDigest::operator()(evp_md_st* digest) const { EVP_MD_free(digest); }
@@ -23,6 +44,10 @@ Sha256Digest OpensslDigests::sha256(std::string_view octets) const {
     Sha256Digest digest;
     require(EVP_Digest(octets.data(), octets.size(), digest.data(), nullptr, sha256_.get(), nullptr) == 1);
     return digest;
+}
+
+std::unique_ptr<RunningSha256> OpensslDigests::start_sha256() const {
+    return std::make_unique<OpensslRunningSha256>(sha256_.get());
 }
 
 Sha256Digest OpensslDigests::hmac_sha256(std::string_view key, std::string_view octets) const {

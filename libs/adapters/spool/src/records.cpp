@@ -66,6 +66,7 @@ void write_message(const Message& m, Scope scope, std::string& octets) {
             to.number(27, static_cast<std::uint64_t>(m.deliver_by->mode) | (m.deliver_by->trace ? kByTrace : 0));
         }
         if (m.mt_priority) to.number(28, static_cast<std::uint64_t>(*m.mt_priority - kLowestMtPriority + 1));
+        to.octets(31, m.dkim_options);
     }
     to.octets(29, m.server_address);
     for (auto& [name, value] : m.recorded_headers) {
@@ -162,6 +163,7 @@ bool read_message(std::string_view fields, Message& m) {
             case 30:
                 if (!read_pair(from.octets(), m.recorded_headers.emplace_back())) from.mark_bad();
                 break;
+            case 31: m.dkim_options = from.octets(); break;
             default: break;  // a later version's
         }
         if (m.return_content > ReturnContent::Headers || m.tls_wish > TlsWish::Waived) from.mark_bad();

@@ -131,6 +131,7 @@ smtp::Decision Intake::on_header(std::string& content) {
     needs_blank_line_ = !facts.has_fields && !content.starts_with("\r\n");
     message_->id = origin_ != nullptr ? origin_->id : shard_.next_id();
     message_->job = std::move(facts.job);
+    message_->dkim_options = std::move(facts.dkim_options);
     if (!facts.envelope_id.empty()) message_->envelope_id = std::move(facts.envelope_id);
     // What SMTPUTF8 was announced for: without UTF-8 in header or paths the message is an ordinary one.
     const std::string_view header = std::string_view(content).substr(0, facts.header_octets);

@@ -60,7 +60,8 @@ void DeliverySession::render() {
     const RenditionForm form = engine_.renditions.form_for(*hot.message, smtp_->capabilities());
     if (form.is_as_stored()) return pace();
     is_loading_ = true;
-    Renditions::Order order{.message = hot.message, .first_chunk = hot.first_chunk, .form = form};
+    RenditionOrder order{
+        .message = hot.message, .first_chunk = hot.first_chunk, .form = form, .now = shard_.executor->wall_now()};
     engine_.renditions.make(std::move(order),
                             {shard_.executor, [self = shared_from_this(),
                                                work = std::exchange(work_, {})](RenditionOutcome outcome) mutable {

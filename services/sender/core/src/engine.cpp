@@ -46,7 +46,7 @@ Engine::Engine(SenderDependencies its_dependencies, SenderConfiguration configur
       sites(dependencies.resolver, configuration.routing,
             [this](std::uint32_t domain, const std::string& old_site, const std::shared_ptr<Destination>& to,
                    Executor& on) { on_moved(domain, old_site, to, *shard_of(&on)); }),
-      renditions(dependencies.spool, dependencies.workers) {
+      renditions(dependencies.spool, dependencies.workers, metrics) {
     require(!dependencies.shards.empty());
     std::uint64_t seed = dependencies.seed;
     if (seed == 0) seed = std::random_device{}() | std::uint64_t{1} << 40;
@@ -89,6 +89,7 @@ std::shared_ptr<const Secrets> Engine::secrets() const {
 void Engine::reload(SenderConfiguration configuration) {
     const std::shared_ptr<const config::Config> config = configuration.config;
     const std::shared_ptr<const routing::Snapshot> routing = configuration.routing;
+    renditions.configure({&dependencies.digests, config, configuration.signing_keys});
     std::uint64_t types = 0;
     for (const config::FileReport& report : config->file_reports) {
         for (const EventType type : config::reported_events(report)) types |= bit_of(type);

@@ -1,18 +1,19 @@
 // Rendition: the octets of one message as one kind of transaction sends them.
 //
-//   stored content ─▶ 7-bit conversion, where the server lacks 8BITMIME ─▶ what goes on top of the header ─▶ wire
+//   stored content ─▶ 7-bit conversion, where the server lacks 8BITMIME ─▶ fields of our own ─▶ DKIM ─▶ wire
 //
 // Each step sees the octets that the one before made; nothing touches them after the last. Most mail needs no
 // rendition: it goes out as it is stored. `header` goes in front of the content, in place of
 // Message::prepended_header; the content stays where it is on disk unless a step had to rewrite it.
 //
-// The same message rendered twice in the same form gives the same octets, so a retry sends what the first attempt
-// sent. Threads: immutable once made; shared by all sessions that send it.
+// The same message rendered twice in the same form gives the same octets but for the signatures, so a retry sends what
+// the first attempt sent. Threads: immutable once made; shared by all sessions that send it.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "postfleet/base/result.hpp"
@@ -23,6 +24,7 @@ namespace postfleet::sender {
 // What a transaction asks for. The default is the message as it is stored.
 struct RenditionForm {
     bool seven_bit = false;  // the server does not offer 8BITMIME, and the content needs it
+    bool is_signed = false;  // there are DKIM keys; whether one is for this message its header says
     bool is_as_stored() const { return *this == RenditionForm{}; }
     friend bool operator==(const RenditionForm&, const RenditionForm&) = default;
 };
@@ -38,7 +40,8 @@ struct Rendition {
     SharedOctets content;  // null: the stored one, chunk by chunk
     BodyType body_type = BodyType::SevenBit;
     bool has_leading_dots = true;
-    std::uint64_t size_octets = 0;  // header and content
+    std::uint64_t size_octets = 0;     // header and content
+    std::optional<WallTime> renew_at;  // a signature of it expires some time after that
 
     std::uint64_t memory() const { return sizeof(Rendition) + header.size() + (content ? content->size() : 0); }
 };
@@ -51,7 +54,7 @@ struct RenditionOutcome {
         Busy,        // too much is being rendered: a little later
     };
     Kind kind = Kind::Ready;
-    std::shared_ptr<const Rendition> rendition;
+    std::shared_ptr<const Rendition> rendition;  // null: as it is stored
     Reply reply;
     Error error;
 };
@@ -61,6 +64,7 @@ struct RenditionOutcome {
 template <>
 struct std::hash<postfleet::sender::RenditionKey> {
     std::size_t operator()(const postfleet::sender::RenditionKey& key) const noexcept {
-        return std::hash<postfleet::MessageId>()(key.message) ^ static_cast<std::size_t>(key.form.seven_bit);
+        return std::hash<postfleet::MessageId>()(key.message) ^ static_cast<std::size_t>(key.form.seven_bit) ^
+               static_cast<std::size_t>(key.form.is_signed) << 1;
     }
 };

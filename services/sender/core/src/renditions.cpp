@@ -2,104 +2,88 @@
 
 #include <utility>
 
-#include "postfleet/mime/seven_bit.hpp"
-
 namespace postfleet::sender {
 
-namespace {
-
-RenditionOutcome refused(std::uint8_t klass, std::uint8_t subject, std::uint8_t detail, std::string text) {
-    return {.kind = RenditionOutcome::Kind::Refused, .reply = Reply{0, {klass, subject, detail}, std::move(text)}};
-}
-
-bool has_leading_dot(std::string_view content) {
-    return content.starts_with('.') || content.find("\n.") != std::string_view::npos;
-}
-
-}  // namespace
-
+// All that was made by one configuration.
 struct Renditions::Shared {
+    explicit Shared(SigningSetup its_setup) : setup(std::make_shared<const SigningSetup>(std::move(its_setup))) {}
     RenditionCache cache{kMemory};
+    const std::shared_ptr<const SigningSetup> setup;
     std::atomic<std::uint64_t> working{0};  // octets
 };
 
-struct Renditions::Job {
-    Job(std::shared_ptr<Shared> all, Order&& its_order, Executor& executor)
-        : shared(std::move(all)), order(std::move(its_order)), on(executor) {}
-    ~Job() { shared->working.fetch_sub(charged); }
+struct Renditions::Running {
+    Running(std::shared_ptr<Shared> all, RenditionOrder&& order, Executor& executor)
+        : shared(std::move(all)), job(std::move(order), shared->setup), on(executor) {}
+    ~Running() { shared->working.fetch_sub(charged); }
 
-    RenditionKey key() const { return {order.message->id, order.form}; }
-    void settle(const RenditionOutcome& outcome) { shared->cache.settle(key(), outcome); }
+    void settle(const RenditionOutcome& outcome) { shared->cache.settle(job.key(), outcome); }
 
     bool charge() {
-        const std::uint64_t octets = order.message->size_octets;
-        const std::uint64_t before = shared->working.fetch_add(octets);
-        charged = octets;
-        return before == 0 || before + octets <= kMaxWorking;
+        if (!job.order().form.seven_bit) return true;
+        charged = job.order().message->size_octets;
+        const std::uint64_t before = shared->working.fetch_add(charged);
+        return before == 0 || before + charged <= kMaxWorking;
     }
 
-    std::string_view content() const { return whole.empty() ? std::string_view(*order.first_chunk) : whole; }
-
-    // On a thread of the Workers.
-    RenditionOutcome render() const;
-
     const std::shared_ptr<Shared> shared;
-    const Order order;
+    RenditionJob job;
     Executor& on;
-    std::string whole;  // of content in several chunks
-    std::uint32_t chunks_read = 1;
     std::uint64_t charged = 0;
 };
 
-RenditionOutcome Renditions::Job::render() const {
-    const Message& message = *order.message;
-    auto made = std::make_shared<Rendition>();
-    made->header = message.prepended_header;
-    Result<std::string> converted = mime::to_seven_bit(content());
-    if (!converted) {
-        return refused(5, 6, 3,
-                       "the server takes 7-bit mail only, and this cannot be converted: " + converted.error().text);
-    }
-    made->content = std::make_shared<const std::string>(std::move(*converted));
-    made->has_leading_dots = has_leading_dot(*made->content);
-    made->size_octets = made->header.size() + made->content->size();
-    return {.rendition = std::move(made)};
+Renditions::Renditions(Spool& spool, Workers& workers, SenderMetrics& metrics)
+    : spool_(spool), workers_(workers), metrics_(metrics), shared_(std::make_shared<Shared>(SigningSetup{})) {}
+
+void Renditions::configure(SigningSetup setup) {
+    signs_ = !setup.config->dkim.empty();
+    auto fresh = std::make_shared<Shared>(std::move(setup));
+    const std::lock_guard lock(mutex_);
+    shared_ = std::move(fresh);
 }
 
-Renditions::Renditions(Spool& spool, Workers& workers)
-    : spool_(spool), workers_(workers), shared_(std::make_shared<Shared>()) {}
+std::shared_ptr<Renditions::Shared> Renditions::shared() const {
+    const std::lock_guard lock(mutex_);
+    return shared_;
+}
 
-void Renditions::make(Order&& order, Completion<RenditionOutcome> done) {
+void Renditions::make(RenditionOrder&& order, Completion<RenditionOutcome> done) {
     Executor& on = *done.on;
-    auto job = std::make_unique<Job>(shared_, std::move(order), on);
-    if (!shared_->cache.join(job->key(), std::move(done))) return;
-    if (!job->charge()) return job->settle({.kind = RenditionOutcome::Kind::Busy});
-    if (job->order.message->content_chunks == 1) return submit(std::move(job));
-    job->whole.reserve(job->order.message->size_octets);
-    job->whole = *job->order.first_chunk;
-    read_rest(std::move(job));
+    const WallTime now = order.now;
+    SharedOctets chunk = order.first_chunk;
+    auto running = std::make_unique<Running>(shared(), std::move(order), on);
+    if (!running->shared->cache.join(running->job.key(), now, std::move(done))) return;
+    if (!running->charge()) return running->settle({.kind = RenditionOutcome::Kind::Busy});
+    submit(std::move(running), std::move(chunk));
 }
 
-void Renditions::read_rest(std::unique_ptr<Job> job) {
-    if (job->chunks_read == job->order.message->content_chunks) return submit(std::move(job));
-    const MessageId id = job->order.message->id;
-    const std::uint32_t chunk = job->chunks_read++;
-    Executor& on = job->on;
+void Renditions::submit(std::unique_ptr<Running> running, SharedOctets chunk) {
+    const Priority priority = running->job.order().message->priority;
+    const RenditionKey key = running->job.key();
+    const std::shared_ptr<Shared> shared = running->shared;
+    const bool taken =
+        workers_.submit(priority, [this, chunk = std::move(chunk), running = std::move(running)]() mutable {
+            RenditionJob& job = running->job;
+            job.take(*chunk);
+            if (job.is_done()) {
+                if (job.signatures() > 0) metrics_.signatures.add(job.signatures());
+                return running->settle(job.outcome());
+            }
+            Executor& on = running->on;
+            on.post([this, running = std::move(running)]() mutable { read_next(std::move(running)); });
+        });
+    if (!taken) shared->cache.settle(key, {.kind = RenditionOutcome::Kind::Busy});
+}
+
+void Renditions::read_next(std::unique_ptr<Running> running) {
+    const MessageId id = running->job.order().message->id;
+    const std::uint32_t chunk = running->job.next_chunk();
+    Executor& on = running->on;
     spool_.read_chunk(id, chunk,
-                      {&on, [this, job = std::move(job)](Result<SharedOctets> read) mutable {
-                           if (!read) {
-                               return job->settle({.kind = RenditionOutcome::Kind::Unreadable, .error = read.error()});
-                           }
-                           job->whole += **read;
-                           read_rest(std::move(job));
+                      {&on, [this, running = std::move(running)](Result<SharedOctets> read) mutable {
+                           if (read) return submit(std::move(running), std::move(*read));
+                           running->settle({.kind = RenditionOutcome::Kind::Unreadable, .error = read.error()});
                        }});
-}
-
-void Renditions::submit(std::unique_ptr<Job> job) {
-    const Priority priority = job->order.message->priority;
-    const RenditionKey key = job->key();
-    const bool taken = workers_.submit(priority, [job = std::move(job)] { job->settle(job->render()); });
-    if (!taken) shared_->cache.settle(key, {.kind = RenditionOutcome::Kind::Busy});
 }
 
 }  // namespace postfleet::sender

@@ -1,17 +1,18 @@
 // Renditions: makes the octets that a transaction sends, where they are not simply the stored ones.
 //
 //   form_for(message, server) ─▶ as stored: nothing to do, nothing is asked
-//   make(order) ─▶ cache ─▶ [whole content read, chunk by chunk] ─▶ Workers ─▶ Rendition
+//   make(order) ─▶ cache ─▶ RenditionJob: chunk ─▶ Workers ─▶ next chunk from the spool … ─▶ Rendition
 //
-// Who rewrites a message needs all of it at once: kMaxWorking octets of such content are at work at the same time,
-// and one larger message when it is alone. What does not fit now is Busy.
+// A message is read chunk by chunk for its signature. Who rewrites one needs all of it at once: kMaxWorking octets of
+// such content are at work at the same time, and one larger message when it is alone. What does not fit now is Busy.
 //
 // Threads: thread-safe; the work is done on the Workers' threads, the spool is read on the shard that asked.
-// It outlives the shards; a task of the Workers owns what it needs, and may outlive this.
+// The shards and the Workers have stopped before it goes.
 #pragma once
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 
 #include "postfleet/base/executor.hpp"
 #include "postfleet/ports/spool.hpp"
@@ -19,6 +20,8 @@
 #include "postfleet/smtp/capabilities.hpp"
 #include "rendition.hpp"
 #include "rendition_cache.hpp"
+#include "rendition_job.hpp"
+#include "sender_metrics.hpp"
 
 namespace postfleet::sender {
 
@@ -27,31 +30,33 @@ public:
     static constexpr std::uint64_t kMemory = 32ull << 20;      // of renditions kept for later attempts
     static constexpr std::uint64_t kMaxWorking = 64ull << 20;  // stored octets, read whole
 
-    Renditions(Spool& spool, Workers& workers);
+    Renditions(Spool& spool, Workers& workers, SenderMetrics& metrics);
+
+    // Keys and rules from here on; what was made by others is forgotten.
+    void configure(SigningSetup setup);
 
     RenditionForm form_for(const Message& message, const smtp::Capabilities& server) const {
         // Mail that needs SMTPUTF8 is not converted: it goes as it is, or not at all (RFC 6531 §3.6).
-        return {.seven_bit = message.body_type != BodyType::SevenBit && !server.eight_bit_mime && !message.smtputf8};
+        return {.seven_bit = message.body_type != BodyType::SevenBit && !server.eight_bit_mime && !message.smtputf8,
+                .is_signed = signs_.load(std::memory_order_relaxed)};
     }
 
-    struct Order {
-        std::shared_ptr<const Message> message;
-        SharedOctets first_chunk;
-        RenditionForm form;
-    };
-    void make(Order&& order, Completion<RenditionOutcome> done);
+    void make(RenditionOrder&& order, Completion<RenditionOutcome> done);
 
 private:
-    struct Job;
     struct Shared;
+    struct Running;
 
-    void read_rest(std::unique_ptr<Job> job);
-    void submit(std::unique_ptr<Job> job);
+    std::shared_ptr<Shared> shared() const;
+    void read_next(std::unique_ptr<Running> running);
+    void submit(std::unique_ptr<Running> running, SharedOctets chunk);
 
     Spool& spool_;
     Workers& workers_;
-    // shared_ptr: a task of the Workers may be at work when we go.
-    const std::shared_ptr<Shared> shared_;
+    SenderMetrics& metrics_;
+    std::atomic<bool> signs_{false};
+    mutable std::mutex mutex_;
+    std::shared_ptr<Shared> shared_;  // by mutex_; what is at work keeps the one it began with
 };
 
 }  // namespace postfleet::sender

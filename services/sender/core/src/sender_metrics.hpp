@@ -35,6 +35,7 @@ struct SenderMetrics {
               metrics.counter("postfleet_sender_tls_resumed_total", "TLS handshakes that resumed an earlier session")),
           tls_failures(
               metrics.counter("postfleet_sender_tls_failures_total", "STARTTLS refused, or a handshake that failed")),
+          signatures(metrics.counter("postfleet_sender_dkim_signatures_total", "DKIM signatures made")),
           content_reads(metrics.counter("postfleet_sender_content_reads_total",
                                         "Attempts that read their content from the spool")),
           unrecorded(metrics.gauge("postfleet_sender_unrecorded_outcomes", "Outcomes that are not durable yet")),
@@ -75,6 +76,7 @@ struct SenderMetrics {
     Gauge& connections;
     Counter& connect_failures;
     Counter &tls_handshakes, &tls_resumed, &tls_failures;
+    Counter& signatures;
     Counter& content_reads;
     Gauge& unrecorded;
     Histogram& delivery_seconds;

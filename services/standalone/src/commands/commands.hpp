@@ -12,6 +12,7 @@ void register_mail_commands(CLI::App& app, Context& context);  // list, pause, r
 void register_classify_command(CLI::App& app, Context& context);
 void register_resolve_command(CLI::App& app, Context& context);
 void register_top_command(CLI::App& app, Context& context);
+void register_dkim_commands(CLI::App& app, Context& context);  // dkim key, dkim check
 void register_hash_password_command(CLI::App& app, Context& context);
 void register_version_command(CLI::App& app, Context& context);
 

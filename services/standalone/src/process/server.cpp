@@ -15,6 +15,7 @@
 #include "postfleet/routing/snapshot.hpp"
 #include "postfleet/runtime/build_info.hpp"
 #include "postfleet/runtime/process.hpp"
+#include "signing_keys.hpp"
 
 namespace postfleet::standalone {
 namespace {
@@ -143,9 +144,11 @@ Status Server::make_sender() {
                                    .spool = *spool_,
                                    .resolver = *resolver_,
                                    .workers = *workers_,
+                                   .digests = digests_,
                                    .metrics = metrics_,
                                    .log = log_},
-        sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_), std::move(secrets)});
+        sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_), std::move(secrets),
+                                    load_signing_keys(*config_, log_)});
     return {};
 }
 

@@ -8,6 +8,7 @@
 #include "postfleet/routing/snapshot.hpp"
 #include "postfleet/runtime/process.hpp"
 #include "server.hpp"
+#include "signing_keys.hpp"
 
 namespace postfleet::standalone {
 
@@ -72,7 +73,7 @@ Status Server::apply(const ConfigPointer& next) {
     if (Status taking = pickups_->reload({next, routing}); !taking) return taking;
     load_tls_contexts(*next);
     our_mail_->set_max_octets(next->intake.max_size);
-    sender_->reload({next, routing, secrets});
+    sender_->reload({next, routing, secrets, load_signing_keys(*next, log_)});
     feedback_->reconfigure(sink_setups(*next));
     const std::lock_guard lock(config_mutex_);
     config_ = next;

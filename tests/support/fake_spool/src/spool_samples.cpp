@@ -35,6 +35,7 @@ std::shared_ptr<Message> sample_message(std::uint64_t n) {
     message->client_address = "192.0.2." + std::to_string(n % 250);
     message->helo = "client.example";
     message->server_address = "192.0.2.25";
+    message->dkim_options = "s=s1; d=from.test";
     message->recorded_headers = {{"x-campaign", "spring"}, {"x-list", ""}};
     message->pool = "bulk";
     message->priority = n % 2 == 0 ? Priority::Low : Priority::High;

@@ -47,7 +47,7 @@ void SenderWorld::route(const std::string& domain, const std::string& endpoint) 
 
 sender::SenderConfiguration SenderWorld::compiled() const {
     auto copy = std::make_shared<const config::Config>(config);
-    return {copy, routing::Snapshot::compile(*copy)};
+    return {.config = copy, .routing = routing::Snapshot::compile(*copy), .signing_keys = signing_keys};
 }
 
 void SenderWorld::start() {
@@ -57,6 +57,7 @@ void SenderWorld::start() {
                                             .spool = spool,
                                             .resolver = resolver,
                                             .workers = workers,
+                                            .digests = digests,
                                             .metrics = *metrics,
                                             .log = Log(log),
                                             .seed = 7};
@@ -129,6 +130,8 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
     message->has_leading_dots = mail.has_leading_dots;
     message->tls_wish = mail.tls_wish;
     message->body_type = mail.body_type;
+    message->user = mail.user;
+    message->dkim_options = mail.dkim_options;
     message->size_octets = mail.content.size();
     message->prepended_header = "Received: from test\r\n";
     message->content_chunks = static_cast<std::uint32_t>(

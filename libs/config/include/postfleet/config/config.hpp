@@ -21,6 +21,7 @@
 #include "postfleet/base/network.hpp"
 #include "postfleet/base/result.hpp"
 #include "postfleet/base/time.hpp"
+#include "postfleet/config/dkim.hpp"
 #include "postfleet/mail/bounce_category.hpp"
 #include "postfleet/mail/event.hpp"
 #include "postfleet/mail/intake_kind.hpp"
@@ -432,6 +433,7 @@ struct Config {
     std::vector<ShapingRule> shaping;
     std::vector<ReplyRule> reply_patterns;
     std::vector<BounceCategoryRule> bounce_categories;
+    std::vector<DkimRule> dkim;
     std::vector<FileReport> file_reports;
     Limits limits;
     Spool spool;

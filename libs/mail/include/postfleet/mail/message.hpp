@@ -93,6 +93,7 @@ struct Message {
     std::uint64_t size_octets = 0;  // content only
     std::uint32_t content_chunks = 1;
     std::string prepended_header;
+    std::string dkim_options;       // X-DKIM-Options, where it is honoured
     std::string header_from;        // as found, for events; capped
     std::string header_message_id;  // with the angle brackets, for events
     std::string header_subject;     // raw, capped, for events

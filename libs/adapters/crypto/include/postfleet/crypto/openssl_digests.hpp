@@ -19,6 +19,7 @@ public:
     OpensslDigests& operator=(const OpensslDigests&) = delete;
 
     Sha256Digest sha256(std::string_view octets) const override;
+    std::unique_ptr<RunningSha256> start_sha256() const override;
     Sha256Digest hmac_sha256(std::string_view key, std::string_view octets) const override;
     Sha256Digest pbkdf2_hmac_sha256(std::string_view password, std::string_view salt,
                                     std::uint32_t iterations) const override;

@@ -1,6 +1,6 @@
 // HeaderFacts: what acceptance wants to know of a message's header, gathered in one pass.
 //
-// Where the listener honours them, X-Virtual-MTA, X-Job and X-EnvID decide and are cut out of the message;
+// Where the listener honours them, X-Virtual-MTA, X-Job, X-EnvID and X-DKIM-Options decide and are cut out of the message;
 // elsewhere they are ordinary fields. Return-Path, which only the last host may write (RFC 5321 §4.4), goes always. Of a field that occurs twice the first one counts, and all go.
 // Threads: values. The views in `wanted` point into the content and into `unfolded`: they are valid until
 // strip() or any other change of the content.
@@ -27,10 +27,10 @@ inline constexpr std::size_t kMaxEnvelopeId = 100;
 enum SingleField : std::uint16_t { kFrom = 1, kDate = 2, kMessageId = 4 };
 
 struct HeaderFacts {
-    std::string from, message_id, subject;      // for events
-    std::string virtual_mta, job, envelope_id;  // only where honoured
-    std::vector<routing::HeaderField> wanted;   // the fields that binding rules look at
-    std::deque<std::string> unfolded;           // what `wanted` points to when the field was folded
+    std::string from, message_id, subject;                    // for events
+    std::string virtual_mta, job, envelope_id, dkim_options;  // only where honoured
+    std::vector<routing::HeaderField> wanted;                 // the fields that binding rules look at
+    std::deque<std::string> unfolded;                         // what `wanted` points to when the field was folded
     std::vector<mime::Span> to_remove;
     std::vector<mime::Span> blind_copies;  // Bcc and Resent-Bcc
     std::uint16_t seen = 0;                // SingleField bits

@@ -23,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "postfleet/base/digests.hpp"
 #include "postfleet/base/executor.hpp"
 #include "postfleet/base/log.hpp"
 #include "postfleet/base/metrics.hpp"
@@ -35,6 +36,7 @@
 #include "postfleet/ports/spool.hpp"
 #include "postfleet/ports/tls_client.hpp"
 #include "postfleet/ports/transport.hpp"
+#include "postfleet/ports/signing_key.hpp"
 #include "postfleet/ports/workers.hpp"
 #include "postfleet/routing/snapshot.hpp"
 
@@ -51,6 +53,7 @@ struct SenderDependencies {
     Spool& spool;
     Resolver& resolver;
     Workers& workers;  // what makes renditions
+    const Digests& digests;
     Metrics& metrics;
     Log log;
     std::uint64_t seed = 0;  // of the choices among equal hosts; 0: from the operating system
@@ -59,11 +62,15 @@ struct SenderDependencies {
 // What password files hold, by path.
 using Secrets = std::map<std::string, Secret, std::less<>>;
 
+// By the index of config->dkim; why it cannot be used, where it cannot.
+using SigningKeys = std::vector<Result<std::shared_ptr<const SigningKey>>>;
+
 // shared_ptr because a reload replaces them while sessions still work by the old ones.
 struct SenderConfiguration {
     std::shared_ptr<const config::Config> config;
     std::shared_ptr<const routing::Snapshot> routing;
-    std::shared_ptr<const Secrets> secrets;  // null: none
+    std::shared_ptr<const Secrets> secrets;          // null: none
+    std::shared_ptr<const SigningKeys> signing_keys;  // null: none; mail that needs one waits
 };
 
 class Sender {

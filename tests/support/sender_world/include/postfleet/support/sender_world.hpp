@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "postfleet/crypto/openssl_digests.hpp"
 #include "postfleet/sender/sender.hpp"
 #include "postfleet/support/fake_resolver.hpp"
 #include "postfleet/support/fake_spool.hpp"
@@ -50,6 +51,7 @@ struct Mail {
     bool has_leading_dots = false;
     TlsWish tls_wish = TlsWish::NotGiven;
     BodyType body_type = BodyType::SevenBit;
+    std::string user, dkim_options;
 };
 
 class SenderWorld {
@@ -101,6 +103,8 @@ public:
     FakeSpool spool;
     FakeResolver resolver;
     FakeWorkers workers;
+    crypto::OpensslDigests digests;
+    std::shared_ptr<const sender::SigningKeys> signing_keys;  // by the index of config.dkim
     LogLines log;
     std::unique_ptr<Metrics> metrics;
     std::unique_ptr<sender::Sender> sender;
