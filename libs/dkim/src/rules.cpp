@@ -41,13 +41,16 @@ const std::string& author_domain(const DkimRule& rule, const Applicant& applican
 }
 
 bool may_use(const DkimRule& rule, const Applicant& applicant, const Options& options) {
-    return holds(rule.tenants, applicant.tenant) && holds(rule.users, applicant.user) &&
-           rule.key_list == options.key_list && (rule.when == config::SigningCall::Always || options.are_given);
+    const bool is_listed = rule.key_list == options.key_list || (rule.also && rule.key_list.empty());
+    return is_listed && holds(rule.tenants, applicant.tenant) && holds(rule.users, applicant.user) &&
+           (rule.when == config::SigningCall::Always || options.are_given);
 }
 
-bool is_named(const DkimRule& rule, const Options& options) {
-    if (!options.selector.empty() && rule.selector != options.selector) return false;
-    return options.domain.empty() || rule.domain == "*" || rule.domain == options.domain;
+// The options choose among the main rules; what signs beside them does so whatever they say.
+std::size_t nearness(const DkimRule& rule, const Applicant& applicant, const Options& options) {
+    if (!rule.also && !options.selector.empty() && rule.selector != options.selector) return 0;
+    if (rule.also || options.domain.empty()) return nearness(rule, author_domain(rule, applicant));
+    return rule.domain == options.domain ? 2 : rule.domain == "*" ? 1 : 0;
 }
 
 Error no_key(const Options& options) {
@@ -70,16 +73,14 @@ bool is_within(std::string_view domain, std::string_view parent) {
 Result<std::vector<Choice>> choose_signatures(std::span<const DkimRule> rules, const Applicant& applicant,
                                               const Options& options) {
     using Rank = std::tuple<std::size_t, bool, bool>;  // nearness, names the user, names the tenant
-    const bool is_by_name = !options.selector.empty() || !options.domain.empty();
     std::vector<std::optional<Rank>> ranks(rules.size());
     Rank best{};
     for (std::size_t i = 0; i < rules.size(); ++i) {
         const DkimRule& rule = rules[i];
         if (!may_use(rule, applicant, options)) continue;
-        const std::size_t near = nearness(rule, author_domain(rule, applicant));
-        const bool fits = is_by_name && !rule.also ? is_named(rule, options) : near > 0;
-        if (!fits) continue;
-        ranks[i] = is_by_name ? Rank{} : Rank{near, !rule.users.empty(), !rule.tenants.empty()};
+        const std::size_t near = nearness(rule, applicant, options);
+        if (near == 0) continue;
+        ranks[i] = Rank{near, !rule.users.empty(), !rule.tenants.empty()};
         if (!rule.also) best = std::max(best, *ranks[i]);
     }
     std::vector<Choice> choices;
@@ -89,8 +90,9 @@ Result<std::vector<Choice>> choose_signatures(std::span<const DkimRule> rules, c
         if (!ranks[i] || (!rule.also && *ranks[i] != best)) continue;
         has_main |= !rule.also;
         Choice choice{i, rule.domain, rule.identity};
-        if (rule.domain == "*")
-            choice.domain = options.domain.empty() ? author_domain(rule, applicant) : options.domain;
+        if (rule.domain == "*") {
+            choice.domain = options.domain.empty() || rule.also ? author_domain(rule, applicant) : options.domain;
+        }
         if (!rule.also && !options.identity.empty()) choice.identity = options.identity;
         if (choice.domain.empty())
             return Error{ErrorKind::InvalidArgument, "no domain to sign as: From cannot be read"};

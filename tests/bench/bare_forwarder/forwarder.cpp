@@ -6,6 +6,8 @@
 #include <array>
 #include <cstring>
 
+#include "postfleet/base/base64.hpp"
+
 namespace postfleet::bench {
 
 namespace {
@@ -26,6 +28,16 @@ void Shard::enqueue(std::shared_ptr<const Mail> mail) {
     Delivery& delivery = *idle_.back();
     idle_.pop_back();
     delivery.deliver(std::move(mail));
+}
+
+std::string Shard::sign(std::string_view content) const {
+    if (key_ == nullptr) return {};
+    const Result<std::string> signature = key_->sign(digests_.sha256(content));
+    if (!signature) {
+        fmt::print(stderr, "bare_forwarder: {}\n", signature.error().text);
+        std::_Exit(1);
+    }
+    return "X-Signature: " + base64_encode(*signature) + "\r\n";
 }
 
 void Intake::start(Shard& shard, std::unique_ptr<Stream> stream) {
@@ -176,8 +188,10 @@ void Delivery::on_reply(char first_digit, std::string_view line) {
         case State::Envelope: {
             if (--replies_left_ > 0) return;
             state_ = State::Content;
-            const std::array pieces{WritePiece{kReceived, mail_}, WritePiece{mail_->content, mail_}};
-            return stream_->write(pieces);
+            const auto signature = std::make_shared<const std::string>(shard_.sign(mail_->content));
+            const std::array pieces{WritePiece{*signature, signature}, WritePiece{kReceived, mail_},
+                                    WritePiece{mail_->content, mail_}};
+            return stream_->write(std::span(pieces).subspan(signature->empty() ? 1 : 0));
         }
         case State::Content: shard_.log().append_done(mail_->number); return next();
     }

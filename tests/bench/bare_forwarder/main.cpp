@@ -1,4 +1,4 @@
-// bare_forwarder LISTEN SINK LOG [THREADS [CONNECTIONS]]
+// bare_forwarder LISTEN SINK LOG [THREADS [CONNECTIONS [KEY]]]
 //   e.g. bare_forwarder 127.0.0.1:2525 127.0.0.1:2600 /var/tmp/bare.log 2 20
 #include <fmt/format.h>
 #include <pthread.h>
@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "forwarder.hpp"
+#include "postfleet/crypto/signing_keys.hpp"
 #include "postfleet/net/tcp_listener.hpp"
 
 namespace postfleet::bench {
@@ -14,11 +15,11 @@ namespace {
 
 class Shards final : public net::AcceptHandler {
 public:
-    Shards(net::LoopGroup& loops, SyncedLog& log, const Endpoint& to, unsigned connections) {
+    Shards(net::LoopGroup& loops, SyncedLog& log, const Endpoint& to, unsigned connections, const SigningKey* key) {
         const auto count = static_cast<unsigned>(loops.size());
         for (net::EpollLoop* loop : loops.loops()) {
             const unsigned own = connections / count + (loop->shard() < connections % count ? 1 : 0);
-            shards_.push_back(std::make_unique<Shard>(*loop, log, to, own));
+            shards_.push_back(std::make_unique<Shard>(*loop, log, to, own, key));
         }
     }
     void on_accepted(net::EpollLoop& loop, std::unique_ptr<Stream> stream) override {
@@ -38,7 +39,7 @@ T need(Result<T> result) {
 
 int run(int count, char** arguments) {
     if (count < 4) {
-        fmt::print(stderr, "usage: bare_forwarder LISTEN SINK LOG [THREADS [CONNECTIONS]]\n");
+        fmt::print(stderr, "usage: bare_forwarder LISTEN SINK LOG [THREADS [CONNECTIONS [KEY]]]\n");
         return 2;
     }
     sigset_t ending;
@@ -48,11 +49,12 @@ int run(int count, char** arguments) {
     ::pthread_sigmask(SIG_BLOCK, &ending, nullptr);
     const unsigned threads = count > 4 ? static_cast<unsigned>(std::atoi(arguments[4])) : 2;
     const unsigned connections = count > 5 ? static_cast<unsigned>(std::atoi(arguments[5])) : 20;
+    const auto key = count > 6 ? need(crypto::load_signing_key(arguments[6])) : nullptr;
     const auto loops = need(net::LoopGroup::create(threads));
     const auto log = need(SyncedLog::open(arguments[3], *loops));
     const auto listener =
         need(net::TcpListener::open({.name = "LISTEN", .address = need(Endpoint::parse(arguments[1]))}));
-    Shards shards(*loops, *log, need(Endpoint::parse(arguments[2])), connections);
+    Shards shards(*loops, *log, need(Endpoint::parse(arguments[2])), connections, key.get());
     loops->start();
     listener->start(loops->loops(), shards);
     fmt::print(stderr, "ready\n");

@@ -41,13 +41,34 @@ class Relay:
         return os.path.join(self.directory, name)
 
 
+    def make_key(self, kind):
+        key = self.path("dkim.pem")
+        subprocess.run([self.programs["postfleet"], "dkim", "key", "--domain", "bench.test", "--selector", "s1", "--type",
+                        kind, "--out", key], check=True, capture_output=True, timeout=60)
+        return key
+
+
 class BareForwarder(Relay):
     name = "bare"
     title = "bare forwarder"
 
+    def more_arguments(self):
+        return []
+
     def launch(self, sink_port):
         self.process = start([self.programs["bare_forwarder"], f"127.0.0.1:{self.port}", f"127.0.0.1:{sink_port}",
-                              self.path("log"), str(os.cpu_count()), str(self.sessions)], self.path("output"))
+                              self.path("log"), str(os.cpu_count()), str(self.sessions), *self.more_arguments()],
+                             self.path("output"))
+
+
+class RsaBareForwarder(BareForwarder):
+    """Signs a hash of every message on its loops: the least that DKIM costs."""
+
+    name = "bare-rsa"
+    title = "bare, RSA-2048"
+
+    def more_arguments(self):
+        return [self.make_key("rsa")]
 
 
 POSTFLEET_CONFIG = """\
@@ -91,9 +112,7 @@ class RsaPostfleet(Postfleet):
     key_type = "rsa"
 
     def more_configuration(self):
-        key = self.path("dkim.pem")
-        subprocess.run([self.programs["postfleet"], "dkim", "key", "--domain", "bench.test", "--selector", "s1", "--type",
-                        self.key_type, "--out", key], check=True, capture_output=True, timeout=60)
+        key = self.make_key(self.key_type)
         return f"dkim:\n  - {{domain: bench.test, selector: s1, key_file: {key}, match: \"*\"}}\n"
 
 
@@ -215,5 +234,6 @@ class Postfix(Relay):
             time.sleep(0.05)
 
 
-RELAYS = {relay.name: relay for relay in (BareForwarder, Postfleet, Postfix, RsaPostfleet, Ed25519Postfleet)}
+RELAYS = {relay.name: relay for relay in (BareForwarder, Postfleet, Postfix, RsaBareForwarder, RsaPostfleet,
+                                             Ed25519Postfleet)}
 DEFAULT_RELAYS = ("bare", "postfleet", "postfix")

@@ -172,7 +172,7 @@ TEST_CASE("a near miss is suggested, and a key in the wrong place is told where 
 
 TEST_CASE("keys of other versions are refused with a reason") {
     CHECK(bad_listener("ciphers: x").find("is not supported by this version of Postfleet") != std::string::npos);
-    CHECK(bad(std::string(kMinimal) + "dkim: []\n").find("dkim: is not supported by this version") !=
+    CHECK(bad(std::string(kMinimal) + "webhooks: []\n").find("webhooks: is not supported by this version") !=
           std::string::npos);
     CHECK(bad(std::string(kMinimal) + "reports: [{type: amqp, path: x}]\n").find("'amqp' must be one of: file") !=
           std::string::npos);
@@ -239,7 +239,8 @@ shaping:
     CHECK(text.find("pools.two.members: 'bulk' is a pool; members are virtual MTAs") != std::string::npos);
     CHECK(text.find("bindings[0].virtual_mta: there is no virtual MTA or pool 'blk'; did you mean 'bulk'?") !=
           std::string::npos);
-    CHECK(text.find("bindings[1].listener: there is no listener or pickup 'rely'; did you mean 'relay'?") != std::string::npos);
+    CHECK(text.find("bindings[1].listener: there is no listener or pickup 'rely'; did you mean 'relay'?") !=
+          std::string::npos);
     CHECK(text.find("bindings[1].tenant: there is no tenant 'acme'") != std::string::npos);
     CHECK(text.find("default_virtual_mta: there is no virtual MTA or pool 'nobody'") != std::string::npos);
     CHECK(text.find("shaping[0].match.site: there is no provider 'nowhere'") != std::string::npos);
@@ -351,11 +352,12 @@ TEST_CASE("a DKIM rule has good defaults, and mistakes in it are found before ma
     CHECK(made.expire_after == Duration{});
     CHECK(good(rule + ", identity: \"@news.example.com\", match: \"*\", tenants: default}]\n")->dkim.at(0).identity ==
           "@news.example.com");
-    CHECK(bad(rule + ", identity: \"@other.example\"}]\n").find("at the signing domain or below it") != std::string::npos);
+    CHECK(bad(rule + ", identity: \"@other.example\"}]\n").find("at the signing domain or below it") !=
+          std::string::npos);
     CHECK(bad(rule + ", tenants: [nobody]}]\n").find("no tenant 'nobody'") != std::string::npos);
     CHECK(bad(rule + ", users: [nobody]}]\n").find("no user 'nobody'") != std::string::npos);
     CHECK(bad(rule + ", headers: [\"Su:bject\"]}]\n").find("no name of a header field") != std::string::npos);
     CHECK(bad(rule + ", canonicalization: strict}]\n").find("relaxed/relaxed") != std::string::npos);
-    CHECK(bad(std::string(kMinimal) + "dkim: [{domain: a.example, selector: \"s 1\", key_file: k}]\n").find("is no selector") !=
-          std::string::npos);
+    CHECK(bad(std::string(kMinimal) + "dkim: [{domain: a.example, selector: \"s 1\", key_file: k}]\n")
+              .find("is no selector") != std::string::npos);
 }

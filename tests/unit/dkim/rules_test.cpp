@@ -89,5 +89,25 @@ TEST_CASE("X-DKIM-Options chooses among what is configured, as PowerMTA reads it
           "no DKIM key is configured for what X-DKIM-Options asks for: s=s9");
     CHECK(chosen(rules, from("a.example"), "i=@b.example").find("is not within d=a.example") != std::string::npos);
     CHECK(chosen(rules, from("a.example"), "s1").find("no list of name=value") != std::string::npos);
+    CHECK(chosen(rules, from("a.example"), "d=a b; s=s1").find("d=a b is no domain name") != std::string::npos);
+    CHECK(chosen(rules, from("a.example"), "i=a.example").find("is no \"@domain\" or address") != std::string::npos);
+    CHECK(chosen(rules, from("a.example"), "i=x\r\n y@a.example").find("is no") != std::string::npos);
     CHECK(chosen(rules, from("a.example"), "l=100").find("unknown tag l=") != std::string::npos);
+}
+
+TEST_CASE("a selector alone names the author's key, never another domain's of the same name", "[SEC-8]") {
+    DkimRule platform = rule("esp.example", "p", {"*"});
+    platform.also = true;
+    const std::vector<DkimRule> rules{rule("a.example", "s1"), rule("b.example", "s1"), rule("*", "s1"), platform};
+    CHECK(chosen(rules, from("a.example"), "s=s1") == "a.example/s1 esp.example/p");
+    CHECK(chosen(rules, from("c.example"), "s=s1") == "c.example/s1 esp.example/p");
+    CHECK(chosen(rules, from("a.example"), "d=b.example") == "b.example/s1 esp.example/p");
+    CHECK(chosen(rules, from("a.example"), "d=d.example") == "d.example/s1 esp.example/p");
+}
+
+TEST_CASE("the second signature of a platform is on mail that chooses a key list, too") {
+    DkimRule platform = rule("esp.example", "p", {"*"}), brand = rule("a.example", "brand");
+    platform.also = true;
+    brand.key_list = "brands";
+    CHECK(chosen({brand, platform}, from("a.example"), "key-list=brands") == "a.example/brand esp.example/p");
 }

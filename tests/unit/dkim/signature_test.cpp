@@ -122,3 +122,24 @@ TEST_CASE("by default every field that a phisher would add is oversigned, and bo
     CHECK(count("Received") == 0);
     CHECK(count("Return-Path") == 0);
 }
+
+TEST_CASE("an identity cannot say more than i=", "[D-5]") {
+    HeaderFields header;
+    header.add_block(kRfcHeader);
+    const auto names = header.choose({}, {});
+    const SignatureTags tags{.domain = "a.example", .selector = "s", .identity = "a;b=c d\xc3\xbc@a.example"};
+    const Draft draft = draft_signature(kDigests, tags, header, names, hash_of(kRfcBody));
+    CHECK(draft.field.find("i=a=3Bb=3Dc=20d=C3=BC@a.example;") != std::string::npos);
+}
+
+TEST_CASE("a message of thousands of fields of one name is signed in a time that grows with its size", "[SEC-28]") {
+    std::string block;
+    for (int i = 0; i < 60'000; ++i) block += "To:\r\n";
+    HeaderFields header;
+    header.add_block(block);
+    const std::vector<std::string> oversigned{"To"};
+    const auto names = header.choose({}, oversigned);
+    CHECK(names.size() == 60'002);
+    const bool is_whole = header.canonical(names, Canonicalization::Simple) == block;  // too long to be printed
+    CHECK(is_whole);
+}

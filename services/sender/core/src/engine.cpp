@@ -131,8 +131,7 @@ SettingsPointer Engine::settings_of(const std::string& site, const std::string& 
 
 SettingsPointer Engine::mail_settings(const Queue& queue, std::string_view domain, std::string_view tenant) {
     const auto config = configuration();
-    const shaping::Settings usual =
-        shaping::resolve(*config, {queue.site, queue.virtual_mta->name, domain, tenant});
+    const shaping::Settings usual = shaping::resolve(*config, {queue.site, queue.virtual_mta->name, domain, tenant});
     return std::make_shared<const shaping::Settings>(queue.is_in_backoff() ? shaping::in_backoff(usual) : usual);
 }
 

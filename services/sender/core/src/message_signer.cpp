@@ -12,7 +12,8 @@ namespace {
 std::string first_domain(std::optional<std::string_view> field) {
     if (!field) return {};
     const auto domains = mime::address_domains(*field);
-    return domains && !domains->empty() ? domains->front() : std::string();
+    const bool is_domain = domains && !domains->empty() && !domains->front().starts_with('[');
+    return is_domain ? domains->front() : std::string();
 }
 
 }  // namespace

@@ -16,11 +16,13 @@
 #include "../process/checks.hpp"
 #include "commands.hpp"
 #include "postfleet/base/json.hpp"
+#include "postfleet/base/text.hpp"
 #include "postfleet/config_files/load.hpp"
 #include "postfleet/crypto/signing_keys.hpp"
 #include "postfleet/dkim/key_record.hpp"
 #include "postfleet/dkim/rules.hpp"
 #include "postfleet/dns/unbound_resolver.hpp"
+#include "postfleet/mail/address.hpp"
 #include "postfleet/net/loop_group.hpp"
 
 namespace postfleet::standalone {
@@ -57,6 +59,10 @@ Status write_new_file(const std::string& path, std::string_view octets) {
 }
 
 void make_key(Context& context, const KeyOptions& options) {
+    if (const auto domain = normalize_domain(options.selector + "." + options.domain); !domain) {
+        return context.fail({ErrorKind::InvalidArgument, "--selector and --domain make no name for the DNS: " +
+                                                             printable(options.selector + "." + options.domain, 255)});
+    }
     const auto type = options.type == "rsa" ? SigningKey::Type::Rsa : SigningKey::Type::Ed25519;
     const auto made = crypto::make_signing_key(type, options.bits);
     if (!made) return context.fail(made.error());

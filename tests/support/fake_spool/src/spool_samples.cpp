@@ -146,6 +146,7 @@ bool tells_the_same(const Event& stored, const Event& original) {
         message.tls_wish = TlsWish::NotGiven;
         message.deliver_by.reset();
         message.mt_priority.reset();
+        message.dkim_options.clear();
         return *stored.message == message;
     };
     return same_message() && stored.id == original.id && stored.type == original.type && stored.time == original.time &&

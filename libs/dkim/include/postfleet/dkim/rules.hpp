@@ -1,10 +1,10 @@
 // choose_signatures: which of the configured keys sign a message, and as what.
 //
 //   1 rules that its user and tenant may use, of the key list that it names (or of none)
-//   2 X-DKIM-Options with s= or d=: those that are named; there must be one
-//     else: those nearest to the author's domain, all that are equally near. At the same distance a rule for its user
-//     comes before one for its tenant, and that before one for everybody
-//   3 and every rule with `also` that fits
+//   2 of these, with s= in X-DKIM-Options those of the selector, with d= those of the domain
+//   3 of these, those nearest to the author's domain (or to d=), all that are equally near. At the same distance a rule
+//     for its user comes before one for its tenant, and that before one for everybody
+//   4 and every rule with `also` that is for the author's domain, whatever the options say
 //
 // In the order of the configuration. No rule at all: the message goes unsigned. A message that asks for a signature
 // (X-DKIM-Options) and fits no rule is an error, as is an i= outside its d=.

@@ -69,7 +69,7 @@ using SigningKeys = std::vector<Result<std::shared_ptr<const SigningKey>>>;
 struct SenderConfiguration {
     std::shared_ptr<const config::Config> config;
     std::shared_ptr<const routing::Snapshot> routing;
-    std::shared_ptr<const Secrets> secrets;          // null: none
+    std::shared_ptr<const Secrets> secrets;           // null: none
     std::shared_ptr<const SigningKeys> signing_keys;  // null: none; mail that needs one waits
 };
 
