@@ -59,6 +59,11 @@ bench: build/release/build.ninja  ## compare with a bare forwarder and Postfix (
 	@$(NINJA) -C build/release executables
 	@tests/bench/run $(if $(QUICK),--quick) $(if $(N),--runs $(N)) $(ARGS)
 
+dkim-survey: build/release/build.ninja  ## all verifiers of DKIM over N generated messages (N=2000 SEED=1)
+	@cmake/install-dependencies build verifiers
+	@$(NINJA) -C build/release executables
+	@python3 -W ignore::ResourceWarning tests/e2e/dkim_survey.py $(if $(N),--messages $(N)) $(if $(SEED),--seed $(SEED))
+
 bench-connections: build/release/build.ninja  ## idle connections and slow senders (ARGS=--help)
 	@cmake/install-dependencies build
 	@$(NINJA) -C build/release executables
@@ -86,4 +91,4 @@ build/%/build.ninja: CMakePresets.json | dependencies
 	@echo "Configuring build/$*"
 	@cmake --preset $* >build/configure-$*.log 2>&1 || { cat build/configure-$*.log; exit 1; }
 
-.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench bench-connections torture docs clean
+.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench bench-connections torture dkim-survey docs clean

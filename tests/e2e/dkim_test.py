@@ -4,67 +4,19 @@ import json
 import os
 import random
 import re
-import subprocess
+import socketserver
 import threading
 import unittest
 
+from dkim_keys import Keys
+from dkim_messages import FORMS, fuzzed_body, fuzzed_header, random_body, random_header
+from dkim_survey import KINDS, send_chunk, write_files
+from dkim_verifiers import EVERY_RUN
 from dns_server import DnsServer
 from harness import EndToEnd, run, wait_for
 from seven_bit_test import SevenBitServer
-import socketserver
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 MESSAGES = 420
-FORMS = {"rr.test": "relaxed/relaxed", "rs.test": "relaxed/simple", "sr.test": "simple/relaxed", "ss.test": "simple/simple"}
-WORDS = ["word", "two  blanks", "tab\there", "Köln", "=C3", "x" * 70, ".", "From ", "日本", "end ", "\t", "a;b=c", ""]
-
-
-class Keys:
-    """Keys made by `postfleet dkim key`, and their records as the name server has them."""
-
-    def __init__(self, folder):
-        self.folder, self.records = folder, {}
-
-    def make(self, domain, selector, kind="rsa"):
-        path = os.path.join(self.folder, f"{domain}.{selector}.pem")
-        done = run("dkim", "key", "--domain", domain, "--selector", selector, "--type", kind, "--out", path)
-        name = re.search(r"^  name   (\S+)$", done.stdout, re.M).group(1)
-        self.records[name] = re.search(r"^  value  (.+)$", done.stdout, re.M).group(1)
-        assert os.stat(path).st_mode & 0o777 == 0o600
-        return path
-
-    def serve(self, dns):
-        for name, text in self.records.items():
-            dns.set(name, "TXT", [[text[i:i + 255] for i in range(0, len(text), 255)]])
-        return dns
-
-
-def random_header(rng, domain, number):
-    fields = [f"From: \"Somebody\" <a@{domain}>", f"Message-ID: <{number}@{domain}>"]
-    fields += [f"To: b@dst.test,\r\n {rng.choice(['', chr(9)])}c@dst.test"] if rng.random() < .5 else []
-    fields += [f"Subject:{rng.choice(['', ' ', '   ', chr(9)])}" + rng.choice(["hi", "a  b", "folded\r\n\t here\r\n  too", ""])]
-    fields += rng.choice([[], ["MIME-Version: 1.0", "Content-Type: text/plain;\r\n\tcharset=utf-8"]])
-    fields += [f"X-Again: {rng.randrange(9)}" for _ in range(rng.randrange(3))]
-    fields += ["Comments:\r\n \tonly\r\n folds  \t "] if rng.random() < .3 else []
-    fields += ["List-Unsubscribe:\t<https://x.test/u>"] if rng.random() < .2 else []
-    fields += ["cOmMeNtS: odd case"] if rng.random() < .2 else []
-    rng.shuffle(fields)
-    return "\r\n".join(fields) + "\r\n"
-
-
-def random_body(rng):
-    kind = rng.random()
-    if kind < .05:
-        return b""
-    if kind < .1:
-        return b"\r\n" * rng.randrange(1, 5)
-    if kind < .15:
-        return bytes(rng.choice(b"abc \t\xff\x80=.") for _ in range(rng.randrange(1, 900)))
-    lines = [rng.choice(["", "", " "]).join(rng.choices(WORDS, k=rng.randrange(6))) for _ in range(rng.randrange(1, 25))]
-    lines += [""] * rng.choice([0, 0, 1, 3]) + rng.choice([[], [" "], ["\t \t"]])
-    if rng.random() < .05:
-        lines.append("y" * 990)
-    return "\r\n".join(lines).encode() + rng.choice([b"\r\n", b"\r\n", b"\r\n\r\n\r\n"])
 
 
 class Dkim(EndToEnd):
@@ -73,29 +25,15 @@ class Dkim(EndToEnd):
         self.dns = DnsServer()
         self.addCleanup(self.dns.close)
 
-    def files_of(self, stack, contents):
-        paths = []
-        for number, content in enumerate(contents):
-            paths.append(os.path.join(stack.base, f"{number}.eml"))
-            with open(paths[-1], "wb") as f:
-                f.write(content)
-        return paths
-
-    def verify(self, stack, keys, contents, signatures, rsa_signatures):
-        """Every signature of every message, by both verifiers."""
-        paths = self.files_of(stack, contents)
-        records = os.path.join(stack.base, "records.json")
-        with open(records, "w") as f:
-            json.dump(keys.records, f)
+    def verify(self, stack, keys, contents, signatures):
+        """Every signature of every message, by both verifiers. `signatures` are kinds of keys."""
+        paths = write_files(stack.base, contents)
         keys.serve(self.dns)
-        for command, count in (["/usr/bin/python3", os.path.join(HERE, "dkim_verify.py"), records], signatures), \
-                              (["perl", os.path.join(HERE, "dkim_verify.pl"), str(self.dns.port)], rsa_signatures):
-            done = subprocess.run(command + paths, capture_output=True, text=True, timeout=240)
-            self.assertEqual(done.returncode, 0, done.stderr)
-            results = done.stdout.split("\n")[:-1]
-            self.assertEqual(len(results), len(paths))
-            for path, content, result in zip(paths, contents, results):
-                self.assertEqual(result, str(count), f"{command[1]} {path}: {content[:3000]!r}")
+        for kind in EVERY_RUN:
+            verifier = kind(stack.base, keys.records, self.dns)
+            count = sum(one in kind.kinds for one in signatures)
+            for path, content, result in zip(paths, contents, verifier.verify(paths)):
+                self.assertEqual(result, str(count), f"{kind.title} {path}: {content[:3000]!r}")
 
     def signing_stack(self, sink_port, rules, more="", listener=""):
         text = "".join(f"  - {{{rule}}}\n" for rule in rules)
@@ -110,7 +48,7 @@ class Dkim(EndToEnd):
         keys = Keys(stack.base)
         rules = []
         for domain, form in FORMS.items():
-            for selector, kind in ("s1", "rsa"), ("ed", "ed25519"):
+            for selector, kind in KINDS:
                 path = keys.make(domain, selector, kind)
                 rules.append(f"domain: {domain}, selector: {selector}, key_file: {path}, canonicalization: {form}, "
                              f"expire_after: 7d, bimi_selector: brand")
@@ -123,9 +61,9 @@ class Dkim(EndToEnd):
                 body = random_body(rng)
                 if number % 100 == 7:  # several chunks of the spool
                     body = b"".join(random_body(rng) for _ in range(3000))[:700_000].rstrip(b"\r") + b"\r\n"
-                message = random_header(rng, domain, number).encode() + b"\r\n" + body
+                message = random_header(rng, domain, number) + b"\r\n" + body
                 if number % 4 == 1:
-                    self.send_chunk(client, message)  # without a line end at its end, perhaps
+                    send_chunk(client, message)  # without a line end at its end, perhaps
                 else:
                     client.sendmail("a@" + domain, "b@dst.test", message)
         wait_for(lambda: len(sink.deliveries) >= MESSAGES, "all messages", 120)
@@ -134,15 +72,23 @@ class Dkim(EndToEnd):
             self.assertIn(b"\r\nBIMI-Selector: v=BIMI1; s=brand\r\n", content)
             self.assertNotRegex(content.split(b"\r\n\r\n")[0], rb";\s*l=")
             self.assertTrue(content.startswith(b"DKIM-Signature:"))
-        self.verify(stack, keys, contents, 2, 1)
+        self.verify(stack, keys, contents, ["rsa", "ed25519"])
 
-    @staticmethod
-    def send_chunk(client, message):
-        client.mail("a@src.test")
-        client.rcpt("b@dst.test")
-        client.send(f"BDAT {len(message)} LAST\r\n".encode() + message)
-        code, text = client.getreply()
-        assert code == 250, (code, text)
+    def test_messages_of_any_octets_verify(self):
+        """[D-1] [D-4] [SEC-28] what is strange but allowed is signed as verifiers read it."""
+        sink = self.sink()
+        stack = self.stack()
+        keys = Keys(stack.base)
+        rules = [f"domain: {domain}, selector: {selector}, key_file: {keys.make(domain, selector, kind)}, "
+                 f"canonicalization: {form}" for domain, form in FORMS.items() for selector, kind in KINDS]
+        stack = self.signing_stack(sink.port, rules).start()
+        rng = random.Random(8463)
+        with stack.smtp() as client:
+            client.ehlo()
+            for number in range(200):
+                send_chunk(client, fuzzed_header(rng, list(FORMS)[number % 4], number) + b"\r\n" + fuzzed_body(rng))
+        wait_for(lambda: len(sink.deliveries) >= 200, "all messages")
+        self.verify(stack, keys, [delivery.content for delivery in sink.deliveries], ["rsa", "ed25519"])
 
     def test_the_signature_is_over_the_converted_message(self):
         """[D-1] [X6152] conversion to 7 bits comes first."""
@@ -162,7 +108,7 @@ class Dkim(EndToEnd):
         wait_for(lambda: len(server.received) == 20, "20 messages")
         for content in server.received:
             self.assertTrue(content.isascii())
-        self.verify(stack, keys, server.received, 1, 1)
+        self.verify(stack, keys, server.received, ["rsa"])
 
     def test_without_its_key_mail_waits_and_is_never_sent_unsigned(self):
         """[D-7] [F62] a key that is missing defers as 4.7.5; other mail goes on; the key comes with a reload."""
@@ -190,10 +136,37 @@ class Dkim(EndToEnd):
         stack.command("reload")
         stack.command("retry", "--domain", "dst.test")
         wait_for(lambda: len(sink.deliveries) == 2, "the signed mail")
-        self.verify(stack, keys, [sink.deliveries[1].content], 1, 1)
+        self.verify(stack, keys, [sink.deliveries[1].content], ["rsa"])
         with open(path) as f:
             secret = f.read().split("\n")[1]
         self.assertNotIn(secret, stack.process.output())
+
+    def test_keys_are_rotated_under_load_and_no_message_fails(self):
+        """[F62] [SEC-21] [D-6] a new selector, and a new key in the same file, while mail flows."""
+        sink = self.sink()
+        stack = self.stack()
+        keys = Keys(stack.base)
+        paths = [keys.make("src.test", f"s{number}") for number in range(4)]
+        stack = self.signing_stack(sink.port, [f"domain: src.test, selector: s0, key_file: {paths[0]}"]).start()
+        messages = 0
+        for number in range(1, 4):
+            for _ in range(30):
+                stack.send("b@dst.test", sender="a@src.test", body=f"message {messages}")
+                messages += 1
+            stack.edit_config(f"selector: s{number - 1}, key_file: {paths[number - 1]}",
+                              f"selector: s{number}, key_file: {paths[number]}")
+            stack.command("reload")
+        stack.send("b@dst.test", sender="a@src.test")
+        wait_for(lambda: len(sink.deliveries) == messages + 1, "all messages")
+        self.assertEqual(stack.events("deferred", "bounced"), [])
+        self.verify(stack, keys, [delivery.content for delivery in sink.deliveries], ["rsa"])
+        self.assertIn(b" s=s3;", sink.deliveries[-1].content)
+        with open(f"/proc/{stack.process.child.pid}/environ", "rb") as f:
+            shown = f.read().decode(errors="replace") + stack.process.output()
+        shown += stack.command("config", "show", check=False).stdout
+        for path in paths:
+            with open(path) as f:
+                self.assertNotIn(f.read().split("\n")[1], shown)
 
     def test_x_dkim_options_choose_the_key_and_do_not_go_out(self):
         sink = self.sink()
@@ -211,9 +184,16 @@ class Dkim(EndToEnd):
         self.assertIn(b"i=@x.src.test;", contents[1])
         for content in contents:
             self.assertNotIn(b"X-DKIM-Options", content)
-        self.verify(stack, keys, contents, 1, 1)
+        self.verify(stack, keys, contents, ["rsa"])
         stack.send("b@dst.test", sender="a@src.test", headers=[("X-DKIM-Options", "s=none")])
         self.assertIn("s=none", stack.wait_events(1, "deferred")[0]["data"]["delivery"]["response"])
+
+    def test_the_examples_of_the_guide_load(self):
+        with open(os.path.join(os.path.dirname(__file__), "../../docs/DKIM.md")) as page:
+            examples = re.findall(r"^```yaml\n(.*?)^```$", page.read(), re.M | re.S)
+        self.assertEqual(len(examples), 2)
+        for example in examples:
+            run("config", "check", self.stack(example).config)
 
     def test_dkim_check_compares_the_published_key(self):
         """[D-6] [D-2]"""

@@ -183,7 +183,7 @@ def check_documents():
                     continue
                 if not (path.parent / link).exists():
                     complain(path, number, f"the link {link} leads nowhere")
-            for target in re.findall(r"`make ([a-z]+)\b", line):
+            for target in re.findall(r"`make ([a-z]+(?:-[a-z]+)*)\b", line):
                 if not re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M):
                     complain(path, number, f"there is no command make {target}")
 
@@ -206,6 +206,7 @@ def check_spool_format():
 
 
 CONFORMANCE_ROWS = ([f"S5321-{n}" for n in range(1, 12)] + [f"M5322-{n}" for n in range(1, 5)] + [f"SEC-{n}" for n in range(1, 12)] +
+                    [f"D-{n}" for n in range(1, 8)] +
                     ["SEC-17", "SEC-24"] + [f"X{rfc}" for rfc in (1870, 2034, 2852, 2920, 3030, 3207, 3461, 4865, 4954, 6152, 6409, 6531,
                                                        6710, 7505, 8314, 8689, 9422)])
 

@@ -35,6 +35,24 @@ const Section& spool_section() {
     return section;
 }
 
+const Section& rendering_section() {
+    static const Section section{
+        "rendering",
+        "The making of the octets that go out, where they are not the stored ones: DKIM signatures, mail converted to "
+        "7 "
+        "bits.",
+        {
+            value_key<Rendering>("threads", &Rendering::threads, count(0, 256),
+                                 "Threads that do this and nothing else. 0: as many as `shards`.", kRestart),
+            value_key<Rendering>("memory", &Rendering::memory, SizeCodec{},
+                                 "Memory for signatures and converted mail, so that further recipients and retries get "
+                                 "what the first got. A signed message takes about 1.5 KiB; what does not fit is made "
+                                 "again."),
+        },
+        {}};
+    return section;
+}
+
 const Section& log_section() {
     using L = LogSettings;
     static const Section section{
@@ -148,6 +166,7 @@ Section make_root() {
                                     [](const FileReport& report) { return report.name; }),
             object_key("limits", &C::limits, limits_section(), "Limits over all listeners."),
             object_key("spool", &C::spool, spool_section(), "The durable store."),
+            object_key("rendering", &C::rendering, rendering_section(), "DKIM signing and conversion to 7 bits."),
             object_key("log", &C::log, log_section(), "Logging."),
             object_key("dns", &C::dns, dns_section(), "Name resolution.", kRestart),
         },

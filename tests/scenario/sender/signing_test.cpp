@@ -117,6 +117,40 @@ TEST_CASE("a signature that would expire on its way is made anew for the retry",
     CHECK(std::stoll(tag(content, "x")) == std::stoll(tag(content, "t")) + 3600);
 }
 
+TEST_CASE("a clock that is set back makes the signature anew, for t= must not be in the future", "[D-5][F56]") {
+    SenderWorld world;
+    world.shaping().retry_after = std::vector<Duration>{1h};
+    Signing signing(world);
+    int ends = 0;
+    world.host(kMx).on_command = [&](Peer&, const std::string& line) -> std::optional<std::string> {
+        if (line == "." && ends++ == 0) return "451 4.3.0 not now\r\n";
+        return std::nullopt;
+    };
+    world.accept(mail_of("from.test"));
+    world.executors[0]->set_wall_time(world.executors[0]->wall_now() - 2h);
+    CHECK(world.retry({.everything = true}) == 1);
+    world.settle();
+    REQUIRE(signing.deliveries().size() == 1);
+    CHECK(signing.key->signatures == 2);
+    CHECK(std::stoll(tag(signing.deliveries()[0].content, "t")) * 1'000'000 <=
+          to_unix_microseconds(world.executors[0]->wall_now()));
+}
+
+TEST_CASE("signatures that do not fit into rendering.memory are made again") {
+    SenderWorld world;
+    world.config.rendering.memory = 0;
+    Signing signing(world);
+    int ends = 0;
+    world.host(kMx).on_command = [&](Peer&, const std::string& line) -> std::optional<std::string> {
+        if (line == "." && ends++ == 0) return "451 4.3.0 not now\r\n";
+        return std::nullopt;
+    };
+    world.accept(mail_of("from.test"));
+    world.advance(15s);
+    CHECK(signing.deliveries().size() == 1);
+    CHECK(signing.key->signatures == 2);
+}
+
 TEST_CASE("without a usable key mail waits as 4.7.5, and goes signed when a reload brings one", "[D-7]") {
     SenderWorld world;
     Signing signing(world);

@@ -40,9 +40,15 @@ struct Rendition {
     SharedOctets content;  // null: the stored one, chunk by chunk
     BodyType body_type = BodyType::SevenBit;
     bool has_leading_dots = true;
-    std::uint64_t size_octets = 0;     // header and content
-    std::optional<WallTime> renew_at;  // a signature of it expires some time after that
+    std::uint64_t size_octets = 0;      // header and content
+    std::optional<WallTime> signed_at;  // nothing: it bears no signature of ours
+    std::optional<WallTime> renew_at;   // a signature of it expires some time after that
 
+    // A clock that was set back leaves signatures of the future, which verifiers refuse (RFC 6376 §3.5, t=). Shards
+    // need not have the same time to the millisecond.
+    bool is_stale(WallTime now) const {
+        return (renew_at && now >= *renew_at) || (signed_at && now + std::chrono::minutes(1) < *signed_at);
+    }
     std::uint64_t memory() const { return sizeof(Rendition) + header.size() + (content ? content->size() : 0); }
 };
 

@@ -27,8 +27,7 @@ bool RenditionCache::join(const RenditionKey& key, WallTime now, Completion<Rend
         const std::lock_guard lock(mutex_);
         const auto [at, is_new] = entries_.try_emplace(key);
         Entry& entry = at->second;
-        const bool is_stale =
-            entry.is_made && entry.rendition && entry.rendition->renew_at && now >= *entry.rendition->renew_at;
+        const bool is_stale = entry.is_made && entry.rendition && entry.rendition->is_stale(now);
         if (is_stale) {
             used_ -= memory_of(entry);
             by_use_.erase(entry.place);

@@ -85,6 +85,7 @@ void RenditionJob::finish() {
         Result<std::string> header = signer_->finish();
         if (!header) return refuse(kSigningFailed, header.error().text);
         made->header = std::move(*header);
+        made->signed_at = order_.now;
         made->renew_at = signer_->renew_at();
     }
     made->content = rewritten_;

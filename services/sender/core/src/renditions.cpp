@@ -6,9 +6,11 @@ namespace postfleet::sender {
 
 // All that was made by one configuration.
 struct Renditions::Shared {
-    explicit Shared(SigningSetup its_setup) : setup(std::make_shared<const SigningSetup>(std::move(its_setup))) {}
-    RenditionCache cache{kMemory};
+    explicit Shared(SigningSetup its_setup)
+        : setup(std::make_shared<const SigningSetup>(std::move(its_setup))),
+          cache(setup->config ? setup->config->rendering.memory : 0) {}
     const std::shared_ptr<const SigningSetup> setup;
+    RenditionCache cache;
     std::atomic<std::uint64_t> working{0};  // octets
 };
 

@@ -27,12 +27,11 @@ namespace postfleet::sender {
 
 class Renditions final {
 public:
-    static constexpr std::uint64_t kMemory = 32ull << 20;      // of renditions kept for later attempts
     static constexpr std::uint64_t kMaxWorking = 64ull << 20;  // stored octets, read whole
 
     Renditions(Spool& spool, Workers& workers, SenderMetrics& metrics);
 
-    // Keys and rules from here on; what was made by others is forgotten.
+    // Keys, rules and memory from here on; what was made by others is forgotten.
     void configure(SigningSetup setup);
 
     RenditionForm form_for(const Message& message, const smtp::Capabilities& server) const {

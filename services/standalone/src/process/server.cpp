@@ -131,8 +131,9 @@ Status Server::make_sender() {
     std::vector<config::Problem> problems;
     auto secrets = config_files::load_secrets(*config_, problems);
     if (!problems.empty()) return Error{ErrorKind::InvalidArgument, problems.front().to_string()};
+    const std::uint32_t threads = config_->rendering.threads;
     workers_ = std::make_unique<runtime::WorkerPool>(
-        runtime::WorkerPoolSettings{.threads = static_cast<unsigned>(shards_of(*config_))});
+        runtime::WorkerPoolSettings{.threads = threads > 0 ? threads : static_cast<unsigned>(shards_of(*config_))});
     std::vector<sender::ShardPorts> shards;
     load_tls_contexts(*config_);
     for (net::EpollLoop* loop : loops_->loops()) {

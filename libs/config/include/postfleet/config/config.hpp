@@ -369,6 +369,12 @@ struct Spool {
     std::uint64_t memory_for_content = 128ull << 20;  // bodies kept in memory between acceptance and delivery
 };
 
+// The making of what goes out: signatures, 7-bit forms.
+struct Rendering {
+    std::uint32_t threads = 0;             // 0: as many as shards
+    std::uint64_t memory = 32ull << 20;    // of what was made, for further recipients and retries
+};
+
 // Over all listeners.
 struct Limits {
     std::uint32_t max_connections = 0;                // 0: three quarters of the file descriptors
@@ -437,6 +443,7 @@ struct Config {
     std::vector<FileReport> file_reports;
     Limits limits;
     Spool spool;
+    Rendering rendering;
     LogSettings log;
     Dns dns;
     Duration shutdown_grace = std::chrono::seconds(25);
