@@ -2,7 +2,9 @@
 
 FORMS = {"rr.test": "relaxed/relaxed", "rs.test": "relaxed/simple", "sr.test": "simple/relaxed", "ss.test": "simple/simple"}
 WORDS = ["word", "two  blanks", "tab\there", "Köln", "=C3", "x" * 70, ".", "From ", "日本", "end ", "\t", "a;b=c", ""]
-OCTETS = bytes(octet for octet in range(1, 256) if octet not in b"\r\n")  # NUL and bare line ends are refused
+# NUL and bare line ends are refused at the door. VT and FF are no white space in DKIM (RFC 6376 §2.8), but verifiers of
+# all languages whose libraries think so take them for it: what is signed with them may be refused whoever signs.
+OCTETS = bytes(octet for octet in range(1, 256) if octet not in b"\r\n\v\f")
 
 
 def random_header(rng, domain, number):
