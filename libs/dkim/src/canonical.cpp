@@ -12,6 +12,16 @@ constexpr std::size_t kFlushAt = 16 * 1024;
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
+// How many octets stay as they are: words with one space between them, which is most of most mail.
+std::size_t regular_octets(std::string_view part) {
+    std::size_t at = 0;
+    for (; at < part.size(); ++at) {
+        if (part[at] == '\t') break;
+        if (part[at] == ' ' && (at + 1 == part.size() || is_blank(part[at + 1]))) break;
+    }
+    return at;
+}
+
 void append_relaxed_value(std::string& out, std::string_view value) {
     bool holds_space = false, has_text = false;
     for (const char c : value) {
@@ -45,6 +55,7 @@ void append_canonical_field(std::string& out, std::string_view field, Canonicali
 
 void BodyCanonicalizer::add(std::string_view octets) {
     if (octets.empty()) return;
+    out_.reserve(std::min(octets.size(), kFlushAt) + 2);
     if (holds_cr_) {
         holds_cr_ = false;
         if (octets.front() == '\n') {
@@ -78,10 +89,9 @@ void BodyCanonicalizer::add_line_part(std::string_view part) {
         holds_space_ |= text > 0;
         if (text == part.size()) return;
         part.remove_prefix(text);
-        const std::size_t blank =
-            static_cast<std::size_t>(std::find_if(part.begin(), part.end(), is_blank) - part.begin());
-        append(part.substr(0, blank));
-        part.remove_prefix(blank);
+        const std::size_t regular = regular_octets(part);
+        append(part.substr(0, regular));
+        part.remove_prefix(regular);
     }
 }
 
