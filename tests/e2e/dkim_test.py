@@ -196,7 +196,7 @@ class Dkim(EndToEnd):
             run("config", "check", self.stack(example).config)
 
     def test_dkim_check_compares_the_published_key(self):
-        """[D-6] [D-2]"""
+        """[D-6] [D-2] [F54] whatever stands there, a TXT record of 64 KB too, is told in a sentence."""
         stack = self.stack()
         keys = Keys(stack.base)
         path = keys.make("src.test", "s1")
@@ -220,6 +220,8 @@ class Dkim(EndToEnd):
         self.assertIn("another key", check([other.records["s9._domainkey.src.test"]])[1])
         self.assertIn("revoked", check(["v=DKIM1; p="])[1])
         self.assertEqual(check([keys.records[name] + "; t=y"])[0], "warning")
+        self.assertIn("another key", check(["v=DKIM1; p=" + "A" * 60_000])[1])
+        self.assertIn("several key records", check(["v=DKIM1; p=" + "A" * 200 + str(n) for n in range(200)])[1])
         self.dns.behave(name, "servfail")
         self.assertIn("the DNS gave no answer", check([keys.records[name]])[1])
         text = run("dkim", "check", "src.test", "--config", stack.config, check=False).stdout
