@@ -55,7 +55,8 @@ class Mx:
 
     process = None
 
-    def __init__(self, certificate=None, starttls="220 go", behind="", instead=None, client_ca=None, newest=None, drop=""):
+    def __init__(self, certificate=None, starttls="220 go", behind="", instead=None, client_ca=None, newest=None, drop="",
+                 address="127.0.0.1", port=0):
         self.context = None
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -68,7 +69,7 @@ class Mx:
         self.offers = certificate is not None
         self.starttls, self.behind, self.instead, self.drop = starttls, behind, instead, drop
         self.connections, self.mails = [], []   # mails: (encrypted?, content, client's certificate)
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.socket = socket.create_server((address, port), backlog=100)
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -149,6 +150,7 @@ class Mx:
                 if not encrypted and text[:4] in ("MAIL", "RCPT", "DATA")]
 
     def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)  # or accept() keeps the port
         self.socket.close()
 
 

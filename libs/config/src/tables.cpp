@@ -95,6 +95,17 @@ const Section& dns_section() {
     return section;
 }
 
+const Section& https_client_section() {
+    static const Section section{
+        "https_client",
+        "HTTPS requests to servers that recipient domains name: MTA-STS policies, TLS reports.",
+        {value_key<HttpsClient>("ca_file", &HttpsClient::ca_file, PathCodec{},
+                                "PEM file with the CAs that are trusted, instead of the system's.",
+                                {.default_text = "(the system's)"})},
+        {}};
+    return section;
+}
+
 std::string binding_label(const Binding& binding) {
     std::string out;
     for (const auto& shown : show_section(binding_section(), {}, &binding)) {
@@ -169,6 +180,7 @@ Section make_root() {
             object_key("rendering", &C::rendering, rendering_section(), "DKIM signing and conversion to 7 bits."),
             object_key("log", &C::log, log_section(), "Logging."),
             object_key("dns", &C::dns, dns_section(), "Name resolution.", kRestart),
+            object_key("https_client", &C::https_client, https_client_section(), "HTTPS requests of ours."),
         },
         {"templates", "suppression", "webhooks", "router", "senders", "tls", "amqp"}};
 }

@@ -29,6 +29,18 @@ std::string key_of(const TlsRules& rules, const std::string& text) {
     return names(rules.certificate_file) ? "tls_certificate" : "tls_ciphers";
 }
 
+void check_https_client(const config::Config& config, std::vector<config::Problem>& problems) {
+    if (config.https_client.ca_file.empty()) return;
+    const auto context = tls::ClientContext::load(tls::settings_of({.ca_file = config.https_client.ca_file}));
+    if (context) return;
+    config::Problem problem;
+    problem.key = "https_client.ca_file";
+    problem.text = context.error().text;
+    const auto origin = config.origins.find(problem.key);
+    if (origin != config.origins.end()) problem.origin = origin->second;
+    problems.push_back(std::move(problem));
+}
+
 }  // namespace
 
 std::vector<TlsRules> delivery_tls_rules(const config::Config& config) {
@@ -41,6 +53,7 @@ std::vector<TlsRules> delivery_tls_rules(const config::Config& config) {
 }
 
 void check_delivery_tls(const config::Config& config, std::vector<config::Problem>& problems) {
+    check_https_client(config, problems);
     for (std::size_t i = 0; i < config.shaping.size(); ++i) {
         const TlsRules rules = rules_of(config.shaping[i].keys);
         if (rules == TlsRules{}) continue;

@@ -210,6 +210,8 @@ Admission Snapshot::admit(std::string_view domain, std::vector<Hop> hops, HopsSt
     return tables_->target_rules.admit(domain, std::move(hops), state);
 }
 
+bool Snapshot::may_connect_to(const IpAddress& address) const { return tables_->target_rules.may_connect_to(address); }
+
 const std::string& Snapshot::version() const { return tables_->version; }
 
 }  // namespace postfleet::routing

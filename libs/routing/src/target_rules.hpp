@@ -14,10 +14,10 @@ class TargetRules {
 public:
     explicit TargetRules(const config::Config& config);
     Admission admit(std::string_view domain, std::vector<Hop> hops, HopsState state) const;
+    bool may_connect_to(const IpAddress& address) const;
 
 private:
     bool is_own(const Hop& hop) const;
-    bool may_connect_to(const IpAddress& address) const;
 
     std::string own_name_;
     std::vector<IpAddress> own_addresses_;  // where we take mail on port 25

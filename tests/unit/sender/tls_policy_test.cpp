@@ -29,7 +29,7 @@ TEST_CASE("TLSA records bind when DNSSEC vouches for them, and their absence onl
     };
     for (const auto tls : {config::DeliveryTls::May, config::DeliveryTls::Require}) {
         const TlsDemand before = demand_of(setting(tls));
-        REQUIRE(heeds_dane(before));
+        REQUIRE(heeds_publications(before));
         const auto usable = with_tlsa(before, "mx.example", found({pkix, ta, ee}, DnsState::Secure));
         REQUIRE(usable);
         CHECK(usable->level == TlsLevel::Verified);
@@ -58,8 +58,8 @@ TEST_CASE("TLSA records bind when DNSSEC vouches for them, and their absence onl
         CHECK_FALSE(with_tlsa(before, "mx.example", {Kind::NoRecords, {}, {}, DnsState::Secure, {}}));
         CHECK_FALSE(with_tlsa(before, "mx.example", {Kind::NoSuchName, {}, {}, DnsState::Secure, {}}));
     }
-    CHECK_FALSE(heeds_dane(demand_of(setting(config::DeliveryTls::None))));
-    CHECK_FALSE(heeds_dane(demand_of(setting(config::DeliveryTls::Verify))));  // asks for more already
+    CHECK_FALSE(heeds_publications(demand_of(setting(config::DeliveryTls::None))));
+    CHECK_FALSE(heeds_publications(demand_of(setting(config::DeliveryTls::Verify))));  // asks for more already
 }
 
 TEST_CASE("policy x offer x trouble: plain text only where the policy allows it", "[X3207][SEC-4]") {
@@ -90,4 +90,27 @@ TEST_CASE("policy x offer x trouble: plain text only where the policy allows it"
         CHECK(on_greeting(demand, {.offers_starttls = true, .is_known_broken = true}) == row.known_broken);
         CHECK(on_trouble(demand) == row.trouble);
     }
+}
+
+TEST_CASE("an enforced MTA-STS policy asks for proof of the hosts it names, where DANE does not have it", "[T-3][T-4]") {
+    const mta_sts::Policy policy{mta_sts::Mode::Enforce, {"*.x.test"}, {}};
+    const TlsDemand may = demand_of({});
+    const TlsDemand asked = with_sts(may, policy, "mx.x.test");
+    CHECK(asked.level == TlsLevel::Verified);
+    CHECK(asked.authentication == TlsAuthentication::Verified);
+    CHECK(asked.names.empty());
+    CHECK(asked.policy == "mta-sts");
+    CHECK(asked.refusal.empty());
+    CHECK(on_trouble(asked) == TlsStep::PassOver);
+    CHECK(on_greeting(with_sts(may, policy, "mx.y.test"), {.offers_starttls = true}) == TlsStep::PassOver);
+    for (const auto mode : {mta_sts::Mode::Testing, mta_sts::Mode::None}) {
+        CHECK(with_sts(may, {mode, {"*.x.test"}, {}}, "mx.y.test").policy == "may");
+    }
+    TlsDemand dane = may;
+    dane.authentication = TlsAuthentication::Dane;
+    dane.policy = "dane";
+    CHECK(with_sts(dane, policy, "mx.y.test").policy == "dane");
+    TlsDemand refused = may;
+    refused.refusal = "its TLSA records could not be looked up";
+    CHECK(with_sts(refused, policy, "mx.x.test").refusal == refused.refusal);
 }

@@ -5,6 +5,7 @@
 
 #include "postfleet/config_files/load.hpp"
 #include "postfleet/standalone/views.hpp"
+#include "postfleet/support/fake_http_client.hpp"
 #include "postfleet/support/fake_resolver.hpp"
 
 using namespace postfleet;
@@ -27,6 +28,7 @@ public:
 
 struct Fixture {
     support::FakeResolver dns;
+    support::FakeHttpClient web;
     ImmediateExecutor executor;
     config::LoadResult loaded = config_files::load_text(R"(hostname: mta1.example.net
 listeners:
@@ -48,7 +50,7 @@ shaping:
 
     std::string json(const std::string& domain, const std::string& virtual_mta = "") {
         REQUIRE(loaded.config);
-        const auto answer = explain_domain({domain, virtual_mta}, *loaded.config, dns, executor);
+        const auto answer = explain_domain({domain, virtual_mta}, *loaded.config, {dns, executor, &web});
         INFO((answer ? std::string() : answer.error().text));
         REQUIRE(answer);
         return *answer;
@@ -72,6 +74,7 @@ TEST_CASE("hosts, site, provider, queues and settings, each with its reason") {
   hosts   MX records, DNSSEC secure, good for 5m
   site    big  (provider big: mx *.big.test, postfleet.yaml:11:3)
   queues  big/tx-1, big/tx-2
+  tls     nothing is published: neither DANE nor MTA-STS
 
 PREF  HOST          ADDRESS   TTL  DNSSEC    NOTE
   20  mx2.big.test  8.8.4.4    5m  insecure
@@ -105,8 +108,8 @@ TEST_CASE("a route, an address literal and a name that cannot be") {
                                           Contains("routed.test  (route routed.test, postfleet.yaml:13:3)") &&
                                           Contains("10.1.2.3:2526") && Contains("goes out"));
     CHECK(f.dns.asked.empty());
-    CHECK_FALSE(explain_domain({"a..b", ""}, *f.loaded.config, f.dns, f.executor));
-    const auto unknown = explain_domain({"a.test", "nobody"}, *f.loaded.config, f.dns, f.executor);
+    CHECK_FALSE(explain_domain({"a..b", ""}, *f.loaded.config, {f.dns, f.executor}));
+    const auto unknown = explain_domain({"a.test", "nobody"}, *f.loaded.config, {f.dns, f.executor});
     REQUIRE_FALSE(unknown);
     CHECK(unknown.error().text == "there is no virtual MTA 'nobody'");
 }

@@ -376,6 +376,7 @@ void encode_task(const Task& task, std::string& octets) {
     to.number(9, static_cast<std::uint64_t>(task.priority));
     to.number(10, task.size_octets);
     for (auto& recipient : task.recipients) to.nested(11, [&] { write_recipient(recipient, octets); });
+    to.number(12, task.waives_tls_policy ? 1 : 0);
 }
 
 Result<Task> decode_task(const TaskKey& key, std::string_view fields) {
@@ -398,6 +399,7 @@ Result<Task> decode_task(const TaskKey& key, std::string_view fields) {
             case 11:
                 if (!read_recipient(from.octets(), task.recipients.emplace_back())) from.mark_bad();
                 break;
+            case 12: task.waives_tls_policy = from.number() != 0; break;
             default: break;
         }
         if (static_cast<std::size_t>(task.priority) >= kPriorities) from.mark_bad();

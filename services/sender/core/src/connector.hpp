@@ -55,6 +55,7 @@ public:
     // The address that was tried last turned out not to serve.
     void fail(SmtpPhase phase, smtp::Ending ending, Reply reply);
 
+    const Destination& destination() const { return destination_; }
     const Endpoint& peer() const { return peer_; }
     const std::string& mx_host() const { return mx_host_; }
     const std::vector<std::string>& tlsa_bases() const { return candidates_[next_candidate_ - 1].tlsa_bases; }

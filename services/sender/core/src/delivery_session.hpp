@@ -77,6 +77,7 @@ private:
 
     // TLS (delivery_tls.cpp)
     void find_demand();
+    void apply_sts();
     void ask_tlsa(std::size_t base);
     void on_tlsa(std::size_t base, TlsaAnswer&& answer);
     void on_greeted();

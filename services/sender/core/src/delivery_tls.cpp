@@ -16,9 +16,16 @@ std::string session_key_of(const std::string& identity, const std::string& addre
 // What TLS has to be with this host. What it has published is looked up while it greets us.
 void DeliverySession::find_demand() {
     demand_ = demand_of(*settings_);
-    is_demand_known_ = !heeds_dane(demand_) || connector_.tlsa_bases().empty();
     waits_for_demand_ = false;
+    const bool heeds = heeds_publications(demand_) && !connector_.destination().tls_terms.is_waived;
+    is_demand_known_ = !heeds || connector_.tlsa_bases().empty();
     if (!is_demand_known_) ask_tlsa(0);
+    else if (heeds) apply_sts();
+}
+
+void DeliverySession::apply_sts() {
+    const auto& policy = connector_.destination().tls_terms.sts;
+    if (policy && settings_->mta_sts) demand_ = with_sts(std::move(demand_), *policy, connector_.mx_host());
 }
 
 void DeliverySession::ask_tlsa(std::size_t base) {
@@ -35,6 +42,7 @@ void DeliverySession::on_tlsa(std::size_t base, TlsaAnswer&& answer) {
     auto demand = with_tlsa(demand_, connector_.tlsa_bases()[base], std::move(answer));
     if (!demand && base + 1 < connector_.tlsa_bases().size()) return ask_tlsa(base + 1);
     if (demand) demand_ = std::move(*demand);
+    apply_sts();
     is_demand_known_ = true;
     if (!waits_for_demand_) return;
     waits_for_demand_ = false;
@@ -109,7 +117,7 @@ void DeliverySession::on_connected() {
 bool DeliverySession::is_peer_verified() const {
     if (!smtp_->is_secured()) return false;
     return demand_.authentication == TlsAuthentication::Dane ||
-           (tls_facts_.is_verified && connector_.is_name_trusted());
+           (tls_facts_.is_verified && (demand_.is_sts || connector_.is_name_trusted()));
 }
 
 void DeliverySession::on_tls_failed(smtp::Ending ending, Reply reply) {

@@ -32,9 +32,16 @@ std::vector<IpAddress> interleaved(const std::vector<IpAddress>& addresses, cons
 
 }  // namespace
 
-std::string identity_of(Destination::Kind kind, const std::string& site, const std::vector<Hop>& hops) {
+std::string identity_of(Destination::Kind kind, const std::string& site, const std::vector<Hop>& hops,
+                        const TlsTerms& terms) {
     std::string key(1, static_cast<char>('0' + static_cast<int>(kind)));
     key += site;
+    if (terms.is_waived) key += "\ntls waived";
+    if (terms.sts) {
+        key += '\n';
+        key += mta_sts::to_string(terms.sts->mode);
+        for (const std::string& mx : terms.sts->mx) key += ' ' + mx;
+    }
     std::vector<std::string> parts;
     for (const Hop& hop : hops) {
         parts.push_back('\n' + std::to_string(hop.preference) + ' ' + hop.host + ':' + std::to_string(hop.port));

@@ -1,8 +1,8 @@
 // Destination: what one session can deliver: the hosts of one MX set (or route), under a site's name.
 //
-// Domains with the same site and the same set of hosts share one Destination, so a session that was opened for
-// one of them serves them all, and never a domain whose MX set is another one. The addresses of the hosts
-// change with DNS; the identity (site, preferences, host names, ports) does not.
+// Domains with the same site, the same set of hosts and the same MTA-STS policy share one Destination, so a session that
+// was opened for one of them serves them all, and never a domain whose MX set or policy is another one. The addresses of
+// the hosts change with DNS; the identity (site, preferences, host names, ports, terms of TLS) does not.
 //
 // delivery_order() is the order to try addresses in (RFC 5321 §5.1): by preference, hosts of equal preference
 // in random order, the addresses of a host in the order of the answer, the two families in turn, so that a broken
@@ -20,11 +20,19 @@
 
 #include "postfleet/base/network.hpp"
 #include "postfleet/config/config.hpp"
+#include "postfleet/mta_sts/policy.hpp"
 #include "postfleet/routing/hop.hpp"
 
 namespace postfleet::sender {
 
 using routing::Hop;
+
+// What the recipient domain, or the message, says of TLS with the hosts; it is the same for all domains that share a
+// destination.
+struct TlsTerms {
+    std::shared_ptr<const mta_sts::Policy> sts;  // null: none that counts
+    bool is_waived = false;  // TLS-Required: No (RFC 8689 §5): what receivers publish does not bind
+};
 
 class Destination final {
 public:
@@ -37,15 +45,17 @@ public:
         Failed,        // DNS did not answer: ask again
     };
 
-    Destination(Kind its_kind, std::string its_site, std::string its_text, std::vector<Hop> hops)
+    Destination(Kind its_kind, std::string its_site, std::string its_text, std::vector<Hop> hops, TlsTerms terms = {})
         : kind(its_kind),
           site(std::move(its_site)),
           text(std::move(its_text)),
+          tls_terms(std::move(terms)),
           hops_(std::make_shared<const std::vector<Hop>>(std::move(hops))) {}
 
     const Kind kind;
     const std::string site;
     const std::string text;  // why not, for people
+    const TlsTerms tls_terms;
 
     bool is_permanent_failure() const { return kind != Kind::Deliverable && kind != Kind::Failed; }
 
@@ -66,7 +76,8 @@ private:
 };
 
 // Two destinations with the same key are the same.
-std::string identity_of(Destination::Kind kind, const std::string& site, const std::vector<Hop>& hops);
+std::string identity_of(Destination::Kind kind, const std::string& site, const std::vector<Hop>& hops,
+                        const TlsTerms& terms = {});
 
 struct Candidate {
     std::string host;

@@ -12,7 +12,7 @@ namespace postfleet::sender {
 namespace {
 
 constexpr std::size_t kKnownSettings = 256;
-constexpr Duration kForgetEvery = std::chrono::minutes(1);
+constexpr Duration kLookEvery = std::chrono::minutes(1);
 
 std::shared_ptr<const bounce::Classifier> make_classifier(const config::Config& config) {
     if (config.bounce_categories.empty()) return bounce::Classifier::shipped();
@@ -22,6 +22,13 @@ std::shared_ptr<const bounce::Classifier> make_classifier(const config::Config& 
     }
     // The configuration's patterns were compiled when it was loaded.
     return std::make_shared<const bounce::Classifier>(bounce::Classifier::compile(std::move(own)).value());
+}
+
+// Whether some queue heeds MTA-STS policies; if none does, nobody looks for them.
+bool heeds_mta_sts(const config::Config& config) {
+    return shaping::resolve(config, {}).mta_sts ||
+           std::any_of(config.shaping.begin(), config.shaping.end(),
+                       [](const config::ShapingRule& rule) { return rule.keys.mta_sts == true; });
 }
 
 // Mail's types are below 32; those of the operator begin at 64, and get the upper half.
@@ -43,7 +50,9 @@ Engine::Engine(SenderDependencies its_dependencies, SenderConfiguration configur
     : dependencies(std::move(its_dependencies)),
       metrics(dependencies.metrics),
       queues(*this),
-      sites(dependencies.resolver, configuration.routing,
+      sts_policies(dependencies.resolver, dependencies.http, dependencies.spool, dependencies.metrics,
+                   dependencies.log),
+      sites(dependencies.resolver, sts_policies, configuration.routing,
             [this](std::uint32_t domain, const std::string& old_site, const std::shared_ptr<Destination>& to,
                    Executor& on) { on_moved(domain, old_site, to, *shard_of(&on)); }),
       renditions(dependencies.spool, dependencies.workers, metrics) {
@@ -108,6 +117,8 @@ void Engine::reload(SenderConfiguration configuration) {
     mail_keys_differ_ = shaping::mail_keys_differ(*config);
     logs_attempts_ = config->log.attempts;
     hot_budget->set_limit(config->spool.memory_for_content);
+    sts_policies.configure(
+        {.is_wanted = heeds_mta_sts(*config), .ca_file = config->https_client.ca_file, .routing = routing});
     queues.configure(config);
     for (const auto& identity : queues.virtual_mtas()) metrics.count_suspended(identity->name, identity->suspended());
     for (const auto& queue : queues.all()) queue->configure(settings_of(queue->site, queue->virtual_mta->name));
@@ -155,7 +166,7 @@ bool Engine::may_transact() const {
 
 void Engine::start() {
     started_ = true;
-    shards[0]->executor->post([this] { forget_abandoned_queues(); });
+    shards[0]->executor->post([this] { look_after_tables(); });
     pump_all();
 }
 
@@ -218,10 +229,11 @@ void Engine::pump_all() {
     }
 }
 
-void Engine::forget_abandoned_queues() {
+void Engine::look_after_tables() {
     queues.forget_abandoned();
     Executor& executor = *shards[0]->executor;
-    executor.schedule_at(executor.now() + kForgetEvery, [this] { forget_abandoned_queues(); });
+    sts_policies.refresh(executor);
+    executor.schedule_at(executor.now() + kLookEvery, [this] { look_after_tables(); });
 }
 
 }  // namespace postfleet::sender

@@ -46,6 +46,7 @@ struct Shard {
 // What a task is scheduled by; strings are borrowed for the call.
 struct ScheduleRequest {
     std::string_view domain, virtual_mta;
+    bool waives_tls_policy = false;
     schedule::NewTask task;
 };
 
@@ -132,6 +133,7 @@ public:
     const std::shared_ptr<HotBudget> hot_budget = std::make_shared<HotBudget>();
     MessageReferences references;
     QueueTable queues;
+    StsTable sts_policies;
     SiteTable sites;
     PeerMemory peers;
     Renditions renditions;
@@ -144,7 +146,7 @@ private:
                         std::uint32_t from, Shard& shard);
     void give_up_damaged(Work&& work, std::optional<Task> task, const Error& error, Shard& shard);
     void log_attempts(const Outcome& outcome) const;
-    void forget_abandoned_queues();
+    void look_after_tables();
 
     mutable std::mutex mutex_;
     SenderConfiguration configuration_;

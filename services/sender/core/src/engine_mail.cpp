@@ -7,7 +7,8 @@
 namespace postfleet::sender {
 
 void Engine::schedule(ScheduleRequest&& request, Shard& shard) {
-    const SiteTable::Place place = sites.enter(request.domain, *shard.executor);
+    const auto policies = request.waives_tls_policy ? TlsPolicies::Waived : TlsPolicies::Heeded;
+    const SiteTable::Place place = sites.enter(request.domain, policies, *shard.executor);
     const std::string& site = place.destination ? place.destination->site : place.site;
     request.task.domain = place.domain;
     queues.find_or_make(site, request.virtual_mta)->arrive(std::move(request.task), place.destination, shard);

@@ -20,6 +20,7 @@ ReturningTask returning(const Task& task) {
     out.recipients = static_cast<std::uint32_t>(task.recipients.size());
     for (const Recipient& recipient : task.recipients) out.attempts = std::max(out.attempts, recipient.attempts);
     out.priority = task.priority;
+    out.waives_tls_policy = task.waives_tls_policy;
     out.domain = task.domain;
     out.virtual_mta = task.virtual_mta;
     out.tenant = task.tenant;
@@ -229,6 +230,7 @@ void Engine::on_recorded(RecordedTask&& recorded, Shard& shard) {
     for (const ReturningTask& task : recorded.remaining) {
         ScheduleRequest request;
         request.domain = task.domain;
+        request.waives_tls_policy = task.waives_tls_policy;
         request.virtual_mta = task.virtual_mta;
         request.task.key = task.key;
         request.task.due = task.due;

@@ -30,6 +30,7 @@ struct ReturningTask {
     std::uint32_t recipients = 0;
     std::uint16_t attempts = 0;
     Priority priority = Priority::Normal;
+    bool waives_tls_policy = false;
     std::string domain, virtual_mta, tenant, job;
 };
 

@@ -48,6 +48,7 @@ public:
         for (const Task& task : tasks_) {
             ScheduleRequest request;
             request.domain = task.domain;
+            request.waives_tls_policy = task.waives_tls_policy;
             request.virtual_mta = task.virtual_mta;
             request.task.key = task.key;
             request.task.due = task.due;
@@ -96,6 +97,7 @@ Status Sender::start() {
     require(!engine.is_started());
     parts_->control.restore_pauses();
     engine.restore_modes();
+    engine.sts_policies.restore(engine.shards[0]->executor->wall_now());
     Rebuilding rebuilding(engine);
     const Status status = engine.dependencies.spool.scan_tasks([&](Task&& task) { rebuilding.visit(std::move(task)); });
     if (!status) return status;

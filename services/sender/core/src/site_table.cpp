@@ -15,17 +15,31 @@ struct SiteTable::Lookup {
     std::size_t waiting_for = 0;
     std::string problem;  // why a name of the route did not resolve
     Duration time_to_live = kMaxTtl;
+
+    bool has_asked_policy = false, waits_for_policy = false;
+    std::shared_ptr<const mta_sts::Policy> policy;
+    struct Finding {
+        Destination::Kind kind;
+        std::string text;
+        std::vector<Hop> hops;
+        Duration time_to_live{};
+    };
+    std::optional<Finding> finding;  // where the mail goes
 };
 
 // --- entries -------------------------------------------------------------------------------------------
 
-SiteTable::Place SiteTable::enter(std::string_view domain, Executor& on) {
+SiteTable::Place SiteTable::enter(std::string_view domain, TlsPolicies policies, Executor& on) {
     std::optional<Question> question;
     Place place;
+    std::string waived;  // no domain has a blank
+    if (policies == TlsPolicies::Waived) waived = std::string(domain) + " tls-waived";
+    const std::string_view key = waived.empty() ? domain : std::string_view(waived);
     {
         const std::lock_guard lock(mutex_);
-        const auto found = index_.find(domain);
-        const std::uint32_t number = found != index_.end() ? found->second : make_entry_locked(domain);
+        const auto found = index_.find(key);
+        const std::uint32_t number =
+            found != index_.end() ? found->second : make_entry_locked(domain, policies, std::string(key));
         ++entries_[number].tasks;
         if (needs_asking_locked(entries_[number], on.now())) question = ask_locked(number, on);
         place = place_locked(number, on.now());
@@ -101,7 +115,7 @@ bool SiteTable::needs_asking_locked(const Entry& entry, SteadyTime now) const {
     return !entry.asking && (!entry.destination || now > entry.fresh_until);
 }
 
-std::uint32_t SiteTable::make_entry_locked(std::string_view domain) {
+std::uint32_t SiteTable::make_entry_locked(std::string_view domain, TlsPolicies policies, std::string&& key) {
     std::uint32_t number;
     if (free_.empty()) {
         number = static_cast<std::uint32_t>(entries_.size());
@@ -112,9 +126,11 @@ std::uint32_t SiteTable::make_entry_locked(std::string_view domain) {
         entries_[number] = Entry{};
     }
     Entry& entry = entries_[number];
+    entry.key = std::move(key);
     entry.name.assign(domain);
+    entry.policies = policies;
     entry.in_use = true;
-    index_.emplace(entry.name, number);
+    index_.emplace(entry.key, number);
     return number;
 }
 
@@ -128,7 +144,7 @@ void SiteTable::drop_unused_locked() {
             unused_.push_back(number);
             continue;
         }
-        index_.erase(entry.name);
+        index_.erase(entry.key);
         entry = Entry{};
         free_.push_back(number);
     }
@@ -144,7 +160,12 @@ std::optional<SiteTable::Question> SiteTable::ask_locked(std::uint32_t domain, E
         return std::nullopt;
     }
     window_.on_asked();
-    return Question{domain, entry.name, routing_};
+    return question_locked(domain);
+}
+
+SiteTable::Question SiteTable::question_locked(std::uint32_t domain) const {
+    const Entry& entry = entries_[domain];
+    return {domain, entry.name, entry.policies, routing_};
 }
 
 void SiteTable::put(Question&& question, Executor& on) {
@@ -164,7 +185,17 @@ void SiteTable::put(Question&& question, Executor& on) {
         });
         return;
     }
+    if (lookup->question.policies == TlsPolicies::Heeded && policies_.is_on()) ask_policy(lookup);
     resolver_.resolve_mx(name, {&on, [this, lookup](MxAnswer answer) { on_mx(lookup, std::move(answer)); }});
+}
+
+void SiteTable::ask_policy(const std::shared_ptr<Lookup>& lookup) {
+    lookup->has_asked_policy = lookup->waits_for_policy = true;
+    policies_.find(lookup->question.name, {lookup->on, [this, lookup](StsAnswer answer) {
+                                               lookup->waits_for_policy = false;
+                                               lookup->policy = std::move(answer.policy);
+                                               if (lookup->finding) conclude(lookup);
+                                           }});
 }
 
 void SiteTable::on_mx(const std::shared_ptr<Lookup>& lookup, MxAnswer&& answer) {
@@ -251,8 +282,21 @@ void SiteTable::finish_route(const std::shared_ptr<Lookup>& lookup) {
 
 void SiteTable::finish(const std::shared_ptr<Lookup>& lookup, Destination::Kind kind, std::string text,
                        std::vector<Hop> hops, Duration time_to_live) {
+    lookup->finding.emplace(Lookup::Finding{kind, std::move(text), std::move(hops), time_to_live});
+    next_in_line(lookup->question, kind);  // DNS has done its part
+    if (!lookup->waits_for_policy) return conclude(lookup);
+    if (kind == Destination::Kind::Deliverable) return;
+    conclude(lookup);
+    lookup->finding.reset();  // the policy comes too late
+}
+
+void SiteTable::conclude(const std::shared_ptr<Lookup>& lookup) {
     const Question& question = lookup->question;
-    auto placed = question.routing->place(question.name, std::move(hops));
+    Lookup::Finding& finding = *lookup->finding;
+    if (lookup->has_asked_policy) finding.time_to_live = std::min(finding.time_to_live, kLongestUnchecked);
+    const Destination::Kind kind = finding.kind;
+    auto placed = question.routing->place(question.name, std::move(finding.hops));
+    TlsTerms terms{std::move(lookup->policy), question.policies == TlsPolicies::Waived};
     const SteadyTime now = lookup->on->now();
     std::string old_site;
     std::shared_ptr<Destination> to;
@@ -262,7 +306,7 @@ void SiteTable::finish(const std::shared_ptr<Lookup>& lookup, Destination::Kind 
         Entry& entry = entries_[question.domain];
         entry.asking = false;
         const bool has_good = entry.destination && entry.destination->kind == Destination::Kind::Deliverable;
-        entry.fresh_until = now + std::clamp(time_to_live, kMinTtl, kMaxTtl);
+        entry.fresh_until = now + std::clamp(finding.time_to_live, kMinTtl, kMaxTtl);
         const bool is_doubtful = kind == Destination::Kind::NoSuchDomain && entry.denials++ == 0;
         if ((kind == Destination::Kind::Failed || is_doubtful) && has_good && now - entry.answered_at < kKeepGood) {
             // An outage of DNS is no reason to forget what was right an hour ago, and a domain that was there then
@@ -270,7 +314,8 @@ void SiteTable::finish(const std::shared_ptr<Lookup>& lookup, Destination::Kind 
             to = entry.destination;
         } else {
             if (kind != Destination::Kind::NoSuchDomain) entry.denials = 0;
-            to = intern_locked(kind, std::move(placed.site), std::move(text), std::move(placed.hops));
+            to = intern_locked(kind, std::move(placed.site), std::move(finding.text), std::move(placed.hops),
+                               std::move(terms));
             entry.answered_at = now;
         }
         old_site = entry.destination ? entry.destination->site : entry.name;
@@ -279,7 +324,6 @@ void SiteTable::finish(const std::shared_ptr<Lookup>& lookup, Destination::Kind 
         entry.destination = to;
     }
     if (moved) moved_(question.domain, old_site, to, *lookup->on);
-    next_in_line(question, kind);
 }
 
 void SiteTable::next_in_line(const Question& answered, Destination::Kind kind) {
@@ -296,21 +340,22 @@ void SiteTable::next_in_line(const Question& answered, Destination::Kind kind) {
             const auto [domain, executor] = line_.front();
             line_.pop_front();
             window_.on_asked();
-            next.emplace_back(Question{domain, entries_[domain].name, routing_}, executor);
+            next.emplace_back(question_locked(domain), executor);
         }
     }
     for (auto& [question, executor] : next) put(std::move(question), *executor);
 }
 
 std::shared_ptr<Destination> SiteTable::intern_locked(Destination::Kind kind, std::string site, std::string text,
-                                                      std::vector<Hop>&& hops) {
-    const std::string key = identity_of(kind, site, hops);
+                                                      std::vector<Hop>&& hops, TlsTerms&& terms) {
+    const std::string key = identity_of(kind, site, hops, terms);
     std::weak_ptr<Destination>& slot = destinations_[key];
     if (auto known = slot.lock()) {
         known->replace_hops(std::move(hops));
         return known;
     }
-    auto fresh = std::make_shared<Destination>(kind, std::move(site), std::move(text), std::move(hops));
+    auto fresh =
+        std::make_shared<Destination>(kind, std::move(site), std::move(text), std::move(hops), std::move(terms));
     slot = fresh;
     if (destinations_.size() > sweep_at_) {
         std::erase_if(destinations_, [](const auto& item) { return item.second.expired(); });

@@ -60,7 +60,10 @@ void TakeIn::hand_over(AcceptedMessage accepted, Completion<Status> done) {
         return;
     }
     // Numbers that cannot collide when tasks split later (outcome.hpp).
-    for (Task& task : accepted.tasks) task.key.number = task.recipients.front().index;
+    for (Task& task : accepted.tasks) {
+        task.key.number = task.recipients.front().index;
+        task.waives_tls_policy = accepted.message->tls_wish == TlsWish::Waived;
+    }
 
     SpoolBatch batch;
     if (engine_.reports(EventType::Accepted)) add_accepted_events(accepted, batch);
@@ -105,6 +108,7 @@ void TakeIn::on_committed(Taken&& taken, Shard& shard) {
         const Task& kept = hot->task;
         ScheduleRequest request;
         request.domain = kept.domain;
+        request.waives_tls_policy = kept.waives_tls_policy;
         request.virtual_mta = kept.virtual_mta;
         request.task.key = kept.key;
         request.task.due = kept.due;

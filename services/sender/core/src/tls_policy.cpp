@@ -16,7 +16,7 @@ TlsDemand demand_of(const config::ShapingValues& settings) {
     return {};
 }
 
-bool heeds_dane(const TlsDemand& demand) {
+bool heeds_publications(const TlsDemand& demand) {
     return demand.level == TlsLevel::Opportunistic || demand.level == TlsLevel::Encrypted;
 }
 
@@ -52,6 +52,17 @@ std::optional<TlsDemand> with_tlsa(TlsDemand demand, const std::string& base, Tl
     demand.server_name = base;
     demand.names.clear();
     demand.tlsa = std::move(answer.records);
+    return demand;
+}
+
+TlsDemand with_sts(TlsDemand demand, const mta_sts::Policy& policy, const std::string& host) {
+    const bool is_settled = demand.authentication == TlsAuthentication::Dane || !demand.refusal.empty();
+    if (policy.mode != mta_sts::Mode::Enforce || is_settled) return demand;
+    demand.policy = "mta-sts";
+    demand.level = TlsLevel::Verified;
+    demand.authentication = TlsAuthentication::Verified;
+    demand.is_sts = mta_sts::covers(policy, host);
+    if (!demand.is_sts) demand.refusal = "the domain's MTA-STS policy does not name it";
     return demand;
 }
 

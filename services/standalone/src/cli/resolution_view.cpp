@@ -122,6 +122,40 @@ std::string settings_table(const JsonView& answer, const Style& style) {
            table.render(style);
 }
 
+// What is published about TLS, one line for each.
+std::string tls_lines(const JsonView& answer) {
+    if (!answer.has("tls")) return "";
+    const JsonView tls = answer.object("tls");
+    std::vector<std::string> lines;
+    for (const boost::json::value& value : tls.array("dane")) {
+        const JsonView host(value);
+        const std::string outcome = host.text("outcome"), name = printable(host.text("host"));
+        if (outcome == "found")
+            lines.push_back(fmt::format("DANE: {} TLSA records for {}", host.count("records"), name));
+        if (outcome == "temporary")
+            lines.push_back("DANE: the TLSA records of " + name + " cannot be looked up: not used now");
+    }
+    const JsonView sts = tls.object("mta_sts");
+    const std::string outcome = sts.text("outcome");
+    if (outcome == "found") {
+        std::string hosts;
+        for (const boost::json::value& mx : sts.array("mx")) {
+            hosts += (hosts.empty() ? "" : ", ") + printable(std::string_view(mx.as_string()));
+        }
+        lines.push_back(fmt::format("MTA-STS {}: {}, for {}", printable(sts.text("mode")), hosts,
+                                    show_age(sts.number("max_age_seconds"))));
+    } else if (outcome != "none") {
+        lines.push_back("MTA-STS: no policy now: " + printable(sts.text("text")));
+    }
+    for (const boost::json::value& record : tls.array("tls_rpt")) {
+        lines.push_back("TLS reports are wanted: " + printable(std::string_view(record.as_string())));
+    }
+    if (lines.empty()) lines.emplace_back("nothing is published: neither DANE nor MTA-STS");
+    std::string text;
+    for (const std::string& line : lines) text += (text.empty() ? "  tls     " : "          ") + line + "\n";
+    return text;
+}
+
 }  // namespace
 
 Result<std::string> view_resolution(const std::string& json, const Style& style) {
@@ -134,6 +168,7 @@ Result<std::string> view_resolution(const std::string& json, const Style& style)
     text += "  hosts   " + source_words(answer) + "\n";
     text += "  site    " + site_words(answer) + "\n";
     text += "  queues  " + queue_words(answer) + "\n";
+    text += tls_lines(answer);
     text += hosts_table(answer, style);
     return text + settings_table(answer, style);
 }

@@ -5,6 +5,7 @@
 #include "commands.hpp"
 #include "postfleet/base/metrics.hpp"
 #include "postfleet/config_files/load.hpp"
+#include "postfleet/curl/client.hpp"
 #include "postfleet/dns/unbound_resolver.hpp"
 #include "postfleet/standalone/views.hpp"
 
@@ -29,13 +30,14 @@ Result<std::string> resolve_by_files(const Context& context, const DomainQuestio
     const config::Dns& dns = loaded.config->dns;
     Metrics metrics;
     ImmediateExecutor executor;
+    curl::Client http;
     auto resolver = dns::UnboundResolver::create({.servers = dns.servers,
                                                   .timeout = dns.timeout,
                                                   .max_outstanding = dns.max_outstanding,
                                                   .trust_anchor_file = dns.trust_anchor_file},
                                                  metrics);
     if (!resolver) return Error{resolver.error().kind, "dns: " + resolver.error().text};
-    return explain_domain(question, *loaded.config, **resolver, executor);
+    return explain_domain(question, *loaded.config, {**resolver, executor, &http});
 }
 
 Result<std::string> ask(const Context& context, const DomainQuestion& question) {

@@ -26,8 +26,8 @@ constexpr auto kResolveArguments = std::to_array<std::string_view>({"domain", "v
 constexpr auto kSelectorArguments = std::to_array<std::string_view>(
     {"queue", "virtual_mta", "site", "domain", "tenant", "job", "recipient", "message", "everything", "limit", "why"});
 
-constexpr auto kModeArguments = std::to_array<std::string_view>(
-    {"queue", "virtual_mta", "site", "everything", "why", "mode"});
+constexpr auto kModeArguments =
+    std::to_array<std::string_view>({"queue", "virtual_mta", "site", "everything", "why", "mode"});
 
 Error invalid(std::string text) { return Error{ErrorKind::InvalidArgument, std::move(text)}; }
 
@@ -231,7 +231,7 @@ Result<std::string> ControlCommands::providers(const ControlRequest&) const {
 
 Result<std::string> ControlCommands::resolve(const ControlRequest& request) const {
     const DomainQuestion question{request.argument("domain"), request.argument("virtual_mta")};
-    return explain_domain(question, *ports_.configuration(), ports_.resolver, ports_.executor);
+    return explain_domain(question, *ports_.configuration(), {ports_.resolver, ports_.executor, ports_.http});
 }
 
 Result<std::string> ControlCommands::list(const ControlRequest& request) const {

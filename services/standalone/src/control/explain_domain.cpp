@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "await.hpp"
+#include "explain_tls.hpp"
 #include "postfleet/base/json.hpp"
 #include "postfleet/base/text.hpp"
 #include "postfleet/mail/address.hpp"
@@ -141,7 +142,18 @@ void render_host(JsonWriter& json, const MxHost& host, const Hop& hop, const Fin
     json.end_array().end_object();
 }
 
-std::string render(const Findings& found, const config::Config& config, const std::string& virtual_mta) {
+// Its hosts whose names and addresses DNSSEC vouches for all the way.
+TlsQuestion tls_question(const Findings& found) {
+    TlsQuestion question{.domain = found.domain, .has_route = std::string_view(found.source) == "route"};
+    for (const MxHost& host : found.hosts) {
+        const bool is_signed = found.state == DnsState::Secure && host.state == DnsState::Secure;
+        if (is_signed && !host.addresses.empty()) question.signed_hosts.push_back(host.name);
+    }
+    return question;
+}
+
+std::string render(const Findings& found, const config::Config& config, const std::string& virtual_mta,
+                   const DomainPorts& ports) {
     std::string text;
     JsonWriter json(text);
     const auto& placement = found.placement;
@@ -159,6 +171,7 @@ std::string render(const Findings& found, const config::Config& config, const st
     json.key("queues").begin_array();
     for (const auto& [name, identity] : config.virtual_mtas) json.value(placement.site + "/" + name);
     json.end_array();
+    if (std::string_view(found.outcome) == "found") explain_tls(tls_question(found), config, ports, json);
     json.member("settings_of", placement.site + "/" + virtual_mta).key("settings").begin_array();
     const shaping::QueueIdentity queue{
         .site = placement.site, .virtual_mta = virtual_mta, .domain = found.domain, .tenant = {}};
@@ -183,14 +196,14 @@ Result<std::string> chosen_virtual_mta(const std::string& wanted, const config::
 
 }  // namespace
 
-Result<std::string> explain_domain(const DomainQuestion& question, const config::Config& config, Resolver& resolver,
-                                   Executor& on) {
+Result<std::string> explain_domain(const DomainQuestion& question, const config::Config& config,
+                                   const DomainPorts& ports) {
     Result<std::string> domain = domain_of_question(question.domain);
     if (!domain) return domain.error();
     Result<std::string> virtual_mta = chosen_virtual_mta(question.virtual_mta, config);
     if (!virtual_mta) return virtual_mta.error();
     const auto snapshot = routing::Snapshot::compile(config);
-    const Asker asker(resolver, on);
+    const Asker asker(ports.resolver, ports.on);
     Findings found;
     found.domain = std::move(*domain);
     if (const auto* route = snapshot->find_route(found.domain)) {
@@ -199,7 +212,7 @@ Result<std::string> explain_domain(const DomainQuestion& question, const config:
     } else if (Status asked = ask_mx(*snapshot, asker, found); !asked) {
         return asked.error();
     }
-    return render(found, config, *virtual_mta);
+    return render(found, config, *virtual_mta, ports);
 }
 
 }  // namespace postfleet::standalone

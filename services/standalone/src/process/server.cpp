@@ -128,6 +128,7 @@ Status Server::make_sender() {
                                                  metrics_);
     if (!resolver) return Error{resolver.error().kind, "dns: " + resolver.error().text};
     resolver_ = std::move(*resolver);
+    http_client_ = std::make_unique<curl::Client>();
     std::vector<config::Problem> problems;
     auto secrets = config_files::load_secrets(*config_, problems);
     if (!problems.empty()) return Error{ErrorKind::InvalidArgument, problems.front().to_string()};
@@ -147,7 +148,8 @@ Status Server::make_sender() {
                                    .workers = *workers_,
                                    .digests = digests_,
                                    .metrics = metrics_,
-                                   .log = log_},
+                                   .log = log_,
+                                   .http = http_client_.get()},
         sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_), std::move(secrets),
                                     load_signing_keys(*config_, log_)});
     return {};
@@ -199,7 +201,8 @@ Status Server::open_doors() {
                      .render_intake = [this](std::size_t limit) {
                          return render_intake(our_mail_->statistics(), our_mail_->list(limit));
                      },
-                     .resolver = *resolver_});
+                     .resolver = *resolver_,
+                     .http = http_client_.get()});
     control_ = std::make_unique<runtime::ControlServer>(
         config_->control_socket, [this](const runtime::ControlRequest& request) { return commands_->run(request); });
     return control_->start();
@@ -287,6 +290,7 @@ void Server::stop_all() {
     sender_.reset();
     tls_clients_.clear();
     resolver_.reset();
+    http_client_.reset();
     if (spool_) spool_->stop();
     spool_.reset();
     pickups_.reset();  // whom the spool answered

@@ -17,6 +17,7 @@
 #include "postfleet/base/log.hpp"
 #include "postfleet/base/metrics.hpp"
 #include "postfleet/crypto/openssl_digests.hpp"
+#include "postfleet/curl/client.hpp"
 #include "postfleet/dns/unbound_resolver.hpp"
 #include "postfleet/feedback/feedback.hpp"
 #include "postfleet/http/server.hpp"
@@ -107,6 +108,7 @@ private:
     std::unique_ptr<spool::RocksSpool> spool_;
     std::unique_ptr<dns::UnboundResolver> resolver_;
     const crypto::OpensslDigests digests_;
+    std::unique_ptr<curl::Client> http_client_;
     std::unique_ptr<runtime::WorkerPool> workers_;
     tls::ClientContexts tls_contexts_;
     std::vector<std::unique_ptr<tls::Client>> tls_clients_;  // one per shard

@@ -60,6 +60,7 @@ void SenderWorld::start() {
                                             .digests = digests,
                                             .metrics = *metrics,
                                             .log = Log(log),
+                                            .http = http,
                                             .seed = 7};
     for (std::size_t i = 0; i < executors.size(); ++i) {
         dependencies.shards.push_back({executors[i].get(), transports[i].get(), tls_clients[i].get()});
@@ -86,6 +87,7 @@ void SenderWorld::stop() {
         fresh->set_wall_time(wall);
         auto transport = std::make_unique<FakeTransport>(*fresh);
         transport->share_hosts(*transports[i]);
+        tls_clients[i] = std::make_unique<FakeTlsClient>(*fresh);
         executors[i] = std::move(fresh);
         transports[i] = std::move(transport);
     }

@@ -236,6 +236,7 @@ struct ShapingValues {
     CipherList tls_ciphers;                                  // of TLS 1.2
     FilePath tls_ca_file, tls_certificate, tls_private_key;  // PEM; none: the system's CAs, no certificate
     Duration tls_timeout = std::chrono::minutes(1);
+    bool mta_sts = true;  // heed the policies of recipient domains
     // While the queue is in backoff these limits hold on top of the ones above, and this retry_after instead of that.
     std::uint32_t backoff_max_connections = 1;
     Rate backoff_max_message_rate, backoff_max_connect_rate;
@@ -263,6 +264,7 @@ struct ShapingKeys {
     std::optional<CipherList> tls_ciphers;
     std::optional<FilePath> tls_ca_file, tls_certificate, tls_private_key;
     std::optional<Duration> tls_timeout;
+    std::optional<bool> mta_sts;
     std::optional<std::uint32_t> backoff_max_connections;
     std::optional<Rate> backoff_max_message_rate, backoff_max_connect_rate;
     std::optional<std::vector<Duration>> backoff_retry_after;
@@ -418,6 +420,11 @@ struct Intake {
     std::uint64_t max_message_size = 10ull << 20;
 };
 
+// HTTPS requests to servers that others name: MTA-STS policies, TLS reports.
+struct HttpsClient {
+    std::string ca_file;  // empty: the system's
+};
+
 struct Config {
     std::string hostname;
     std::string data_dir = "/var/lib/postfleet";
@@ -446,6 +453,7 @@ struct Config {
     Rendering rendering;
     LogSettings log;
     Dns dns;
+    HttpsClient https_client;
     Duration shutdown_grace = std::chrono::seconds(25);
     std::map<std::string, Tenant> tenants;  // names that may be used; "default" is always there
     std::map<std::string, User> users;

@@ -92,8 +92,11 @@ void for_each_shaping_key(Visit&& visit) {
                                "PEM file with its key, not encrypted; default: in the certificate's file."});
     visit(ShapingKey<Duration>{"tls_timeout", &K::tls_timeout, &V::tls_timeout, kQueue,
                                "For the reply to STARTTLS, and for the TLS handshake."});
-    visit(ShapingKey<std::uint32_t>{"backoff.max_connections", &K::backoff_max_connections,
-                                    &V::backoff_max_connections, kQueue,
+    visit(ShapingKey<bool>{"mta_sts", &K::mta_sts, &V::mta_sts, kQueue,
+                           "With `tls: may` or `require`: heed the MTA-STS policies of recipient domains (RFC 8461). "
+                           "Where no rule leaves it on, nobody looks for them."});
+    visit(ShapingKey<std::uint32_t>{"backoff.max_connections", &K::backoff_max_connections, &V::backoff_max_connections,
+                                    kQueue,
                                     "Connections open at the same time, at most, while the queue is in backoff."});
     visit(ShapingKey<Rate>{"backoff.max_message_rate", &K::backoff_max_message_rate, &V::backoff_max_message_rate,
                            kQueue, "Attempted recipients per period, at most, while the queue is in backoff."});

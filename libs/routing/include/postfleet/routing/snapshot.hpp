@@ -95,6 +95,8 @@ public:
     // Which of the hosts that DNS answered mail for this domain goes to. Not for routes: their hops are the
     // operator's word.
     Admission admit(std::string_view domain, std::vector<Hop> hops, HopsState state) const;
+    // Whether an address that somebody else names may be connected to at all.
+    bool may_connect_to(const IpAddress& address) const;
 
     // The configuration's version (Config::version).
     const std::string& version() const;

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "postfleet/config/config.hpp"
+#include "postfleet/ports/http_client.hpp"
 #include "postfleet/ports/resolver.hpp"
 #include "postfleet/ports/sender_control.hpp"
 #include "postfleet/runtime/control.hpp"
@@ -28,6 +29,7 @@ struct ControlPorts {
     std::function<Result<std::string>()> reload;                           // what has changed, as JSON
     std::function<std::string(std::size_t limit)> render_intake;           // mail for us that is kept
     Resolver& resolver;
+    HttpClient* http = nullptr;  // null: `resolve` fetches no MTA-STS policies
 };
 
 class ControlCommands final {

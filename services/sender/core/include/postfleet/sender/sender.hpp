@@ -31,6 +31,7 @@
 #include "postfleet/base/secret.hpp"
 #include "postfleet/config/config.hpp"
 #include "postfleet/ports/handover.hpp"
+#include "postfleet/ports/http_client.hpp"
 #include "postfleet/ports/resolver.hpp"
 #include "postfleet/ports/sender_control.hpp"
 #include "postfleet/ports/spool.hpp"
@@ -56,7 +57,8 @@ struct SenderDependencies {
     const Digests& digests;
     Metrics& metrics;
     Log log;
-    std::uint64_t seed = 0;  // of the choices among equal hosts; 0: from the operating system
+    HttpClient* http = nullptr;  // null: nothing is fetched, so no MTA-STS policies
+    std::uint64_t seed = 0;      // of the choices among equal hosts; 0: from the operating system
 };
 
 // What password files hold, by path.
