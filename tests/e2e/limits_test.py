@@ -103,6 +103,43 @@ class Limits(EndToEnd):
         times = [at for at, _, _ in sink.attempts]
         self.assertLessEqual(most_in_window(times, 1.0), most_allowed(40, 1.0))
 
+    def test_total_provider_and_destination_limits_hold_at_the_sink(self):
+        sink = self.sink()
+        hop = f'["127.0.0.1:{sink.port}"]'
+        stack = self.stack(f'routes: {{"a.test": {hop}, "b.test": {hop}, "c.test": {hop}}}\n'
+                           "virtual_mtas:\n  v1: {source: 127.0.0.9}\n  v2: {source: 127.0.0.10}\n"
+                           "pools: {p: {members: [v1, v2]}}\ndefault_virtual_mta: p\n"
+                           "outbound: {max_connections: 4, max_message_rate: 60/s}\n"
+                           "shaping:\n  - {max_connections: 5, idle_timeout: 100ms, per_destination: {max_connections: 3}}\n"
+                           ).start()
+        for domain in ("a.test", "b.test", "c.test"):
+            self.load(stack, 40, domain)
+        limits = {(limit["scope"], limit.get("name")): limit for limit in stack.json("show", "limits")}
+        self.assertIn(("destination", "127.0.0.1"), limits)
+        origins = {key["key"]: key.get("origin", "") for key in limits[("total", None)]["limits"]}
+        self.assertEqual(sorted(origins), ["max_connections", "max_message_rate"])
+        self.assertIn("postfleet.yaml:", origins["max_message_rate"])
+        settings = stack.json("show", "settings", "a.test/v1")["settings"]
+        self.assertIn(("outbound.max_connections", "4"), [(key["key"], key["value"]) for key in settings])
+        sink.wait(120)
+        self.assertLessEqual(sink.most_connections_at_once(), 3)
+        times = [at for at, _, _ in sink.attempts]
+        self.assertLessEqual(most_in_window(times, 1.0), most_allowed(60, 1.0))
+
+    def test_the_data_rate_is_exact(self):
+        sink = self.sink()
+        stack = self.stack(f'routes: {{"*": ["127.0.0.1:{sink.port}"]}}\n'
+                           "shaping:\n  - {max_data_rate: 100KiB/s, max_connections: 4}\n").start()
+        for number in range(20):
+            stack.send(f"u{number}@dest.test", body="x" * 70 + ("\r\n" + "x" * 70) * 200)
+        sink.wait(20)
+        arrived = sorted((d.at, len(d.content)) for d in sink.deliveries)
+        for first in range(len(arrived)):
+            octets = 0
+            for at, size in arrived[first:]:
+                self.assertLessEqual(octets, 100 * 1024 * (at - arrived[first][0] + JITTER))
+                octets += size
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -237,8 +237,9 @@ private:
         std::map<std::string, std::string> owners, domains;
         for (const auto& [name, provider] : config_.providers) {
             const auto path = "providers." + name;
-            if (provider.mx.empty() && provider.domains.empty() && provider.addresses.empty() &&
-                !reader_.has_problem(path)) {
+            const bool is_shipped = config_.shipped_providers && shipped_providers().contains(name);
+            const bool is_complete = provider.names_hosts() || (is_shipped && !provider.limits.is_unlimited());
+            if (!is_complete && !reader_.has_problem(path)) {
                 report(path, "names no mail servers; give it mx, domains or addresses");
             }
             if (provider.match == ProviderMatch::All && provider.mx.empty()) {

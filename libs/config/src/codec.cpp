@@ -90,13 +90,50 @@ std::optional<std::string> check_refusal(std::string& text) {
 
 }  // namespace
 
+namespace {
+
+struct Period {
+    char unit;
+    Duration length;
+};
+constexpr Period kPeriods[] = {{'s', std::chrono::seconds(1)},
+                               {'m', std::chrono::minutes(1)},
+                               {'h', std::chrono::hours(1)},
+                               {'d', std::chrono::hours(24)}};
+
+char unit_of(Duration period) {
+    const auto* const found =
+        std::find_if(std::begin(kPeriods), std::end(kPeriods), [&](const Period& p) { return p.length == period; });
+    return found == std::end(kPeriods) ? 'd' : found->unit;
+}
+
+// Zero: no such unit.
+Duration period_of(std::string_view unit) {
+    for (const Period& period : kPeriods) {
+        if (unit.size() == 1 && unit.front() == period.unit) return period.length;
+    }
+    return {};
+}
+
+constexpr std::string_view kSendsNothing = "would send nothing; to stop a queue use `postfleet pause`";
+
+}  // namespace
+
 std::string Rate::to_string() const {
     if (is_unlimited()) return "unlimited";
-    const char unit = period == std::chrono::seconds(1)   ? 's'
-                      : period == std::chrono::minutes(1) ? 'm'
-                      : period == std::chrono::hours(1)   ? 'h'
-                                                          : 'd';
-    return fmt::format("{}/{}", count, unit);
+    return fmt::format("{}/{}", count, unit_of(period));
+}
+
+std::string DataRate::to_string() const {
+    if (is_unlimited()) return "unlimited";
+    return fmt::format("{}/{}", format_size(octets), unit_of(period));
+}
+
+Duration DataRate::time_for(std::uint64_t amount) const {
+    if (is_unlimited()) return {};
+    const long double share = static_cast<long double>(amount) / static_cast<long double>(octets);
+    constexpr long double kLongest = static_cast<long double>(Duration(std::chrono::hours(24 * 365)).count());
+    return Duration(static_cast<Duration::rep>(std::min(share * static_cast<long double>(period.count()), kLongest)));
 }
 
 std::optional<std::string> check_name(std::string& text) {
@@ -237,20 +274,15 @@ std::optional<Rate> RateCodec::read(Reader& reader, const Node& node, const std:
     Duration period{};
     if (slash != std::string::npos) {
         count = parse_digits(std::string_view(*text).substr(0, slash));
-        const auto unit = std::string_view(*text).substr(slash + 1);
-        if (unit == "s") period = std::chrono::seconds(1);
-        if (unit == "m") period = std::chrono::minutes(1);
-        if (unit == "h") period = std::chrono::hours(1);
-        if (unit == "d") period = std::chrono::hours(24);
+        period = period_of(std::string_view(*text).substr(slash + 1));
     }
     if (!count || period == Duration{}) {
         reader.report_value(node, path, "is not a rate; write N/s, N/m, N/h or N/d, such as 500/m, or unlimited");
         return std::nullopt;
     }
     if (*count == 0 || *count > kHighest) {
-        reader.report_value(node, path,
-                            *count == 0 ? "would send nothing; to stop a queue use `postfleet pause`"
-                                        : "is too high; write unlimited if there is no limit");
+        reader.report_value(
+            node, path, *count == 0 ? std::string(kSendsNothing) : "is too high; write unlimited if there is no limit");
         return std::nullopt;
     }
     return Rate{*count, period};
@@ -258,6 +290,30 @@ std::optional<Rate> RateCodec::read(Reader& reader, const Node& node, const std:
 
 std::string RateCodec::json() const {
     return R"({"type":"string","pattern":"^[1-9][0-9]*/[smhd]$|^unlimited$","examples":["500/m"]})";
+}
+
+std::optional<DataRate> DataRateCodec::read(Reader& reader, const Node& node, const std::string& path) const {
+    const auto text = reader.scalar(node, path, "a rate of data");
+    if (!text) return std::nullopt;
+    if (*text == "unlimited") return DataRate{};
+    const auto slash = text->find('/');
+    const auto octets = parse_size(text->substr(0, slash));
+    const Duration period =
+        slash == std::string::npos ? Duration{} : period_of(std::string_view(*text).substr(slash + 1));
+    if (!octets || period == Duration{}) {
+        reader.report_value(node, path,
+                            "is not a rate of data; write a size per s, m, h or d, such as 10MiB/m, or unlimited");
+        return std::nullopt;
+    }
+    if (*octets == 0) {
+        reader.report_value(node, path, std::string(kSendsNothing));
+        return std::nullopt;
+    }
+    return DataRate{*octets, period};
+}
+
+std::string DataRateCodec::json() const {
+    return R"({"type":"string","pattern":"^[0-9]+(KiB|MiB|GiB|TiB)?/[smhd]$|^unlimited$","examples":["10MiB/m"]})";
 }
 
 std::optional<bool> FlagCodec::read(Reader& reader, const Node& node, const std::string& path) const {

@@ -103,6 +103,13 @@ struct RateCodec {
     std::string json() const;
 };
 
+struct DataRateCodec {
+    std::optional<DataRate> read(Reader& reader, const Node& node, const std::string& path) const;
+    std::string show(const DataRate& value) const { return value.to_string(); }
+    std::string type() const { return "size per period or `unlimited`"; }
+    std::string json() const;
+};
+
 struct FlagCodec {
     std::optional<bool> read(Reader& reader, const Node& node, const std::string& path) const;
     std::string show(bool value) const { return value ? "true" : "false"; }

@@ -11,6 +11,7 @@ const Section& user_section();             // users.<name>
 const Section& pickup_section();           // pickups.<name>
 const Section& intake_section();           // intake
 const Section& limits_section();           // limits
+const Section& outbound_section();         // outbound
 const Section& virtual_mta_section();      // virtual_mtas.<name>
 const Section& pool_section();             // pools.<name>
 const Section& binding_section();          // bindings[]

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "tables.hpp"
+#include "tables_flow.hpp"
 
 namespace postfleet::config {
 namespace {
@@ -97,6 +97,31 @@ Section with_listener_limits(Section section) {
     section.keys.push_back(rate_key<L>(
         "max_error_rate_per_client", [](auto& l) -> auto& { return l.max_error_rate_per_client; },
         "Refused commands per period and client; beyond them its connections get 421."));
+    return section;
+}
+
+namespace {
+
+const Section& per_source_section() {
+    static const Section section = with_flow_limits<FlowLimits>(
+        {"outbound.per_source",
+         "Limits of each source address over all sites and all virtual MTAs that have it. Those at one site are in "
+         "`shaping`.",
+         {},
+         {}},
+        [](auto& o) -> auto& { return o; });
+    return section;
+}
+
+}  // namespace
+
+const Section& outbound_section() {
+    static const Section section = with_flow_limits<Outbound>(
+        {"outbound",
+         "Limits over all delivery of this process.",
+         {object_key("per_source", &Outbound::per_source, per_source_section(), "Limits of each source address.")},
+         {}},
+        [](auto& o) -> auto& { return o.total; });
     return section;
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tables.hpp"
+#include "tables_flow.hpp"
 
 namespace postfleet::config {
 
@@ -16,29 +17,25 @@ std::optional<std::string> check_socks_user(std::string& text) {
 
 const Section& virtual_mta_section() {
     using V = VirtualMta;
-    static const Section section{
-        "virtual_mtas.<name>",
-        "A sending identity. The limits hold over all its queues; those of each queue are in `shaping`.",
-        {
-            value_key<V>(
-                "source", &V::sources, ListCodec<AddressCodec, IpAddress>{},
-                "The address or addresses that connections come from. Another one is never used instead. Without "
-                "it the system chooses."),
-            value_key<V>("ehlo", &V::ehlo, ehlo_codec(), "The name in EHLO.", {.default_text = "(hostname)"}),
-            value_key<V>("proxy", &V::proxy, ProxyCodec{},
-                         "The proxy that its connections go through; `source` is an address of the proxy's then. "
-                         "socks5://, haproxy:// (PROXY version 2) or haproxy-v1://. Nothing goes past it.",
-                         {.default_text = "(none)"}),
-            value_key<V>("proxy_user", &V::proxy_user, TextCodec{"name of a user", check_socks_user},
-                         "Who we are to a SOCKS5 proxy.", {.default_text = "(no login)"}),
-            value_key<V>("proxy_password_file", &V::proxy_password_file, PathCodec{},
-                         "File with the password of proxy_user: its first line. Read again at every reload."),
-            value_key<V>("max_connections", &V::max_connections, count_or_unlimited(),
-                         "Connections open at the same time."),
-            value_key<V>("max_message_rate", &V::max_message_rate, RateCodec{}, "Attempted recipients per period."),
-            value_key<V>("max_connect_rate", &V::max_connect_rate, RateCodec{}, "Connection attempts per period."),
-        },
-        {"sender", "tls", "dkim"}};
+    static const Section section = with_flow_limits<V>(
+        {"virtual_mtas.<name>",
+         "A sending identity. The limits hold over all its queues; those of each queue are in `shaping`.",
+         {
+             value_key<V>(
+                 "source", &V::sources, ListCodec<AddressCodec, IpAddress>{},
+                 "The address or addresses that connections come from. Another one is never used instead. Without "
+                 "it the system chooses."),
+             value_key<V>("ehlo", &V::ehlo, ehlo_codec(), "The name in EHLO.", {.default_text = "(hostname)"}),
+             value_key<V>("proxy", &V::proxy, ProxyCodec{},
+                          "The proxy that its connections go through; `source` is an address of the proxy's then. "
+                          "socks5://, haproxy:// (PROXY version 2) or haproxy-v1://. Nothing goes past it.",
+                          {.default_text = "(none)"}),
+             value_key<V>("proxy_user", &V::proxy_user, TextCodec{"name of a user", check_socks_user},
+                          "Who we are to a SOCKS5 proxy.", {.default_text = "(no login)"}),
+             value_key<V>("proxy_password_file", &V::proxy_password_file, PathCodec{},
+                          "File with the password of proxy_user: its first line. Read again at every reload."),
+         },
+         {"sender", "tls", "dkim"}});
     return section;
 }
 
@@ -84,9 +81,11 @@ const Section& binding_section() {
 }
 
 const Section& provider_section() {
-    static const Section section{
+    static const Section section = with_flow_limits<Provider>({
         "providers.<name>",
-        "A named group of sites: all domains whose MX hosts fit share its queues.",
+        "A named group of sites: all domains whose MX hosts fit share its queues. The limits hold over the queues of "
+        "all virtual MTAs; those of each queue are in `shaping`. With nothing but limits it is the shipped provider of "
+        "that name.",
         {
             value_key<Provider>("mx", &Provider::mx, ListCodec<TextCodec, std::string>{wildcard_codec()},
                                 "Wildcards over the names of the most preferred MX hosts. The longest that fits "
@@ -102,7 +101,7 @@ const Section& provider_section() {
                                 "Networks: a domain belongs to it when a most preferred MX host has an address in "
                                 "one of them, and no name decides."),
         },
-        {}};
+        {}});
     return section;
 }
 

@@ -38,6 +38,7 @@ template <class T>
 auto shaping_codec() {
     if constexpr (std::is_same_v<T, std::uint32_t>) return count_or_unlimited();
     else if constexpr (std::is_same_v<T, Rate>) return RateCodec{};
+    else if constexpr (std::is_same_v<T, DataRate>) return DataRateCodec{};
     else if constexpr (std::is_same_v<T, Duration>) return DurationCodec{};
     else if constexpr (std::is_same_v<T, DurationOrNever>) return DurationOrNeverCodec{};
     else if constexpr (std::is_same_v<T, std::string>) return refusal_codec();
@@ -84,37 +85,50 @@ Key shaping_key(const ShapingKey<T>& key, std::string_view name) {
                                   {.default_text = codec.show(ShapingValues{}.*key.value)});
 }
 
-constexpr std::string_view kBackoff = "backoff.";
+// Keys whose names begin alike stand in a mapping of their own in the files: "backoff.retry_after".
+Section group_section(std::string_view prefix, std::string summary) {
+    Section made{"shaping[]." + std::string(prefix.substr(0, prefix.size() - 1)), std::move(summary), {}, {}};
+    for_each_shaping_key([&]<class T>(const ShapingKey<T>& key) {
+        if (key.name.starts_with(prefix)) made.keys.push_back(shaping_key(key, key.name.substr(prefix.size())));
+    });
+    return made;
+}
 
 const Section& backoff_section() {
-    static const Section section = [] {
-        Section made{
-            "shaping[].backoff",
-            "The careful rules of a queue: while it is in backoff, because a reply pattern or an operator said "
-            "so. Each is a key like the others: the most specific rule that sets it wins.",
-            {},
-            {}};
-        for_each_shaping_key([&]<class T>(const ShapingKey<T>& key) {
-            if (key.name.starts_with(kBackoff)) made.keys.push_back(shaping_key(key, key.name.substr(kBackoff.size())));
-        });
-        return made;
-    }();
+    static const Section section = group_section(
+        "backoff.",
+        "The careful rules of a queue: while it is in backoff, because a reply pattern or an operator said "
+        "so. Each is a key like the others: the most specific rule that sets it wins.");
+    return section;
+}
+
+const Section& per_source_section() {
+    static const Section section =
+        group_section("per_source.",
+                      "Limits of each source address at a site, over all virtual MTAs that have the address. Those of "
+                      "an address over all sites are in `outbound.per_source`.");
+    return section;
+}
+
+const Section& per_destination_section() {
+    static const Section section =
+        group_section("per_destination.", "Limits of each address of a server, over all queues whose mail goes there.");
     return section;
 }
 
 // A mapping in the files; its keys belong to the rule itself.
-Key backoff_key() {
+Key group_key(std::string name, std::string summary, const Section& section) {
     Key key;
-    key.name = "backoff";
-    key.summary = "What changes while the queue is in backoff.";
+    key.name = std::move(name);
+    key.summary = std::move(summary);
     key.shape = Key::Shape::Object;
     key.type = "mapping";
-    key.section = &backoff_section();
-    key.read = [](Reader& reader, const Node& node, const std::string& path, void* owner) {
-        read_section(reader, backoff_section(), node, path, owner);
+    key.section = &section;
+    key.read = [&section](Reader& reader, const Node& node, const std::string& path, void* owner) {
+        read_section(reader, section, node, path, owner);
     };
-    key.show = [](const void* owner, Shown& out) {
-        out.children = show_section(backoff_section(), out.path, owner);
+    key.show = [&section](const void* owner, Shown& out) {
+        out.children = show_section(section, out.path, owner);
         if (!out.children.empty()) out.shape = Shown::Shape::Mapping;
     };
     return key;
@@ -130,11 +144,15 @@ const Section& shaping_section() {
             "of equally specific ones, the later. More specific, in this order: domain over site over neither; "
             "virtual_mta over pool over neither; tenant over none.",
             {object_key("match", &ShapingRule::match, match_section(), "What it applies to.")},
-            {"dkim", "rechoose", "max_data_rate", "warm_up"}};
+            {"dkim", "rechoose", "warm_up"}};
         for_each_shaping_key([&]<class T>(const ShapingKey<T>& key) {
-            if (!key.name.starts_with(kBackoff)) made.keys.push_back(shaping_key(key, key.name));
+            if (key.name.find('.') == std::string_view::npos) made.keys.push_back(shaping_key(key, key.name));
         });
-        made.keys.push_back(backoff_key());
+        made.keys.push_back(
+            group_key("per_source", "Limits of each source address at the site.", per_source_section()));
+        made.keys.push_back(
+            group_key("per_destination", "Limits of each address of a server.", per_destination_section()));
+        made.keys.push_back(group_key("backoff", "What changes while the queue is in backoff.", backoff_section()));
         return made;
     }();
     return section;
@@ -150,6 +168,7 @@ std::string show_match(const ShapingMatch& match) {
 
 std::string show_value(std::uint32_t value) { return count_or_unlimited().show(value); }
 std::string show_value(const Rate& value) { return value.to_string(); }
+std::string show_value(const DataRate& value) { return value.to_string(); }
 std::string show_value(Duration value) { return shaping_codec<Duration>().show(value); }
 std::string show_value(const std::vector<Duration>& value) {
     return shaping_codec<std::vector<Duration>>().show(value);

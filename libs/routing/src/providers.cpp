@@ -29,6 +29,7 @@ bool matches_wildcard(std::string_view wildcard, std::string_view text) {
 Providers::Providers(const config::Config& config) : own_(config.providers) {
     if (config.shipped_providers) {
         shipped_ = config::shipped_providers();
+        std::erase_if(own_, [](const auto& entry) { return !entry.second.names_hosts(); });
         std::erase_if(shipped_, [&](const auto& entry) { return own_.contains(entry.first); });
     }
     add(own_);

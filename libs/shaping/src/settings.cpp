@@ -79,11 +79,17 @@ Settings resolve(const Config& config, const QueueIdentity& queue) {
 }
 
 Settings in_backoff(const Settings& usual) {
-    const auto slower = [](const config::Rate& a, const config::Rate& b) { return a.interval() < b.interval() ? b : a; };
+    const auto slower = [](const config::Rate& a, const config::Rate& b) {
+        return a.interval() < b.interval() ? b : a;
+    };
     Settings careful = usual;
     careful.max_connections = std::min(usual.max_connections, usual.backoff_max_connections);
     careful.max_message_rate = slower(usual.max_message_rate, usual.backoff_max_message_rate);
     careful.max_connect_rate = slower(usual.max_connect_rate, usual.backoff_max_connect_rate);
+    constexpr std::uint64_t kMuch = 1 << 30;
+    if (usual.max_data_rate.time_for(kMuch) < usual.backoff_max_data_rate.time_for(kMuch)) {
+        careful.max_data_rate = usual.backoff_max_data_rate;
+    }
     careful.retry_after = usual.backoff_retry_after;
     return careful;
 }
@@ -116,6 +122,46 @@ std::vector<ExplainedKey> explain(const Config& config, const QueueIdentity& que
         }
         out.push_back(std::move(line));
     });
+    return out;
+}
+
+std::vector<ExplainedKey> explain_limits(const Config& config, const std::string& path,
+                                         const config::FlowLimits& limits) {
+    std::vector<ExplainedKey> out;
+    const auto add = [&](std::string_view name, std::string value) {
+        ExplainedKey& line = out.emplace_back();
+        line.key = path + "." + std::string(name);
+        line.is_default = value == "unlimited";
+        line.value = std::move(value);
+        if (const auto origin = config.origins.find(line.key); origin != config.origins.end()) {
+            line.origin = origin->second;
+        }
+    };
+    add("max_connections", config::show_value(limits.max_connections));
+    add("max_message_rate", config::show_value(limits.max_message_rate));
+    add("max_connect_rate", config::show_value(limits.max_connect_rate));
+    add("max_data_rate", config::show_value(limits.max_data_rate));
+    return out;
+}
+
+std::vector<ExplainedKey> explain_shared(const Config& config, const QueueIdentity& queue) {
+    std::vector<ExplainedKey> out;
+    const auto add = [&](const std::string& path, const config::FlowLimits& limits, std::string_view whose) {
+        for (ExplainedKey& line : explain_limits(config, path, limits)) {
+            if (line.is_default) continue;
+            line.rule = whose;
+            out.push_back(std::move(line));
+        }
+    };
+    const std::string identity(queue.virtual_mta), site(queue.site);
+    if (const auto found = config.virtual_mtas.find(identity); found != config.virtual_mtas.end()) {
+        add("virtual_mtas." + identity, found->second.limits, "all queues of the virtual MTA");
+    }
+    if (const auto found = config.providers.find(site); found != config.providers.end()) {
+        add("providers." + site, found->second.limits, "all queues of the provider");
+    }
+    add("outbound.per_source", config.outbound.per_source, "each source address");
+    add("outbound", config.outbound.total, "all delivery");
     return out;
 }
 

@@ -1,6 +1,7 @@
 // Virtual MTAs: their source addresses, and mail of one that is gone.
 
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "postfleet/support/sender_world.hpp"
 
@@ -69,6 +70,79 @@ TEST_CASE("a source that cannot be bound is never replaced by another address; m
     CHECK(host.sources == std::vector<std::string>{"192.0.2.10"});
     CHECK(world.count(EventType::VirtualMtaEnabled) == 1);
     CHECK(world.queue("x.test/v1").hold_reason.empty());
+}
+
+TEST_CASE("a source that an operator disabled is not used, after a restart neither, until it is enabled") {
+    SenderWorld world;
+    world.config.virtual_mtas["v1"].sources = {IpAddress::parse("192.0.2.10").value(),
+                                               IpAddress::parse("192.0.2.11").value()};
+    world.route("x.test", "192.0.2.1:25");
+    world.start();
+    const auto disable = [&](SourceSelector which, std::optional<Duration> duration = {}) {
+        return world.ask<Result<std::uint64_t>>([&](auto done) {
+            world.sender->control().disable_source(which, duration, "olaf", "listed", std::move(done));
+        });
+    };
+    const auto sources_used = [&] {
+        const auto& all = world.host("192.0.2.1:25").sources;
+        return std::set<std::string>(all.begin(), all.end());
+    };
+    const auto send = [&] {
+        for (int i = 0; i < 4; ++i) {
+            world.accept({});
+            world.advance(10s);  // each over a connection of its own
+        }
+    };
+    CHECK(disable({"192.0.2.99", {}, {}}).error().text == "no virtual MTA has the source 192.0.2.99");
+    CHECK(disable({"192.0.2.10", "v1", {}}).value() == 1);
+    send();
+    CHECK(sources_used() == std::set<std::string>{"192.0.2.11"});
+    CHECK(world.events(EventType::VirtualMtaDisabled).at(0).reason == "by olaf: listed");
+
+    world.stop();
+    world.spool.restart();
+    world.start();
+    send();
+    CHECK(sources_used() == std::set<std::string>{"192.0.2.11"});
+    const auto identities = world.ask<std::vector<VirtualMtaStatus>>(
+        [&](auto done) { world.sender->control().list_virtual_mtas(std::move(done)); });
+    REQUIRE(identities[0].disabled_sources.size() == 1);
+    CHECK(identities[0].disabled_sources[0].reason == "by olaf: listed");
+    CHECK(identities[0].enabled);
+
+    CHECK(disable({"192.0.2.11", {}, "x.test"}, 1h).value() == 1);
+    world.accept({});
+    CHECK(world.queue("x.test/v1").hold_reason.starts_with("source 192.0.2.1"));
+    const auto enable = [&](SourceSelector which) {
+        return world.ask<Result<std::uint64_t>>(
+            [&](auto done) { world.sender->control().enable_source(which, std::move(done)); });
+    };
+    CHECK(enable({"192.0.2.10", {}, {}}).value() == 1);
+    world.settle();
+    CHECK(sources_used().contains("192.0.2.10"));
+    CHECK_FALSE(enable({"192.0.2.10", {}, {}}));
+    CHECK(world.count(EventType::VirtualMtaEnabled) == 1);
+}
+
+TEST_CASE("a source that is disabled for a time comes back by itself, and open connections carry nothing more") {
+    SenderWorld world;
+    world.route("x.test", "192.0.2.1:25");
+    world.shaping().idle_timeout = 10min;
+    world.start();
+    world.accept({});
+    CHECK(world.host("192.0.2.1:25").open == 1);
+    const auto touched = world.ask<Result<std::uint64_t>>([&](auto done) {
+        world.sender->control().disable_source({"192.0.2.10", {}, {}}, 30min, "olaf", "", std::move(done));
+    });
+    CHECK(touched.value() == 1);
+    world.settle();
+    CHECK(world.host("192.0.2.1:25").open == 0);
+    world.accept({});
+    CHECK(world.queue("x.test/v1").hold_reason == "source 192.0.2.10 is disabled: by olaf");
+    world.advance(29min);
+    CHECK(world.count(EventType::Delivered) == 1);
+    world.advance(2min);
+    CHECK(world.count(EventType::Delivered) == 2);
 }
 
 TEST_CASE("with a second source, the mail goes from that one while the first is disabled") {

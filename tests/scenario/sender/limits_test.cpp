@@ -145,7 +145,7 @@ TEST_CASE("the limits of a virtual MTA hold over all its queues", "[P7]") {
     }
     config::VirtualMta& identity = world.config.virtual_mtas["v1"];
     SECTION("connections") {
-        identity.max_connections = 2;
+        identity.limits.max_connections = 2;
         world.start();
         for (int i = 1; i <= 4; ++i) {
             make_slow(world, world.host("192.0.2.1:" + std::to_string(2500 + i)), 50ms);
@@ -160,7 +160,7 @@ TEST_CASE("the limits of a virtual MTA hold over all its queues", "[P7]") {
         CHECK(world.count(EventType::Delivered) == 20);
     }
     SECTION("messages") {
-        identity.max_message_rate = config::Rate{10, 1s};
+        identity.limits.max_message_rate = config::Rate{10, 1s};
         world.start();
         for (int i = 1; i <= 4; ++i) {
             for (int n = 0; n < 5; ++n) world.hand_over({.to = {"a@d" + std::to_string(i) + ".test"}});

@@ -122,8 +122,8 @@ dns: {servers: ["127.0.0.1:5353"], timeout: 5s}
     CHECK(config->virtual_mtas.at("promo-1").sources.size() == 2);
     CHECK(config->virtual_mtas.at("promo-1").ehlo == "[192.0.2.20]");
     CHECK(config->virtual_mtas.at("promo-2").ehlo == "mta1.example.net");
-    CHECK(config->virtual_mtas.at("tx-1").max_message_rate == Rate{1000, 1h});
-    CHECK(config->virtual_mtas.at("tx-1").max_connect_rate.is_unlimited());
+    CHECK(config->virtual_mtas.at("tx-1").limits.max_message_rate == Rate{1000, 1h});
+    CHECK(config->virtual_mtas.at("tx-1").limits.max_connect_rate.is_unlimited());
     CHECK(config->pools.at("transactional").priority == Priority::High);
     CHECK(config->pools.at("bulk").members[0] == std::pair<std::string, std::uint32_t>("promo-1", 3));
     REQUIRE(config->bindings.size() == 3);

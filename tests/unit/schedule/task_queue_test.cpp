@@ -65,6 +65,29 @@ TEST_CASE("a small job does not wait behind a large one") {
     CHECK(std::count(next.begin(), next.end(), "t/receipt") == 1);
 }
 
+TEST_CASE("a job of 1,000 beside one of 100,000 takes twice its time alone, in one queue", "[P6]") {
+    constexpr std::uint32_t kLarge = 100'000, kSmall = 1'000;
+    constexpr Duration kEach = 10ms;  // what a session takes for a recipient
+    const bool is_same_tenant = GENERATE(true, false);
+    const std::uint32_t large_tasks_hold = GENERATE(1u, 50u);  // recipients
+    TaskQueue queue;
+    for (std::uint32_t i = 0; i < kLarge / large_tasks_hold; ++i) {
+        queue.add(task(i, "t", "large", Priority::Normal, large_tasks_hold), kNow);
+    }
+    for (std::uint32_t i = 0; i < kSmall; ++i) {
+        queue.add(task(kLarge + i, is_same_tenant ? "t" : "other", "small"), kNow);
+    }
+    std::uint32_t left = kSmall;
+    Duration clock{};
+    while (left > 0) {
+        const TaskId id = *queue.take(0);
+        clock += queue[id].recipients * kEach;
+        if (queue.job_of(id) == "small") --left;
+        queue.finish(id);
+    }
+    CHECK(clock <= 2 * kSmall * kEach + large_tasks_hold * kEach);
+}
+
 TEST_CASE("a tenant that sent a task of many recipients pays it back") {
     TaskQueue queue;
     for (std::uint32_t i = 0; i < 10; ++i) queue.add(task(i, "bulk", "j", Priority::Normal, 50), kNow);

@@ -156,3 +156,24 @@ TEST_CASE("the keys of backoff are merged one by one, like the others") {
     CHECK(found->rule == "site: google");
     CHECK(found->origin.line > 0);
 }
+
+TEST_CASE("the limits that a queue shares are explained with their origin") {
+    const auto config = load(R"(
+  - {per_destination: {max_connections: 5}, max_data_rate: 1MiB/s, backoff: {max_data_rate: 1KiB/s}}
+outbound: {max_connections: 50, per_source: {max_data_rate: 10MiB/m}}
+)");
+    const QueueIdentity queue{.site = "google", .virtual_mta = "tx-1"};
+    const auto shared = explain_shared(*config, queue);
+    REQUIRE(shared.size() == 2);
+    CHECK(shared[0].key == "outbound.per_source.max_data_rate");
+    CHECK(shared[0].value == "10MiB/m");
+    CHECK(shared[1].key == "outbound.max_connections");
+    CHECK(shared[1].value == "50");
+    CHECK(shared[1].origin.line > 0);
+    const auto settings = resolve(*config, queue);
+    CHECK(settings.per_destination().max_connections == 5);
+    CHECK(settings.per_source().is_unlimited());
+    CHECK(settings.max_data_rate == config::DataRate{1 << 20, 1s});
+    CHECK(in_backoff(settings).max_data_rate == config::DataRate{1 << 10, 1s});
+    CHECK(settings.max_data_rate.time_for(1 << 19) == 500ms);
+}

@@ -67,6 +67,14 @@ public:
         answer(std::move(done), SenderStatus{.queued_recipients = 7});
     }
     void list_queues(Completion<std::vector<QueueStatus>> done) override { answer(std::move(done), queues); }
+    void list_limits(Completion<std::vector<LimitStatus>> done) override {
+        answer(std::move(done), std::vector<LimitStatus>{{.scope = LimitScope::Provider,
+                                                          .name = "google",
+                                                          .connections = 3,
+                                                          .queues_waiting = 1,
+                                                          .max_connections = 5,
+                                                          .max_message_rate = "500/m"}});
+    }
     void list_virtual_mtas(Completion<std::vector<VirtualMtaStatus>> done) override {
         answer(std::move(done), std::vector<VirtualMtaStatus>{{.name = "b"}, {.name = "a"}});
     }
@@ -94,6 +102,20 @@ public:
                 Completion<Result<std::uint64_t>> done) override {
         pause(std::move(which), std::move(by), std::move(because), std::move(done));
     }
+    void disable_source(SourceSelector which, std::optional<Duration> duration, std::string by, std::string because,
+                        Completion<Result<std::uint64_t>> done) override {
+        source = std::move(which);
+        disabled_for = duration;
+        who = std::move(by);
+        why = std::move(because);
+        answer(std::move(done), Result<std::uint64_t>(std::uint64_t{1}));
+    }
+    void enable_source(SourceSelector which, Completion<Result<std::uint64_t>> done) override {
+        source = std::move(which);
+        answer(std::move(done), Result<std::uint64_t>(std::uint64_t{1}));
+    }
+    SourceSelector source;
+    std::optional<Duration> disabled_for;
     void set_mode(MailSelector which, QueueModeOrder mode, std::string by, std::string because,
                   Completion<Result<std::uint64_t>> done) override {
         backoff = mode == QueueModeOrder::Backoff;

@@ -21,11 +21,19 @@ std::string describe(const CloseReason& reason) {
     return reason.text.empty() ? "connection lost" : reason.text;
 }
 
-Connector::Connector(Engine& engine, Shard& shard, VirtualMta& identity, Destination& destination,
+namespace {
+// How long a server that was hung up on may take to notice; until then the connection counts.
+constexpr Duration kAfterglow = std::chrono::seconds(1);
+// For a connection that a limit of an address has no room for, if nobody tells before.
+constexpr Duration kLookAgain = std::chrono::seconds(2);
+}  // namespace
+
+Connector::Connector(Engine& engine, Shard& shard, const std::shared_ptr<Queue>& queue, Destination& destination,
                      ConnectorOwner& owner)
     : engine_(engine),
       shard_(shard),
-      identity_(identity),
+      queue_(queue),
+      identity_(*queue->virtual_mta),
       destination_(destination),
       owner_(owner),
       give_up_at_(shard.executor->now() + kLongestSearch) {}
@@ -47,6 +55,7 @@ void Connector::choose_candidates() {
 
 void Connector::next(const shaping::Settings& settings) {
     settings_ = &settings;
+    give_room_back();
     if (!has_chosen_) choose_candidates();
     const bool may_try = shard_.executor->now() < give_up_at_ && !engine_.is_draining();
     while (may_try && next_candidate_ < candidates_.size()) {
@@ -81,6 +90,7 @@ bool Connector::try_candidate(const Candidate& candidate) {
         return false;
     }
     if (source.kind == VirtualMta::Source::Kind::Address) source_ = source.address;
+    if (!take_room(candidate)) return false;
     way_out_ = std::move(source.identity);
     ConnectRequest request{candidate.peer, source_, now + settings_->connect_timeout};
     if (way_out_ && way_out_->proxy) {
@@ -90,6 +100,68 @@ bool Connector::try_candidate(const Candidate& candidate) {
     deadline_ = request.deadline;
     stream_ = shard_.transport->connect(request, *this);
     return true;
+}
+
+// --- limits of addresses -------------------------------------------------------------------------------
+
+bool Connector::take_room(const Candidate& candidate) {
+    const SteadyTime now = shard_.executor->now();
+    std::vector<LimitUse> wanted = engine_.limits.of_connection(
+        destination_.site, source_, candidate.peer.address, settings_->per_source(), settings_->per_destination(), now);
+    if (wanted.empty()) return true;
+    std::vector<shaping::PacedScope> rates;
+    for (LimitUse& use : wanted) {
+        const SteadyTime next = use.limit->messages.next(use.pace());
+        if (now < next) {
+            hold("rate limited: " + use.limit->describe(), next);
+        } else if (!use.limit->try_take_connection(use.allows.max_connections)) {
+            use.limit->wait(queue_, SharedLimit::Need::Starved);
+            // One may have come back before we stood in line.
+            if (use.limit->has_room(use.allows.max_connections)) engine_.wake_next(use.limit);
+            hold("connection limit of " + use.limit->describe(), now + kLookAgain);
+        } else {
+            if (!use.connect_pace().is_unlimited()) rates.push_back({&use.limit->connects, use.connect_pace()});
+            use.limit->leave(*queue_);
+            limits_.push_back(std::move(use));
+            continue;
+        }
+        give_room_back();
+        return false;
+    }
+    const std::lock_guard lock(engine_.limits.rates_mutex());
+    if (const auto wait = shaping::take_all(rates, queue_.get(), 0, now)) {
+        hold("connect rate limited: " + limits_.front().limit->describe(), *wait);
+        give_room_back();
+        return false;
+    }
+    return true;
+}
+
+void Connector::hold(std::string reason, SteadyTime until) {
+    if (no_room_.reason.empty() || until < no_room_.until) no_room_ = {std::move(reason), until};
+}
+
+void Connector::give_room_back() {
+    if (limits_.empty()) return;
+    auto give = [&engine = engine_, limits = std::exchange(limits_, {})] {
+        for (const LimitUse& use : limits) {
+            use.limit->give_back_connection();
+            engine.wake_next(use.limit);
+        }
+    };
+    if (!std::exchange(was_up_, false)) return give();
+    shard_.executor->schedule_at(shard_.executor->now() + kAfterglow, std::move(give));
+}
+
+void Connector::stop() {
+    stream_.reset();
+    was_up_ = false;  // the owner has waited for the close
+    give_room_back();
+}
+
+void Connector::abandon() {
+    stream_.reset();
+    limits_.clear();
 }
 
 bool Connector::has_other_host() const {
@@ -160,6 +232,7 @@ void Connector::on_data(std::string_view octets) {
 }
 
 void Connector::on_up(std::string_view first_octets) {
+    was_up_ = true;
     if (source_ && identity_.on_bound(*source_)) {
         engine_.report_source(EventType::VirtualMtaEnabled, identity_, source_->to_string(), {}, shard_);
     }

@@ -41,14 +41,17 @@ class Connector final : public StreamHandler {
 public:
     static constexpr Duration kLongestSearch = std::chrono::minutes(10);
 
-    Connector(Engine& engine, Shard& shard, VirtualMta& identity, Destination& destination, ConnectorOwner& owner);
+    Connector(Engine& engine, Shard& shard, const std::shared_ptr<Queue>& queue, Destination& destination,
+              ConnectorOwner& owner);
 
     // The next address; the owner may be called from inside when there is none.
     void next(const shaping::Settings& settings);
     // The address that was tried last, once more.
     void again(const shaping::Settings& settings);
     // Drops what is under way; nobody is called.
-    void stop() { stream_.reset(); }
+    void stop();
+    // The same, and the limits are not told: the process ends.
+    void abandon();
 
     // The connection that is up; from here on it is the owner's, its handler included.
     std::unique_ptr<Stream> take_stream() { return std::move(stream_); }
@@ -62,17 +65,22 @@ public:
     bool is_name_trusted() const { return candidates_[next_candidate_ - 1].is_name_trusted; }
     const std::string& mx_address() const { return mx_address_; }
     const std::string& source_address() const { return source_text_; }
+    const std::optional<IpAddress>& source() const { return source_; }
     // Some other address of the destination has not failed a moment ago.
     bool has_other_host() const;
 
     // Why there is no connection: how the last address failed …
     OpenFailure take_failure() { return std::move(failure_); }
     // … or that no source address could be used for any of them.
-    struct NoSource {
+    struct Held {
         std::string reason;  // empty: that was not it
         SteadyTime until = SteadyTime::min();
     };
-    const NoSource& no_source() const { return no_source_; }
+    const Held& no_source() const { return no_source_; }
+    // … or that limits of single addresses left no room.
+    const Held& no_room() const { return no_room_; }
+    // The limits of the addresses that the connection uses.
+    const std::vector<LimitUse>& limits() const { return limits_; }
 
 private:
     void on_connected() override;
@@ -80,6 +88,9 @@ private:
     void on_closed(const CloseReason& reason) override;
     void choose_candidates();
     bool try_candidate(const Candidate& candidate);
+    bool take_room(const Candidate& candidate);
+    void give_room_back();
+    void hold(std::string reason, SteadyTime until);
     void greet_proxy();
     void on_up(std::string_view first_octets);
     void on_bind_failed(std::string_view why);
@@ -88,6 +99,7 @@ private:
 
     Engine& engine_;
     Shard& shard_;
+    const std::shared_ptr<Queue>& queue_;  // the owner's
     VirtualMta& identity_;
     Destination& destination_;  // the owner's
     ConnectorOwner& owner_;
@@ -105,7 +117,9 @@ private:
     std::string mx_host_, mx_address_, source_text_;
     OpenFailure failure_;  // of the addresses tried so far
     bool has_tried_ = false;
-    NoSource no_source_;
+    Held no_source_, no_room_;
+    std::vector<LimitUse> limits_;  // a connection of each is taken
+    bool was_up_ = false;
     std::unique_ptr<Stream> stream_;
 };
 

@@ -78,7 +78,10 @@ void Control::list_queues(Completion<std::vector<QueueStatus>> done) {
 void Control::list_virtual_mtas(Completion<std::vector<VirtualMtaStatus>> done) {
     engine_.on_shard(0, [this, done = std::move(done)](Shard& shard) mutable {
         std::map<std::string, VirtualMtaStatus> by_name;
-        for (const auto& identity : engine_.queues.virtual_mtas()) by_name[identity->name] = identity->status();
+        for (const auto& identity : engine_.queues.virtual_mtas()) {
+            VirtualMtaStatus& status = by_name[identity->name] = identity->status(shard.executor->now());
+            status.connections = engine_.limits.of_virtual_mta(identity->name)->connections();
+        }
         for (const QueueStatus& queue : queue_statuses(shard.executor->now())) {
             VirtualMtaStatus& status = by_name[queue.virtual_mta];
             ++status.queues;
@@ -87,6 +90,12 @@ void Control::list_virtual_mtas(Completion<std::vector<VirtualMtaStatus>> done) 
         std::vector<VirtualMtaStatus> out;
         for (auto& [name, status] : by_name) out.push_back(std::move(status));
         answer(std::move(done), std::move(out));
+    });
+}
+
+void Control::list_limits(Completion<std::vector<LimitStatus>> done) {
+    engine_.on_shard(0, [this, done = std::move(done)](Shard& shard) mutable {
+        answer(std::move(done), engine_.limits.status(shard.executor->now()));
     });
 }
 
@@ -226,8 +235,9 @@ void Control::set_mode(MailSelector which, QueueModeOrder mode, std::string who,
     auto selection = Selection::parse(which);
     if (!selection) return answer(std::move(done), selection.error());
     if (!selection->is_about_queues()) {
-        return answer(std::move(done), Error{ErrorKind::InvalidArgument,
-                                             "queues have a mode, not single mails: name a queue, site or virtual MTA"});
+        return answer(std::move(done),
+                      Error{ErrorKind::InvalidArgument,
+                            "queues have a mode, not single mails: name a queue, site or virtual MTA"});
     }
     const QueueMode wanted = mode == QueueModeOrder::Backoff ? QueueMode::Backoff : QueueMode::Normal;
     std::string reason = "by " + who;

@@ -25,15 +25,20 @@ public:
     void status(Completion<SenderStatus> done) override;
     void list_queues(Completion<std::vector<QueueStatus>> done) override;
     void list_virtual_mtas(Completion<std::vector<VirtualMtaStatus>> done) override;
+    void list_limits(Completion<std::vector<LimitStatus>> done) override;
     void list_tasks(MailSelector which, std::size_t limit, Completion<Result<std::vector<QueuedTask>>> done) override;
     void pause(MailSelector which, std::string who, std::string why, Completion<Result<std::uint64_t>> done) override;
     void resume(MailSelector which, Completion<Result<std::uint64_t>> done) override;
     void retry(MailSelector which, Completion<Result<std::uint64_t>> done) override;
+    void disable_source(SourceSelector which, std::optional<Duration> duration, std::string who, std::string why,
+                        Completion<Result<std::uint64_t>> done) override;
+    void enable_source(SourceSelector which, Completion<Result<std::uint64_t>> done) override;
     void set_mode(MailSelector which, QueueModeOrder mode, std::string who, std::string why,
                   Completion<Result<std::uint64_t>> done) override;
     void remove(MailSelector which, std::string who, std::string why, Completion<Result<std::uint64_t>> done) override;
 
 private:
+    std::vector<std::shared_ptr<VirtualMta>> with_address(const SourceSelector& which, const IpAddress& source) const;
     struct Removal;
     struct Listing;
     std::vector<QueueStatus> queue_statuses(SteadyTime now) const;

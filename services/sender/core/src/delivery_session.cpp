@@ -20,7 +20,33 @@ DeliverySession::DeliverySession(Engine& engine, Shard& shard, std::shared_ptr<Q
       queue_(std::move(queue)),
       route_(route),
       settings_(queue_->settings()),
-      connector_(engine, shard, *queue_->virtual_mta, *destination, *this) {}
+      connector_(engine, shard, queue_, *destination, *this) {}
+
+bool DeliverySession::leaves_from(const VirtualMta& identity, const VirtualMta::Ban& ban) const {
+    return queue_->virtual_mta.get() == &identity && connector_.source() &&
+           ban.covers(*connector_.source(), queue_->site);
+}
+
+bool DeliverySession::is_paced() const {
+    const auto& limits = connector_.limits();
+    return std::any_of(limits.begin(), limits.end(), [](const LimitUse& use) { return use.allows.is_paced(); });
+}
+
+bool DeliverySession::counts_recipients() const {
+    const auto& limits = connector_.limits();
+    return std::any_of(limits.begin(), limits.end(),
+                       [](const LimitUse& use) { return !use.allows.max_message_rate.is_unlimited(); });
+}
+
+bool DeliverySession::may_be_given(SteadyTime now, SteadyTime& wake_at) const {
+    for (const LimitUse& use : connector_.limits()) {
+        const SteadyTime next = use.limit->messages.next(use.pace());
+        if (next <= now) continue;
+        wake_at = std::min(wake_at, next);
+        return false;
+    }
+    return true;
+}
 
 // --- opening -------------------------------------------------------------------------------------------
 
@@ -62,9 +88,11 @@ void DeliverySession::leave_address() {
 }
 
 void DeliverySession::on_no_connection() {
-    const Connector::NoSource& no_source = connector_.no_source();
+    const Connector::Held &no_source = connector_.no_source(), &no_room = connector_.no_room();
     if (engine_.is_draining()) {
         queue_->on_open_abandoned(route_);
+    } else if (!no_room.reason.empty()) {
+        queue_->on_no_room(route_, no_room.reason, no_room.until);
     } else if (!no_source.reason.empty()) {
         queue_->on_no_source(route_, no_source.reason, no_source.until);
     } else {
@@ -243,7 +271,7 @@ void DeliverySession::drain() {
 void DeliverySession::abandon() {
     phase_ = Phase::Gone;
     stream_.reset();
-    connector_.stop();
+    connector_.abandon();
     work_ = {};
 }
 

@@ -45,10 +45,17 @@ public:
     // The process ends: the socket closes, nothing is told.
     void abandon();
 
+    // From an address that this ban is about.
+    bool leaves_from(const VirtualMta& identity, const VirtualMta::Ban& ban) const;
     std::uint32_t route() const { return route_; }
     unsigned shard_number() const { return shard_.number; }
     bool was_opened() const { return was_opened_; }
     std::uint32_t transactions() const { return transactions_; }
+    // The limits of the addresses at both ends, and whether they let another message go now.
+    const std::vector<LimitUse>& address_limits() const { return connector_.limits(); }
+    bool is_paced() const;
+    bool counts_recipients() const;
+    bool may_be_given(SteadyTime now, SteadyTime& wake_at) const;
 
     // StreamHandler
     void on_connected() override;  // TLS is up
@@ -92,6 +99,7 @@ private:
     void on_rendered(Work&& work, RenditionOutcome outcome);
     void pace();
     void begin_transaction();
+    std::uint64_t octets_on_the_wire() const;
     void maybe_pass_turn();
     void send_body();
     void send_chunk(const SharedOctets& chunk);

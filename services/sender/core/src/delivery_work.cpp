@@ -96,7 +96,13 @@ void DeliverySession::drop_work() {
 // The permit is taken when everything else is ready, so that nothing but the write comes between it and the RCPT.
 void DeliverySession::pace() {
     if (!work_.is_paced) return begin_transaction();
-    if (const auto wait = queue_->take_message_permit(shard_.executor->precise_now())) {
+    const SteadyTime now = shard_.executor->precise_now();
+    if (const auto wait = queue_->take_message_permit(*this, octets_on_the_wire(), now)) {
+        if (*wait > now + settings_->idle_timeout) {  // not worth an open connection: the queue's timer waits for it
+            queue_->wait_for_permit(*this, *wait);
+            drop_work();
+            return quit();
+        }
         pace_timer_ = shard_.executor->schedule_at(*wait, [self = shared_from_this()] {
             self->pace_timer_ = {};
             if (self->phase_ == Phase::Working && self->work_) self->pace();
@@ -107,11 +113,16 @@ void DeliverySession::pace() {
     begin_transaction();
 }
 
+std::uint64_t DeliverySession::octets_on_the_wire() const {
+    const Message& message = *work_.hot->message;
+    return work_.rendition ? work_.rendition->size_octets : message.prepended_header.size() + message.size_octets;
+}
+
 void DeliverySession::begin_transaction() {
     const HotTask& hot = *work_.hot;
     std::size_t most =
         std::min<std::size_t>(settings_->max_recipients_per_transaction, smtp_->capabilities().max_recipients);
-    if (work_.is_paced) most = 1;
+    if (work_.is_one_recipient) most = 1;
     recipients_ = static_cast<std::uint32_t>(std::min(most, hot.task.recipients.size()));
     const Message& message = *hot.message;
     const Rendition* const rendition = work_.rendition.get();
@@ -124,7 +135,7 @@ void DeliverySession::begin_transaction() {
         .is_peer_verified = message.tls_wish == TlsWish::Required && is_peer_verified(),
         .return_content = message.return_content,
         .envelope_id = message.envelope_id,
-        .size_octets = rendition ? rendition->size_octets : message.prepended_header.size() + message.size_octets,
+        .size_octets = octets_on_the_wire(),
         .mt_priority = message.mt_priority,
         .deliver_by = message.deliver_by,
         .now = shard_.executor->wall_now(),

@@ -120,6 +120,7 @@ void Engine::reload(SenderConfiguration configuration) {
     sts_policies.configure(
         {.is_wanted = heeds_mta_sts(*config), .ca_file = config->https_client.ca_file, .routing = routing});
     queues.configure(config);
+    limits.configure(*config);
     for (const auto& identity : queues.virtual_mtas()) metrics.count_suspended(identity->name, identity->suspended());
     for (const auto& queue : queues.all()) queue->configure(settings_of(queue->site, queue->virtual_mta->name));
     if (!is_started()) return;
@@ -217,6 +218,18 @@ void Engine::on_shard(unsigned number, UniqueFunction<void(Shard&)> task) {
 
 void Engine::pump(const std::shared_ptr<Queue>& queue) {
     on_shard(queue->home, [queue](Shard& shard) { queue->pump(shard, Queue::Spread::AllShards); });
+}
+
+void Engine::wake_next(const std::shared_ptr<SharedLimit>& limit) {
+    auto queue = limit->next_in_line();
+    if (!queue) return;
+    const unsigned home = queue->home;
+    on_shard(home, [this, limit, queue = std::move(queue)](Shard& shard) {
+        queue->on_room(shard, *limit);
+        limit->had_its_try();
+        // It may not have needed it any more.
+        if (limit->has_room(limit->limits().max_connections)) wake_next(limit);
+    });
 }
 
 void Engine::pump_all() {

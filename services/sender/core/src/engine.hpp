@@ -25,6 +25,7 @@
 #include "queue.hpp"
 #include "queue_table.hpp"
 #include "renditions.hpp"
+#include "shared_limit.hpp"
 #include "sender_metrics.hpp"
 #include "site_table.hpp"
 #include "work.hpp"
@@ -110,6 +111,15 @@ public:
     void report_mode(const Queue& queue, const Queue::ModeState& state, Shard& shard);
     void restore_modes();  // before traffic: the queues that were in backoff
 
+    // --- source addresses that are not used (engine_sources.cpp)
+    // From now on; `durable` is told when it will be known after a restart, too.
+    void disable_source(const std::shared_ptr<VirtualMta>& identity, VirtualMta::Ban ban, Shard& shard,
+                        UniqueFunction<void(Status)> durable);
+    // Answers whether it was disabled.
+    bool enable_source(const std::shared_ptr<VirtualMta>& identity, const IpAddress& source, std::string_view site,
+                       Shard& shard);
+    void restore_disabled_sources();  // before traffic
+
     // --- when transactions may begin
     bool may_transact() const;
     bool is_latched() const { return latched_.load(std::memory_order_relaxed); }
@@ -126,12 +136,15 @@ public:
     void on_shard(unsigned number, UniqueFunction<void(Shard&)> task);
     void pump(const std::shared_ptr<Queue>& queue);
     void pump_all();
+    // A connection of this limit is free: whoever waits for it longest is told.
+    void wake_next(const std::shared_ptr<SharedLimit>& limit);
 
     SenderDependencies dependencies;
     std::vector<std::unique_ptr<Shard>> shards;
     SenderMetrics metrics;
     const std::shared_ptr<HotBudget> hot_budget = std::make_shared<HotBudget>();
     MessageReferences references;
+    SharedLimits limits;
     QueueTable queues;
     StsTable sts_policies;
     SiteTable sites;

@@ -40,11 +40,11 @@ void Engine::carry_out(const Reaction& reaction, const std::shared_ptr<Queue>& q
     const std::string why = refusal.reply.to_string() + "; " + reaction.rule;
     if (reaction.disable_source) {
         if (const auto source = IpAddress::parse(refusal.source_address)) {
-            const SteadyTime until = shard.executor->now() + reaction.reenable_after.value_or(kReenableAfter);
-            if (queue->virtual_mta->disable_at(queue->site, *source, why, until)) {
-                report_source(EventType::VirtualMtaDisabled, *queue->virtual_mta, source->to_string(),
-                              "at " + queue->site + ": " + why, shard);
-            }
+            const Duration rest = reaction.reenable_after.value_or(kReenableAfter);
+            VirtualMta::Ban ban{queue->site, *source, why};
+            ban.until = shard.executor->wall_now() + std::chrono::ceil<WallTime::duration>(rest);
+            ban.ends_at = shard.executor->now() + rest;
+            disable_source(queue->virtual_mta, std::move(ban), shard, [](Status) {});
         }
     }
     if (reaction.mode) queue->set_mode(*reaction.mode, why, shard);

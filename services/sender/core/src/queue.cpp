@@ -60,6 +60,7 @@ Queue::Queue(Engine& engine, std::string its_site, std::shared_ptr<VirtualMta> i
       home(its_home),
       engine_(engine),
       idle_(engine.shards.size()),
+      wider_(engine.limits.of_queue(site, virtual_mta->name)),
       delivered_total_(engine.metrics.of_queue("delivered", name)),
       deferred_total_(engine.metrics.of_queue("deferred", name)),
       bounced_total_(engine.metrics.of_queue("bounced", name)) {}
@@ -244,14 +245,13 @@ bool Queue::try_route_locked(std::uint32_t number, Shard& shard, Spread spread, 
         return true;
     }
     if (may_give_locked(now, wake_at)) {
-        if (auto session = pop_idle_locked(number, shard.number)) {
+        if (auto session = pop_idle_locked(number, shard.number, now, wake_at)) {
             action.work = take_locked(number, wall_now, action.expired);
             if (!action.work) {  // everything that was ready has expired
                 idle_[session->shard_number()].push_back(std::move(session));
                 return true;
             }
-            action.work.is_paced = has_message_rate_locked();
-            if (action.work.is_paced) turn_ = session.get();
+            mark_paced_locked(action.work, session);
             action.kind = Action::Kind::Assign;
             action.session = std::move(session);
             return true;

@@ -12,18 +12,20 @@
 // so that the reason is told; the rest holds.
 //
 // Every ready task goes, or hold_reason() names why not (P5). Limits are kept here for the queue (a permit for
-// a connection from before connecting until its close has completed), in VirtualMta for what is wider.
+// a connection from before connecting until its close has completed), in SharedLimit for what is wider.
 //
 // Threads: thread-safe; the lock is held for about 100 ns. What looks at every task (orders, expiry of held mail,
 // re-keying) does so in slices of kSlice, a few microseconds each. Lock order: queue, then site table or virtual MTA. shared_ptr: table, sessions and timers hold it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,9 +34,10 @@
 #include "outcome.hpp"
 #include "postfleet/ports/sender_control.hpp"
 #include "postfleet/schedule/task_queue.hpp"
-#include "postfleet/shaping/limits.hpp"
+#include "postfleet/shaping/pacing.hpp"
 #include "postfleet/shaping/settings.hpp"
 #include "rate_meter.hpp"
+#include "shared_limit.hpp"
 #include "virtual_mta.hpp"
 #include "work.hpp"
 
@@ -100,11 +103,18 @@ public:
     void on_opened(std::uint32_t route);
     void on_open_failed(std::uint32_t route, OpenFailure failure, Shard& shard);
     void on_no_source(std::uint32_t route, std::string reason, SteadyTime retry_at);
+    void on_source_enabled(Shard& shard);
     void on_open_abandoned(std::uint32_t route);
     void on_closed(const DeliverySession& session, std::uint32_t route, Shard& shard);
-    std::optional<SteadyTime> take_message_permit(SteadyTime now);
+    // A permit for one recipient (or message, if only octets are limited) of every rate that holds, or when to ask again.
+    std::optional<SteadyTime> take_message_permit(const DeliverySession& session, std::uint64_t octets, SteadyTime now);
     void pass_turn(const DeliverySession& session, SteadyTime used_at, Shard& shard);
     void release_turn(const DeliverySession& session, Shard& shard);  // the permit was not used
+    // The session does not wait that long; the queue keeps its place in the line.
+    void wait_for_permit(const DeliverySession& session, SteadyTime until);
+    // No address of the destination has room for a connection until then, or until somebody makes room.
+    void on_no_room(std::uint32_t route, std::string reason, SteadyTime retry_at);
+    void on_room(Shard& shard, const SharedLimit& limit);
 
     // --- mode (queue_mode.cpp)
     struct ModeState {
@@ -152,6 +162,17 @@ private:
         std::uint32_t open = 0;      // sessions that got as far as Ready and are not closed
         std::uint32_t failures = 0;  // in a row
         SteadyTime retry_at = SteadyTime::min();
+        SteadyTime room_at = SteadyTime::min();  // limits of its addresses
+        std::string no_room_reason;
+    };
+    // The rates that a message, or a connection, needs a permit of.
+    struct Paces {
+        static constexpr std::size_t kMost = 8;
+        std::array<shaping::PacedScope, kMost> scopes;
+        std::size_t count = 0;
+        bool are_shared = false;
+        void add(shaping::PacedLimit& limit, const shaping::Pace& pace, bool is_shared);
+        std::span<const shaping::PacedScope> all() const { return std::span(scopes).first(count); }
     };
     struct Action {
         enum class Kind : std::uint8_t { None, Assign, Open, Untried, AskAgain } kind = Kind::None;
@@ -170,6 +191,17 @@ private:
     bool perform(Action&& action, Shard& shard);
     bool try_route_locked(std::uint32_t number, Shard& shard, Spread spread, Action& action, SteadyTime& wake_at);
     bool may_open_locked(Route& route, std::uint32_t number, SteadyTime now, SteadyTime& wake_at);
+    bool has_something_to_wait_for_locked(const Route& route, SteadyTime now, SteadyTime& wake_at) const;
+    bool take_shared_connections_locked();
+    bool take_shared_connection_locked(const LimitUse& use);
+    void give_back_shared_connections_locked(std::size_t count);
+    bool must_yield_locked(const DeliverySession& session, bool is_idle) const;
+    void find_pace_locked();
+    Paces message_paces_locked(const DeliverySession& session);
+    // Who stands in the lines of rates: the queue, or, where only its addresses are limited, the session.
+    const void* asker_locked(const DeliverySession& session) const;
+    std::unique_lock<std::mutex> lock_rates(const Paces& paces);
+    void mark_paced_locked(Work& work, const std::shared_ptr<DeliverySession>& session);
     std::uint32_t route_of_locked(const std::shared_ptr<Destination>& to);
     Work take_locked(std::uint32_t route, WallTime now, std::vector<Work>& expired);
     Work make_work_locked(schedule::TaskId id);
@@ -178,10 +210,11 @@ private:
     void apply_mode_locked();
     bool has_served_its_time(WallTime now) const;
     bool is_deferred_locked(SteadyTime now, SteadyTime& wake_at) const;
-    bool has_message_rate_locked() const;
     SteadyTime next_message_permit_locked() const;
     std::string hold_reason_locked(SteadyTime now) const;
-    std::shared_ptr<DeliverySession> pop_idle_locked(std::uint32_t route, unsigned shard);
+    std::string why_no_connection_locked(const Route& route, SteadyTime now) const;
+    std::shared_ptr<DeliverySession> pop_idle_locked(std::uint32_t route, unsigned shard, SteadyTime now,
+                                                     SteadyTime& wake_at);
     bool may_give_locked(SteadyTime now, SteadyTime& wake_at) const;
     bool must_make_room_locked(const DeliverySession& session) const;
     SteadyTime next_wake_locked(Shard& shard, SteadyTime wake_at) const;
@@ -194,15 +227,19 @@ private:
     schedule::TaskQueue tasks_;
     std::vector<Route> routes_;
     std::vector<std::vector<std::shared_ptr<DeliverySession>>> idle_;  // by shard; the last is the warmest
-    SettingsPointer usual_settings_, settings_;  // the second ones are in force
+    SettingsPointer usual_settings_, settings_;                        // the second ones are in force
     ModeState mode_;
     std::atomic<bool> in_backoff_{false};
     SteadyTime deferred_until_ = SteadyTime::min();
     std::string deferred_reason_;
     std::uint32_t connections_ = 0;  // from before connecting until the close has completed
     unsigned next_shard_ = 0;
-    shaping::RateLimit message_rate_, connect_rate_;
-    const DeliverySession* turn_ = nullptr;  // holds a task and waits for its message permit
+    const SharedLimit* woken_by_ = nullptr;              // it has a connection for us
+    std::vector<LimitUse> wider_;                        // what this queue's connections and messages count in, too
+    bool is_paced_ = false, counts_recipients_ = false;  // by a rate of the queue or a wider one
+    shaping::PacedLimit messages_, connects_;
+    SteadyTime permit_at_ = SteadyTime::min();  // when to ask for the next one again, if that is far away
+    const DeliverySession* turn_ = nullptr;     // holds a task and waits for its message permit
     bool paused_ = false;
     std::string pause_reason_;
     SteadyTime no_source_until_ = SteadyTime::min();

@@ -37,6 +37,7 @@ void Queue::apply_mode_locked() {
     const bool is_careful = mode_.mode == QueueMode::Backoff;
     settings_ =
         is_careful ? std::make_shared<const shaping::Settings>(shaping::in_backoff(*usual_settings_)) : usual_settings_;
+    find_pace_locked();
     in_backoff_.store(is_careful, std::memory_order_relaxed);
 }
 

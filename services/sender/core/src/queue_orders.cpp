@@ -87,21 +87,30 @@ std::string Queue::hold_reason_locked(SteadyTime now) const {
             reason = "dns failed: " + route.to->text;
         } else if (route.failures > 0 && route.open == 0) {
             reason = "connecting failed: " + last_failure_;
-        } else if (now < no_source_until_) {
-            reason = no_source_reason_;
-        } else if (has_message_rate_locked() && (turn_ != nullptr || now < next_message_permit_locked())) {
-            reason = "rate limited";
-        } else if (virtual_mta->is_waiting_for_connection(*this)) {
-            reason = "connection limit of the virtual MTA";
-        } else if (connections_ >= settings_->max_connections) {
-            reason = "connection limit";
-        } else if (connections_ == 0) {
-            reason = "connect rate limited";
         } else {
-            return {};  // sessions are at it
+            reason = why_no_connection_locked(route, now);
+            if (reason.empty()) return {};  // sessions are at it
         }
     }
     return reason;
+}
+
+std::string Queue::why_no_connection_locked(const Route& route, SteadyTime now) const {
+    if (now < no_source_until_) return no_source_reason_;
+    if (is_paced_ && (turn_ != nullptr || now < next_message_permit_locked())) {
+        for (const LimitUse& use : wider_) {
+            if (use.allows.is_paced() && now < use.limit->messages.next(use.pace())) {
+                return "rate limited: " + use.limit->describe();
+            }
+        }
+        return "rate limited";
+    }
+    for (const LimitUse& use : wider_) {
+        if (use.limit->is_waiting(*this)) return "connection limit of " + use.limit->describe();
+    }
+    if (connections_ >= settings_->max_connections) return "connection limit";
+    if (now < route.room_at) return route.no_room_reason;
+    return connections_ == 0 ? "connect rate limited" : "";
 }
 
 void Queue::list(const TaskTest& test, std::size_t limit, Executor& clock, std::vector<Listed>& out) {

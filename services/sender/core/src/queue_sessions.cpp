@@ -21,21 +21,22 @@ Queue::Next Queue::next_for(const std::shared_ptr<DeliverySession>& session, Sha
     {
         const std::lock_guard lock(mutex_);
         const std::uint32_t route = session->route();
-        if (engine_.is_draining() || connections_ > settings_->max_connections || must_make_room_locked(*session)) {
+        if (engine_.is_draining() || connections_ > settings_->max_connections || must_make_room_locked(*session) ||
+            must_yield_locked(*session, false)) {
             next.kind = Next::Kind::Quit;
             return next;
         }
         SteadyTime wake_at = SteadyTime::max();
         const SteadyTime now = shard.executor->now();
         if (may_deliver_locked() && !is_deferred_locked(now, wake_at) && tasks_.has_ready(route) &&
-            may_give_locked(now, wake_at)) {
+            may_give_locked(now, wake_at) && session->may_be_given(now, wake_at)) {
             next.work = take_locked(route, shard.executor->wall_now(), expired);
             if (next.work) {
                 next.kind = Next::Kind::Work;
-                next.work.is_paced = has_message_rate_locked();
-                if (next.work.is_paced) turn_ = session.get();
+                mark_paced_locked(next.work, session);
             }
         }
+        if (next.kind == Next::Kind::Idle && must_yield_locked(*session, true)) next.kind = Next::Kind::Quit;
         if (next.kind == Next::Kind::Idle) idle_[shard.number].push_back(session);
         if (wake_at < armed_for_) {
             armed_for_ = wake_at;
@@ -80,11 +81,12 @@ bool Queue::leave_idle(const DeliverySession& session, Shard& shard) {
 
 // The one that was used last, here if possible: its caches and its connection are warm, and the ones that are
 // not needed grow cold and close.
-std::shared_ptr<DeliverySession> Queue::pop_idle_locked(std::uint32_t route, unsigned shard) {
+std::shared_ptr<DeliverySession> Queue::pop_idle_locked(std::uint32_t route, unsigned shard, SteadyTime now,
+                                                        SteadyTime& wake_at) {
     for (std::size_t i = 0; i < idle_.size(); ++i) {
         auto& idle = idle_[(shard + i) % idle_.size()];
         for (std::size_t at = idle.size(); at-- > 0;) {
-            if (idle[at]->route() != route) continue;
+            if (idle[at]->route() != route || !idle[at]->may_be_given(now, wake_at)) continue;
             auto session = std::move(idle[at]);
             idle.erase(idle.begin() + static_cast<std::ptrdiff_t>(at));
             return session;
@@ -96,44 +98,86 @@ std::shared_ptr<DeliverySession> Queue::pop_idle_locked(std::uint32_t route, uns
 // --- connections ---------------------------------------------------------------------------------------
 
 bool Queue::may_open_locked(Route& route, std::uint32_t number, SteadyTime now, SteadyTime& wake_at) {
-    const std::uint64_t wanted = has_message_rate_locked() ? 1 : tasks_.ready_tasks(number);
+    const std::uint64_t wanted = is_paced_ ? 1 : tasks_.ready_tasks(number);
     if (route.connecting >= wanted) return false;
-    if (route.failures > 0) {
-        if (route.connecting > 0) return false;  // the probe is on its way
-        if (now < route.retry_at) {
-            wake_at = std::min(wake_at, route.retry_at);
-            return false;
-        }
-    }
-    if (now < no_source_until_) {
-        wake_at = std::min(wake_at, no_source_until_);
-        return false;
-    }
-    if (has_message_rate_locked() && turn_ != nullptr) return false;
-    if (has_message_rate_locked()) {
-        const SteadyTime next = next_message_permit_locked();
-        if (now < next) {
-            wake_at = std::min(wake_at, next);
-            return false;
-        }
-    }
+    if (route.failures > 0 && route.connecting > 0) return false;  // the probe is on its way
+    if (is_paced_ && turn_ != nullptr) return false;
+    if (has_something_to_wait_for_locked(route, now, wake_at)) return false;
     if (connections_ >= settings_->max_connections) return false;
-    if (!virtual_mta->take_connection()) {
-        virtual_mta->wait_for_connection(shared_from_this());
-        // One may have come back between the two calls; then nobody would wake us.
-        if (!virtual_mta->take_connection()) return false;
+    if (!take_shared_connections_locked()) return false;
+    Paces paces;
+    paces.add(connects_, {settings_->max_connect_rate.interval(), {}}, false);
+    for (const LimitUse& use : wider_) paces.add(use.limit->connects, use.connect_pace(), true);
+    std::optional<SteadyTime> wait;
+    {
+        const auto rates = lock_rates(paces);
+        wait = shaping::take_all(paces.all(), this, 0, now);
     }
-    if (const auto wait = virtual_mta->take_connect(connect_rate_, settings_->max_connect_rate.interval(), now)) {
+    if (wait) {
         wake_at = std::min(wake_at, *wait);
-        std::vector<std::shared_ptr<Queue>> others;
-        virtual_mta->give_back_connection(others);
-        for (const auto& other : others) engine_.pump(other);
+        give_back_shared_connections_locked(wider_.size());
         return false;
     }
     ++connections_;
     ++route.connecting;
     engine_.metrics.connections.add(1);
     return true;
+}
+
+// A time before which a connection would be of no use.
+bool Queue::has_something_to_wait_for_locked(const Route& route, SteadyTime now, SteadyTime& wake_at) const {
+    SteadyTime until = std::max(no_source_until_, route.room_at);
+    if (route.failures > 0) until = std::max(until, route.retry_at);
+    if (is_paced_) until = std::max({until, permit_at_, next_message_permit_locked()});
+    if (now >= until) return false;
+    wake_at = std::min(wake_at, until);
+    return true;
+}
+
+// One of each, or none; then the queue is woken when there is one again.
+bool Queue::take_shared_connections_locked() {
+    for (const bool is_in_line : {false, true}) {
+        std::size_t taken = 0;
+        while (taken < wider_.size() && take_shared_connection_locked(wider_[taken])) ++taken;
+        if (taken == wider_.size()) {
+            if (is_in_line) {
+                for (const LimitUse& use : wider_) use.limit->leave(*this);
+            }
+            return true;
+        }
+        give_back_shared_connections_locked(taken);
+        // One may come back before we stand in line; then nobody would wake us, so we look once more.
+        wider_[taken].limit->wait(shared_from_this(),
+                                  connections_ == 0 ? SharedLimit::Need::Starved : SharedLimit::Need::More);
+    }
+    return false;
+}
+
+bool Queue::take_shared_connection_locked(const LimitUse& use) {
+    const bool is_limited = use.allows.max_connections != config::kUnlimited;
+    if (is_limited && use.limit.get() != woken_by_ && !use.limit->is_before_others(*this)) return false;
+    if (!use.limit->try_take_connection(use.allows.max_connections)) return false;
+    if (use.limit.get() == woken_by_) woken_by_ = nullptr;  // one, not all
+    return true;
+}
+
+void Queue::give_back_shared_connections_locked(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+        wider_[i].limit->give_back_connection();
+        if (wider_[i].allows.max_connections != config::kUnlimited) engine_.wake_next(wider_[i].limit);
+    }
+}
+
+// Somebody who shares a limit with this queue has no connection at all, and this session can be spared: it has nothing
+// to do, or is one of several, or had its turn.
+bool Queue::must_yield_locked(const DeliverySession& session, bool is_idle) const {
+    const bool had_its_turn = session.transactions() >= kTurnTransactions;
+    const auto is_wanted = [](const LimitUse& use) { return use.limit->has_starved(); };
+    if (is_idle || had_its_turn || connections_ > 1) {
+        if (std::any_of(wider_.begin(), wider_.end(), is_wanted)) return true;
+    }
+    const auto& addresses = session.address_limits();
+    return (is_idle || had_its_turn) && std::any_of(addresses.begin(), addresses.end(), is_wanted);
 }
 
 void Queue::on_opened(std::uint32_t number) {
@@ -178,6 +222,34 @@ void Queue::on_no_source(std::uint32_t number, std::string reason, SteadyTime re
     no_source_reason_ = std::move(reason);
 }
 
+void Queue::on_source_enabled(Shard& shard) {
+    {
+        const std::lock_guard lock(mutex_);
+        no_source_until_ = SteadyTime::min();
+    }
+    pump(shard, Spread::AllShards);
+}
+
+void Queue::on_no_room(std::uint32_t number, std::string reason, SteadyTime retry_at) {
+    const std::lock_guard lock(mutex_);
+    Route& route = routes_[number];
+    require(route.connecting > 0);
+    --route.connecting;
+    route.room_at = retry_at;
+    route.no_room_reason = std::move(reason);
+}
+
+void Queue::on_room(Shard& shard, const SharedLimit& limit) {
+    {
+        const std::lock_guard lock(mutex_);
+        for (Route& route : routes_) route.room_at = SteadyTime::min();
+        woken_by_ = &limit;
+    }
+    pump(shard, Spread::AllShards);
+    const std::lock_guard lock(mutex_);
+    woken_by_ = nullptr;
+}
+
 void Queue::on_open_abandoned(std::uint32_t number) {
     const std::lock_guard lock(mutex_);
     require(routes_[number].connecting > 0);
@@ -185,70 +257,20 @@ void Queue::on_open_abandoned(std::uint32_t number) {
 }
 
 void Queue::on_closed(const DeliverySession& session, std::uint32_t number, Shard& shard) {
-    std::vector<std::shared_ptr<Queue>> others;
     {
         const std::lock_guard lock(mutex_);
         if (session.was_opened()) --routes_[number].open;
         require(connections_ > 0);
         --connections_;
-        if (turn_ == &session) {
-            turn_ = nullptr;
-            virtual_mta->leave_message_line(*this);
+        if (turn_ == &session || (!is_paced_ && session.is_paced())) {
+            const Paces paces = message_paces_locked(session);
+            const auto rates = lock_rates(paces);
+            shaping::leave_all(paces.all(), asker_locked(session));
         }
+        if (turn_ == &session) turn_ = nullptr;
+        give_back_shared_connections_locked(wider_.size());
     }
     engine_.metrics.connections.add(-1);
-    virtual_mta->give_back_connection(others);
-    for (const auto& other : others) {
-        if (other.get() != this) engine_.pump(other);
-    }
-    pump(shard, Spread::Here);
-}
-
-// --- the message rate ----------------------------------------------------------------------------------
-
-bool Queue::has_message_rate_locked() const {
-    return !settings_->max_message_rate.is_unlimited() || virtual_mta->has_message_rate();
-}
-
-SteadyTime Queue::next_message_permit_locked() const {
-    return std::max(message_rate_.next_permit(settings_->max_message_rate.interval()),
-                    virtual_mta->next_message_permit());
-}
-
-// With a rate, one session at a time holds a task and waits for the permit; the others stay idle. A permit that
-// is far away is not worth an open connection: the queue's timer waits for it instead.
-bool Queue::may_give_locked(SteadyTime now, SteadyTime& wake_at) const {
-    if (!has_message_rate_locked()) return true;
-    if (turn_ != nullptr) return false;
-    const SteadyTime next = next_message_permit_locked();
-    if (next <= now + settings_->idle_timeout) return true;
-    wake_at = std::min(wake_at, next);
-    return false;
-}
-
-std::optional<SteadyTime> Queue::take_message_permit(SteadyTime now) {
-    const std::lock_guard lock(mutex_);
-    return virtual_mta->take_message(*this, message_rate_, settings_->max_message_rate.interval(), now);
-}
-
-void Queue::pass_turn(const DeliverySession& session, SteadyTime used_at, Shard& shard) {
-    {
-        const std::lock_guard lock(mutex_);
-        if (turn_ != &session) return;
-        turn_ = nullptr;
-        message_rate_.mark_used(used_at);
-        virtual_mta->mark_message_used(used_at);
-    }
-    pump(shard, Spread::Here);
-}
-
-void Queue::release_turn(const DeliverySession& session, Shard& shard) {
-    {
-        const std::lock_guard lock(mutex_);
-        if (turn_ != &session) return;
-        turn_ = nullptr;
-        virtual_mta->leave_message_line(*this);
-    }
     pump(shard, Spread::Here);
 }
 

@@ -98,6 +98,7 @@ Status Sender::start() {
     parts_->control.restore_pauses();
     engine.restore_modes();
     engine.sts_policies.restore(engine.shards[0]->executor->wall_now());
+    engine.restore_disabled_sources();
     Rebuilding rebuilding(engine);
     const Status status = engine.dependencies.spool.scan_tasks([&](Task&& task) { rebuilding.visit(std::move(task)); });
     if (!status) return status;

@@ -5,11 +5,6 @@
 
 namespace postfleet::sender {
 
-namespace {
-// So that the one before has really gone when its successor wakes.
-constexpr Duration kNextInLine = std::chrono::microseconds(20);
-}  // namespace
-
 void VirtualMta::configure(std::shared_ptr<const config::VirtualMta> configuration) {
     const std::lock_guard lock(mutex_);
     std::vector<SourceState> sources;
@@ -19,9 +14,6 @@ void VirtualMta::configure(std::shared_ptr<const config::VirtualMta> configurati
                                             [&](const SourceState& s) { return s.address == address; });
             sources.push_back(known != sources_.end() ? *known : SourceState{address, {}});
         }
-        max_connections_ = configuration->max_connections;
-        message_interval_ = configuration->max_message_rate.interval().count();
-        connect_interval_ = configuration->max_connect_rate.interval().count();
     }
     sources_ = std::move(sources);
     if (!configuration || !configuration_ || configuration->proxy != configuration_->proxy) proxy_ = {};
@@ -63,7 +55,8 @@ bool VirtualMta::Suspension::may_probe(SteadyTime now) {
 
 VirtualMta::Source VirtualMta::choose_source(bool v6, SteadyTime now, std::string_view site) {
     const std::lock_guard lock(mutex_);
-    std::erase_if(bans_, [&](const Ban& ban) { return ban.until <= now; });
+    std::erase_if(bans_, [&](const Ban& ban) { return ban.ends_at <= now; });
+    has_bans_ = !bans_.empty();
     if (!proxy_.reason.empty() && now < proxy_.retry_at) {
         return {Source::Kind::AllDisabled, {}, proxy_.retry_at, proxy_.reason, nullptr};
     }
@@ -82,8 +75,9 @@ VirtualMta::Source VirtualMta::choose_source(bool v6, SteadyTime now, std::strin
         if (source.address.v6 != v6) continue;
         if (const Ban* ban = ban_locked(source.address, site, now)) {
             none.kind = Source::Kind::AllDisabled;
-            none.reason = "source " + source.address.to_string() + " is disabled here: " + ban->reason;
-            none.retry_at = std::min(none.retry_at, ban->until);
+            none.reason = "source " + source.address.to_string() +
+                          (ban->site == Ban::kEverywhere ? " is disabled: " : " is disabled here: ") + ban->reason;
+            none.retry_at = std::min(none.retry_at, ban->ends_at);
             continue;
         }
         if (source.suspension.may_probe(now)) {
@@ -104,20 +98,44 @@ bool VirtualMta::has_source(bool v6) const {
                                            [&](const SourceState& source) { return source.address.v6 == v6; });
 }
 
-bool VirtualMta::disable_at(const std::string& site, const IpAddress& source, std::string reason, SteadyTime until) {
+VirtualMta::Banned VirtualMta::disable(Ban ban) {
     const std::lock_guard lock(mutex_);
-    for (Ban& ban : bans_) {
-        if (ban.site != site || ban.source != source) continue;
-        ban.until = std::max(ban.until, until);
-        return false;
+    has_bans_ = true;
+    for (Ban& known : bans_) {
+        if (known.site != ban.site || known.source != ban.source) continue;
+        const bool is_longer = ban.ends_at >= known.ends_at;
+        if (is_longer) known = std::move(ban);
+        return {.is_news = false, .is_in_force = is_longer};
     }
-    bans_.push_back({site, source, std::move(reason), until});
-    return true;
+    bans_.push_back(std::move(ban));
+    return {.is_news = true, .is_in_force = true};
+}
+
+std::vector<VirtualMta::Ban> VirtualMta::enable(const IpAddress& source, std::string_view site) {
+    const std::lock_guard lock(mutex_);
+    std::vector<Ban> ended;
+    std::erase_if(bans_, [&](Ban& ban) {
+        if (ban.source != source || (!site.empty() && ban.site != site)) return false;
+        ended.push_back(std::move(ban));
+        return true;
+    });
+    has_bans_ = !bans_.empty();
+    return ended;
+}
+
+bool VirtualMta::is_banned(const IpAddress& source, std::string_view site, SteadyTime now) const {
+    const std::lock_guard lock(mutex_);
+    return ban_locked(source, site, now) != nullptr;
+}
+
+bool VirtualMta::has_address(const IpAddress& source) const {
+    const std::lock_guard lock(mutex_);
+    return std::any_of(sources_.begin(), sources_.end(), [&](const SourceState& s) { return s.address == source; });
 }
 
 const VirtualMta::Ban* VirtualMta::ban_locked(const IpAddress& source, std::string_view site, SteadyTime now) const {
     for (const Ban& ban : bans_) {
-        if (ban.source == source && ban.site == site && now < ban.until) return &ban;
+        if (ban.covers(source, site) && now < ban.ends_at) return &ban;
     }
     return nullptr;
 }
@@ -155,79 +173,9 @@ std::size_t VirtualMta::suspended() const {
     return static_cast<std::size_t>(sources) + (proxy_.reason.empty() ? 0 : 1);
 }
 
-// --- limits --------------------------------------------------------------------------------------------
-
-bool VirtualMta::take_connection() { return connections_.try_take(max_connections_); }
-
-void VirtualMta::give_back_connection(std::vector<std::shared_ptr<Queue>>& to_wake) {
-    connections_.give_back();
-    if (max_connections_ == config::kUnlimited) return;
-    const std::lock_guard lock(mutex_);
-    while (!connection_line_.empty() && to_wake.empty()) {
-        if (auto queue = connection_line_.front().alive.lock()) to_wake.push_back(std::move(queue));
-        connection_line_.pop_front();
-    }
-}
-
-void VirtualMta::wait_for_connection(const std::shared_ptr<Queue>& queue) {
-    const std::lock_guard lock(mutex_);
-    for (const Waiting& waiting : connection_line_) {
-        if (waiting.queue == queue.get()) return;
-    }
-    connection_line_.push_back({queue.get(), queue});
-}
-
-bool VirtualMta::is_waiting_for_connection(const Queue& queue) const {
-    const std::lock_guard lock(mutex_);
-    return std::any_of(connection_line_.begin(), connection_line_.end(),
-                       [&](const Waiting& waiting) { return waiting.queue == &queue; });
-}
-
-std::optional<SteadyTime> VirtualMta::take_connect(shaping::RateLimit& of_queue, Duration interval, SteadyTime now) {
-    const Duration own = Duration(connect_interval_.load(std::memory_order_relaxed));
-    if (own == Duration::zero()) return of_queue.try_take(now, interval);
-    const std::lock_guard lock(mutex_);
-    const SteadyTime next = std::max(of_queue.next_permit(interval), connect_rate_.next_permit(own));
-    if (now < next) return next;
-    if (const auto wait = connect_rate_.try_take(now, own)) return wait;
-    return of_queue.try_take(now, interval);
-}
-
-std::optional<SteadyTime> VirtualMta::take_message(const Queue& queue, shaping::RateLimit& of_queue, Duration interval,
-                                                   SteadyTime now) {
-    const Duration own = Duration(message_interval_.load(std::memory_order_relaxed));
-    if (own == Duration::zero()) return of_queue.try_take(now, interval);
-    const std::lock_guard lock(mutex_);
-    // A queue whose own permit is not due yet holds up nobody.
-    const SteadyTime due = of_queue.next_permit(interval);
-    if (now < due) return due;
-    auto place = std::find(message_line_.begin(), message_line_.end(), &queue);
-    const SteadyTime next = message_rate_.next_permit(own);
-    if (now < next || (!message_line_.empty() && place != message_line_.begin())) {
-        if (place == message_line_.end()) place = message_line_.insert(place, &queue);
-        // Whoever stands before takes one interval each, so that everybody wakes about once.
-        const auto before = static_cast<Duration::rep>(place - message_line_.begin());
-        return std::max(next, now) + before * (own + shaping::RateLimit::guard(own)) + kNextInLine;
-    }
-    if (const auto wait = message_rate_.try_take(now, own)) return wait;
-    if (!message_line_.empty()) message_line_.pop_front();
-    return of_queue.try_take(now, interval);
-}
-
-void VirtualMta::leave_message_line(const Queue& queue) {
-    if (!has_message_rate()) return;
-    const std::lock_guard lock(mutex_);
-    std::erase(message_line_, &queue);
-}
-
-SteadyTime VirtualMta::next_message_permit() const {
-    return message_rate_.next_permit(Duration(message_interval_.load(std::memory_order_relaxed)));
-}
-
-VirtualMtaStatus VirtualMta::status() const {
+VirtualMtaStatus VirtualMta::status(SteadyTime now) const {
     VirtualMtaStatus out;
     out.name = name;
-    out.connections = connections_.in_use();
     out.delivered = counts.delivered;
     out.deferred = counts.deferred;
     out.bounced = counts.bounced;
@@ -247,6 +195,18 @@ VirtualMtaStatus VirtualMta::status() const {
     if (!proxy_.reason.empty()) {
         out.enabled = false;
         out.disabled_reason = proxy_.reason;
+    }
+    for (const Ban& ban : bans_) {
+        if (ban.ends_at > now)
+            out.disabled_sources.push_back({ban.source.to_string(), ban.site, ban.reason, ban.until});
+    }
+    const bool has_one_left =
+        sources_.empty() || std::any_of(sources_.begin(), sources_.end(), [&](const auto& source) {
+            return ban_locked(source.address, Ban::kEverywhere, now) == nullptr;
+        });
+    if (!has_one_left && out.enabled) {
+        out.enabled = false;
+        out.disabled_reason = ban_locked(sources_.front().address, Ban::kEverywhere, now)->reason;
     }
     return out;
 }

@@ -1,4 +1,4 @@
-// VirtualMta: one sending identity at work: its source addresses, its own limits, its counts.
+// VirtualMta: one sending identity at work: its source addresses and its counts. Its limits: shared_limit.hpp.
 //
 // What cannot be used is suspended: a source that cannot be bound, or the proxy, when it does not answer or does not
 // keep to its protocol. It rests for kFirstRest, twice as long after each further failure up to kLongestRest, and is then probed by
@@ -12,7 +12,6 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -21,11 +20,8 @@
 
 #include "postfleet/config/config.hpp"
 #include "postfleet/ports/sender_control.hpp"
-#include "postfleet/shaping/limits.hpp"
 
 namespace postfleet::sender {
-
-class Queue;
 
 class VirtualMta final {
 public:
@@ -53,8 +49,28 @@ public:
     Source choose_source(bool v6, SteadyTime now, std::string_view site);
     // Whether it may send from an address of this family at all.
     bool has_source(bool v6) const;
-    // This address is not used for this site any more, until then; true if that is news.
-    bool disable_at(const std::string& site, const IpAddress& source, std::string reason, SteadyTime until);
+    // An address that is not used, for a reason: by a reply pattern, or by an operator.
+    struct Ban {
+        static constexpr std::string_view kEverywhere = "*";
+        std::string site;  // or kEverywhere
+        IpAddress source;
+        std::string reason;
+        std::optional<WallTime> until;           // none: until it is enabled
+        SteadyTime ends_at = SteadyTime::max();  // the same on the clock of timers
+        bool covers(const IpAddress& address, std::string_view at) const {
+            return source == address && (site == kEverywhere || site == at);
+        }
+    };
+    // One for the same site and address is replaced, unless it lasts longer.
+    struct Banned {
+        bool is_news = false, is_in_force = false;
+    };
+    Banned disable(Ban ban);
+    // Ends the bans of this address, at one site or (empty) at all; answers them.
+    std::vector<Ban> enable(const IpAddress& source, std::string_view site);
+    bool has_bans() const { return has_bans_.load(std::memory_order_relaxed); }
+    bool is_banned(const IpAddress& source, std::string_view site, SteadyTime now) const;
+    bool has_address(const IpAddress& source) const;
     // True if that is news (an event is due).
     bool on_bind_failed(const IpAddress& source, std::string reason, SteadyTime now);
     bool on_bound(const IpAddress& source);
@@ -62,29 +78,11 @@ public:
     bool on_proxy_worked();
     std::size_t suspended() const;  // sources, and the proxy
 
-    // Over all its queues.
-    bool take_connection();
-    void give_back_connection(std::vector<std::shared_ptr<Queue>>& to_wake);
-    // Stands in line; give_back_connection() names the first of the line, which has left it then.
-    void wait_for_connection(const std::shared_ptr<Queue>& queue);
-    bool is_waiting_for_connection(const Queue& queue) const;
-    // Both words at once: the queue's and ours, or neither. Nothing: taken. For messages the queues take turns:
-    // who has to wait stands in line until it has taken, or has left.
-    std::optional<SteadyTime> take_connect(shaping::RateLimit& of_queue, Duration interval, SteadyTime now);
-    std::optional<SteadyTime> take_message(const Queue& queue, shaping::RateLimit& of_queue, Duration interval,
-                                           SteadyTime now);
-    void leave_message_line(const Queue& queue);
-    bool has_message_rate() const { return message_interval_.load(std::memory_order_relaxed) > 0; }
-    void mark_message_used(SteadyTime now) {
-        if (has_message_rate()) message_rate_.mark_used(now);
-    }
-    SteadyTime next_message_permit() const;
-
     struct Counts {
         std::atomic<std::uint64_t> delivered{0}, deferred{0}, bounced{0};
     };
     Counts counts;
-    VirtualMtaStatus status() const;
+    VirtualMtaStatus status(SteadyTime now) const;
 
 private:
     struct Suspension {
@@ -101,12 +99,6 @@ private:
         Suspension suspension;
     };
 
-    struct Ban {
-        std::string site;
-        IpAddress source;
-        std::string reason;
-        SteadyTime until;
-    };
     const Ban* ban_locked(const IpAddress& source, std::string_view site, SteadyTime now) const;
 
     mutable std::mutex mutex_;
@@ -115,18 +107,8 @@ private:
     Suspension proxy_;
     std::vector<Ban> bans_;
     std::size_t next_source_ = 0;
-    struct Waiting {
-        const Queue* queue;
-        std::weak_ptr<Queue> alive;
-    };
-    std::deque<Waiting> connection_line_;
-    std::deque<const Queue*> message_line_;
 
-    std::atomic<bool> is_configured_{false};
-    std::atomic<std::uint32_t> max_connections_{config::kUnlimited};
-    std::atomic<std::int64_t> message_interval_{0}, connect_interval_{0};  // nanoseconds; 0: no limit
-    shaping::ConnectionLimit connections_;
-    shaping::RateLimit message_rate_, connect_rate_;
+    std::atomic<bool> is_configured_{false}, has_bans_{false};
 };
 
 }  // namespace postfleet::sender

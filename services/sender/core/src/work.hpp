@@ -72,7 +72,8 @@ struct Work {
     std::uint32_t domain = 0;
     std::uint32_t recipients = 0;
     bool shares_message = false;
-    bool is_paced = false;  // a message rate holds: one recipient, with a permit
+    bool is_paced = false;          // some rate holds: it needs a permit
+    bool is_one_recipient = false;  // one of recipients
     WallTime expires{};
     std::shared_ptr<const shaping::Settings> settings;
     std::unique_ptr<HotTask> hot;                // null: read it

@@ -81,6 +81,26 @@ Table queue_table(const boost::json::array& queues, WallTime now, std::size_t mo
     return table;
 }
 
+// "192.0.2.10 is disabled at google until 2026-01-01T12:00:00Z: by olaf: talking to them"
+std::string disabled_sources_text(const JsonView& vmta) {
+    std::string out;
+    for (const boost::json::value& value : vmta.array("disabled_sources")) {
+        const JsonView disabled(value);
+        out += (out.empty() ? "" : "; ") + printable(disabled.text("source")) + " is disabled";
+        if (disabled.has("site")) out += " at " + printable(disabled.text("site"));
+        if (disabled.has("until")) out += " until " + printable(disabled.text("until"), 19) + "Z";
+        out += ": " + printable(disabled.text("reason"));
+    }
+    return out;
+}
+
+Cell virtual_mta_state(const JsonView& vmta) {
+    const std::string sources = disabled_sources_text(vmta);
+    if (vmta.flag("enabled")) return sources.empty() ? Cell{"enabled", Tone::Good} : Cell{sources, Tone::Warning};
+    const std::string why = sources.empty() ? printable(vmta.text("disabled_reason")) : sources;
+    return {why.empty() ? "disabled" : "disabled: " + why, Tone::Bad};
+}
+
 std::string condition_line(const JsonView& status, const Style& style) {
     if (status.flag("ready")) return paint("ready", Tone::Good, style);
     std::string reasons;
@@ -243,9 +263,6 @@ Result<std::string> view_virtual_mtas(const std::string& json, const Style& styl
             if (source.is_string())
                 sources += (sources.empty() ? "" : " ") + printable(std::string(source.as_string()));
         }
-        const std::string why = printable(vmta.text("disabled_reason"));
-        const Cell state = vmta.flag("enabled") ? Cell{"enabled", Tone::Good}
-                                                : Cell{why.empty() ? "disabled" : "disabled: " + why, Tone::Bad};
         table.add_row({{printable(vmta.text("name"))},
                        {sources.empty() ? "(system)" : sources},
                        {printable(vmta.text("ehlo"))},
@@ -255,7 +272,43 @@ Result<std::string> view_virtual_mtas(const std::string& json, const Style& styl
                        counted(vmta.count("delivered")),
                        counted(vmta.count("deferred"), Tone::Warning),
                        counted(vmta.count("bounced"), Tone::Bad),
-                       state});
+                       virtual_mta_state(vmta)});
+    }
+    return table.render(style);
+}
+
+Result<std::string> view_limits(const std::string& json, const Style& style) {
+    const Result<boost::json::value> document = parse_answer(json);
+    if (!document) return document.error();
+    if (!document->is_array() || document->as_array().empty()) {
+        return std::string(
+            "Nothing is limited over several queues; `postfleet show settings QUEUE` has the limits of a queue.\n");
+    }
+    Table table({{"WHAT", Align::Left, 100, true},
+                 {"LIMIT", Align::Left, 90},
+                 {"VALUE", Align::Right, 95},
+                 {"CONN", Align::Right, 85},
+                 {"WAITING", Align::Right, 80},
+                 {"NEXT", Align::Right, 60},
+                 {"FROM", Align::Left, 70, true}});
+    for (const boost::json::value& value : document->as_array()) {
+        const JsonView limit(value);
+        std::string what = limit.text("scope") == "total" ? "all delivery" : printable(limit.text("scope"));
+        std::replace(what.begin(), what.end(), '_', ' ');
+        if (limit.has("name")) what += " " + printable(limit.text("name"));
+        for (const boost::json::value& each : limit.array("limits")) {
+            const JsonView key(each);
+            const bool is_of_connections = key.text("key") == "max_connections";
+            table.add_row({{what},
+                           {printable(key.text("key"))},
+                           {printable(key.text("value")), Tone::Strong},
+                           is_of_connections ? counted(limit.count("connections")) : Cell{},
+                           counted(limit.count("queues_waiting"), Tone::Warning),
+                           {is_of_connections || !limit.has("next_message_seconds")
+                                ? ""
+                                : show_age(limit.number("next_message_seconds"))},
+                           {key.has("origin") ? printable(key.text("origin")) : "shaping", Tone::Faint}});
+        }
     }
     return table.render(style);
 }
@@ -327,6 +380,7 @@ Result<std::string> view_affected(const std::string& json, const std::string& ve
         const char* more = verb == "Paused" ? "; what matches later waits too" : "";
         return verb + " " + plural(answer.count("queues"), "queue") + more + ".\n";
     }
+    if (answer.has("virtual_mtas")) return verb + " " + plural(answer.count("virtual_mtas"), "virtual MTA") + ".\n";
     return verb + " " + plural(answer.count("recipients"), "recipient") + ".\n";
 }
 

@@ -65,6 +65,14 @@ void show_intake(Context& context, const std::string& limit) {
     return text ? print(*text) : context.fail(text.error());
 }
 
+void show_limits(Context& context) {
+    const Result<std::string> answer = context.call("limits");
+    if (!answer) return context.fail(answer.error());
+    if (context.json) return print(*answer + "\n");
+    const Result<std::string> text = view_limits(*answer, output_style());
+    return text ? print(*text) : context.fail(text.error());
+}
+
 // From the files when a configuration was named and nothing runs by it: good for trying rules out.
 Result<std::string> settings_of(const Context& context, const std::string& queue) {
     Result<std::string> answer = context.call("settings", {{"queue", queue}});
@@ -98,7 +106,7 @@ void add_queue_options(CLI::App& command, QueueOptions& options) {
 }  // namespace
 
 void register_show_commands(CLI::App& app, Context& context) {
-    CLI::App* show = app.add_subcommand("show", "Queues, virtual MTAs and settings of the running server");
+    CLI::App* show = app.add_subcommand("show", "Queues, virtual MTAs, limits and settings of the running server");
     show->group("Look")->require_subcommand(1);
 
     // shared_ptr because CLI11 keeps the callbacks, and with them what they refer to, as long as the App.
@@ -132,6 +140,12 @@ void register_show_commands(CLI::App& app, Context& context) {
     add_connection_options(*intake, context);
     intake->add_option("--limit", *limit, "Show at most N mails of each kind")->type_name("N");
     intake->callback([&context, limit] { show_intake(context, *limit); });
+
+    CLI::App* limits = show->add_subcommand(
+        "limits",
+        "Limits over several queues: of virtual MTAs, providers, addresses, in total, and who waits for them");
+    add_connection_options(*limits, context);
+    limits->callback([&context] { show_limits(context); });
 
     auto queue = std::make_shared<std::string>();
     CLI::App* settings = show->add_subcommand("settings", "What shapes a queue, and where each value comes from");

@@ -29,6 +29,9 @@ constexpr auto kSelectorArguments = std::to_array<std::string_view>(
 constexpr auto kModeArguments =
     std::to_array<std::string_view>({"queue", "virtual_mta", "site", "everything", "why", "mode"});
 
+constexpr auto kEnableArguments = std::to_array<std::string_view>({"source", "virtual_mta", "site"});
+constexpr auto kDisableArguments = std::to_array<std::string_view>({"source", "virtual_mta", "site", "for", "why"});
+
 Error invalid(std::string text) { return Error{ErrorKind::InvalidArgument, std::move(text)}; }
 
 Status check_arguments(const ControlRequest& request, Names known) {
@@ -158,10 +161,11 @@ Result<std::string> ControlCommands::run(const ControlRequest& request) const {
         Names arguments;
         Result<std::string> (ControlCommands::*run)(const ControlRequest&) const;
     };
-    static constexpr std::array<Command, 14> kCommands{{
+    static constexpr auto kCommands = std::to_array<Command>({
         {"status", kNone, &ControlCommands::status},
         {"queues", kQueueArguments, &ControlCommands::queues},
         {"vmtas", kNone, &ControlCommands::virtual_mtas},
+        {"limits", kNone, &ControlCommands::limits},
         {"settings", kSettingsArguments, &ControlCommands::settings},
         {"providers", kNone, &ControlCommands::providers},
         {"resolve", kResolveArguments, &ControlCommands::resolve},
@@ -171,9 +175,11 @@ Result<std::string> ControlCommands::run(const ControlRequest& request) const {
         {"retry", kSelectorArguments, &ControlCommands::retry},
         {"delete", kSelectorArguments, &ControlCommands::remove},
         {"set-mode", kModeArguments, &ControlCommands::set_mode},
+        {"disable-source", kDisableArguments, &ControlCommands::disable_source},
+        {"enable-source", kEnableArguments, &ControlCommands::enable_source},
         {"reload", kNone, &ControlCommands::reload},
         {"intake", kIntakeArguments, &ControlCommands::intake},
-    }};
+    });
     const auto command = std::find_if(kCommands.begin(), kCommands.end(),
                                       [&](const Command& known) { return known.name == request.command; });
     if (command == kCommands.end()) {
@@ -216,6 +222,13 @@ Result<std::string> ControlCommands::virtual_mtas(const ControlRequest&) const {
     if (!all) return all.error();
     std::sort(all->begin(), all->end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     return render_virtual_mtas(*all);
+}
+
+Result<std::string> ControlCommands::limits(const ControlRequest&) const {
+    const Result<std::vector<LimitStatus>> all = await_sender<std::vector<LimitStatus>>(
+        ports_.executor, [&](auto done) { ports_.sender.list_limits(std::move(done)); });
+    if (!all) return all.error();
+    return render_limits(*all, *ports_.configuration());
 }
 
 Result<std::string> ControlCommands::settings(const ControlRequest& request) const {
@@ -299,6 +312,32 @@ Result<std::string> ControlCommands::set_mode(const ControlRequest& request) con
     }));
     if (!touched) return touched.error();
     return render_affected("queues", *touched);
+}
+
+Result<std::string> ControlCommands::disable_source(const ControlRequest& request) const {
+    std::optional<Duration> duration;
+    if (const std::string text = request.argument("for"); !text.empty()) {
+        const auto parsed = parse_duration(text);
+        if (!parsed || *parsed <= Duration::zero()) {
+            return invalid("'" + printable(text, 64) +
+                           "' is not a duration; write numbers with s, m, h or d, such as 2h");
+        }
+        duration = *parsed;
+    }
+    const SourceSelector which{request.argument("source"), request.argument("virtual_mta"), request.argument("site")};
+    const Result<std::uint64_t> touched = flatten(await_sender<Result<std::uint64_t>>(ports_.executor, [&](auto done) {
+        ports_.sender.disable_source(which, duration, request.who, request.argument("why"), std::move(done));
+    }));
+    if (!touched) return touched.error();
+    return render_affected("virtual_mtas", *touched);
+}
+
+Result<std::string> ControlCommands::enable_source(const ControlRequest& request) const {
+    const SourceSelector which{request.argument("source"), request.argument("virtual_mta"), request.argument("site")};
+    const Result<std::uint64_t> touched = flatten(await_sender<Result<std::uint64_t>>(
+        ports_.executor, [&](auto done) { ports_.sender.enable_source(which, std::move(done)); }));
+    if (!touched) return touched.error();
+    return render_affected("virtual_mtas", *touched);
 }
 
 Result<std::string> ControlCommands::reload(const ControlRequest&) const { return ports_.reload(); }

@@ -116,6 +116,65 @@ std::string render_queues(const std::vector<QueueStatus>& queues, std::size_t to
     return text;
 }
 
+namespace {
+
+const char* scope_name(LimitScope scope) {
+    switch (scope) {
+        case LimitScope::Total: return "total";
+        case LimitScope::Provider: return "provider";
+        case LimitScope::VirtualMta: return "virtual_mta";
+        case LimitScope::Source: return "source";
+        case LimitScope::SourceAtSite: return "source_at_site";
+        case LimitScope::Destination: return "destination";
+    }
+    return "";
+}
+
+// Where its keys are; those of addresses at a site and of servers come from shaping rules, which differ by queue.
+std::string path_of(const LimitStatus& limit) {
+    switch (limit.scope) {
+        case LimitScope::Total: return "outbound";
+        case LimitScope::Provider: return "providers." + limit.name;
+        case LimitScope::VirtualMta: return "virtual_mtas." + limit.name;
+        case LimitScope::Source: return "outbound.per_source";
+        case LimitScope::SourceAtSite:
+        case LimitScope::Destination: break;
+    }
+    return {};
+}
+
+}  // namespace
+
+std::string render_limits(const std::vector<LimitStatus>& limits, const config::Config& config) {
+    std::string text;
+    JsonWriter json(text);
+    json.begin_array();
+    for (const LimitStatus& limit : limits) {
+        const std::string path = path_of(limit);
+        json.begin_object().member("scope", scope_name(limit.scope));
+        text_if_known(json, "name", limit.name);
+        json.member("connections", limit.connections).member("queues_waiting", limit.queues_waiting);
+        if (limit.next_message_in) {
+            json.member("next_message_seconds", std::chrono::duration<double>(*limit.next_message_in).count());
+        }
+        json.key("limits").begin_array();
+        const auto add = [&](const char* key, const std::string& value) {
+            if (value.empty()) return;
+            json.begin_object().member("key", key).member("value", value);
+            const auto origin = config.origins.find(path + "." + key);
+            if (origin != config.origins.end()) json.member("origin", origin->second.to_string());
+            json.end_object();
+        };
+        add("max_connections", limit.max_connections ? std::to_string(*limit.max_connections) : "");
+        add("max_message_rate", limit.max_message_rate);
+        add("max_connect_rate", limit.max_connect_rate);
+        add("max_data_rate", limit.max_data_rate);
+        json.end_array().end_object();
+    }
+    json.end_array();
+    return text;
+}
+
 std::string render_virtual_mtas(const std::vector<VirtualMtaStatus>& virtual_mtas) {
     std::string text;
     JsonWriter json(text);
@@ -127,7 +186,15 @@ std::string render_virtual_mtas(const std::vector<VirtualMtaStatus>& virtual_mta
         text_if_known(json, "disabled_reason", vmta.disabled_reason);
         json.member("queued", vmta.queued).member("queues", vmta.queues).member("connections", vmta.connections);
         json.member("delivered", vmta.delivered).member("deferred", vmta.deferred).member("bounced", vmta.bounced);
-        json.end_object();
+        json.key("disabled_sources").begin_array();
+        for (const DisabledSource& disabled : vmta.disabled_sources) {
+            json.begin_object().member("source", disabled.source);
+            if (disabled.site != "*") json.member("site", disabled.site);
+            json.member("reason", disabled.reason);
+            if (disabled.until) json.member("until", format_rfc3339(*disabled.until));
+            json.end_object();
+        }
+        json.end_array().end_object();
     }
     json.end_array();
     return text;
@@ -185,9 +252,11 @@ Result<std::vector<shaping::ExplainedKey>> explain_queue(const config::Config& c
         return Error{ErrorKind::NotFound, "there is no virtual MTA '" + printable(virtual_mta, 64) +
                                               "'; the configuration has: " + printable(known, 300)};
     }
-    return shaping::explain(
-        config,
-        {.site = std::string_view(queue).substr(0, slash), .virtual_mta = virtual_mta, .domain = {}, .tenant = {}});
+    const shaping::QueueIdentity identity{
+        .site = std::string_view(queue).substr(0, slash), .virtual_mta = virtual_mta, .domain = {}, .tenant = {}};
+    auto keys = shaping::explain(config, identity);
+    for (shaping::ExplainedKey& shared : shaping::explain_shared(config, identity)) keys.push_back(std::move(shared));
+    return keys;
 }
 
 namespace {
@@ -212,10 +281,13 @@ std::string render_providers(const config::Config& config) {
     std::string text;
     JsonWriter json(text);
     json.begin_object().key("providers").begin_array();
-    for (const auto& [name, provider] : config.providers) render_provider(json, provider);
+    for (const auto& [name, provider] : config.providers) {
+        if (provider.names_hosts()) render_provider(json, provider);
+    }
     if (config.shipped_providers) {
         for (const auto& [name, provider] : config::shipped_providers()) {
-            if (!config.providers.contains(name)) render_provider(json, provider);
+            const auto own = config.providers.find(name);
+            if (own == config.providers.end() || !own->second.names_hosts()) render_provider(json, provider);
         }
     }
     json.end_array().end_object();

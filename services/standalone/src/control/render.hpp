@@ -33,6 +33,8 @@ struct StatusParts {
 
 std::string render_status(const StatusParts& status, WallTime now);
 std::string render_queues(const std::vector<QueueStatus>& queues, std::size_t total);
+// Each with what it may be and where that is set.
+std::string render_limits(const std::vector<LimitStatus>& limits, const config::Config& config);
 std::string render_virtual_mtas(const std::vector<VirtualMtaStatus>& virtual_mtas);
 std::string render_intake(const maildir::MaildirIntake::Statistics& all,
                           const std::vector<maildir::MaildirIntake::Kept>& listed);

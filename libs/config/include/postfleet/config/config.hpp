@@ -39,8 +39,36 @@ struct Rate {
     friend bool operator==(const Rate&, const Rate&) = default;
 };
 
+// "10MiB/m": at most so many octets of messages in each period; each message is paid for before the next one goes.
+struct DataRate {
+    std::uint64_t octets = 0;  // 0: unlimited
+    Duration period{};
+    bool is_unlimited() const { return octets == 0; }
+    // How long `amount` octets are paid for; zero when unlimited.
+    Duration time_for(std::uint64_t amount) const;
+    std::string to_string() const;  // "10MiB/m", "unlimited"
+    friend bool operator==(const DataRate&, const DataRate&) = default;
+};
+
 // A value that may be unlimited ("unlimited" in the text).
 inline constexpr std::uint32_t kUnlimited = UINT32_MAX;
+
+// What several queues may do together.
+struct FlowLimits {
+    std::uint32_t max_connections = kUnlimited;
+    Rate max_message_rate;  // attempted recipients
+    Rate max_connect_rate;  // connection attempts
+    DataRate max_data_rate;
+    bool is_unlimited() const { return *this == FlowLimits{}; }
+    bool is_paced() const { return !max_message_rate.is_unlimited() || !max_data_rate.is_unlimited(); }
+    friend bool operator==(const FlowLimits&, const FlowLimits&) = default;
+};
+
+// Limits of delivery that are wider than a queue, a virtual MTA or a provider.
+struct Outbound {
+    FlowLimits total;
+    FlowLimits per_source;  // of each source address
+};
 
 // "2h", or "never".
 struct DurationOrNever {
@@ -158,10 +186,7 @@ struct VirtualMta {
     std::string ehlo;                // default: hostname
     std::optional<EgressProxy> proxy;
     std::string proxy_user, proxy_password_file;  // SOCKS5; empty: no login
-    // Limits over all its queues; each queue's own limits come from `shaping`.
-    std::uint32_t max_connections = kUnlimited;
-    Rate max_message_rate;  // attempted recipients
-    Rate max_connect_rate;  // connection attempts
+    FlowLimits limits;                            // over all its queues; each queue's own limits come from `shaping`
     Origin origin;
 };
 
@@ -199,6 +224,9 @@ struct Provider {
     ProviderMatch match = ProviderMatch::Any;
     std::vector<std::string> domains;  // that belong to it whatever their MX
     std::vector<Network> addresses;    // of the most preferred MX hosts
+    // Otherwise it is the shipped one of its name, with limits.
+    bool names_hosts() const { return !mx.empty() || !domains.empty() || !addresses.empty(); }
+    FlowLimits limits;  // over the queues of all virtual MTAs
     Origin origin;
 };
 
@@ -209,6 +237,20 @@ struct ShapingValues {
     std::uint32_t max_recipients_per_transaction = 100;
     Rate max_message_rate;  // attempted recipients; unlimited
     Rate max_connect_rate;  // connection attempts; unlimited
+    DataRate max_data_rate;
+    // Of each source address to this site, and of each address of a server, over all queues that use it.
+    std::uint32_t per_source_max_connections = kUnlimited, per_destination_max_connections = kUnlimited;
+    Rate per_source_max_message_rate, per_source_max_connect_rate;
+    Rate per_destination_max_message_rate, per_destination_max_connect_rate;
+    DataRate per_source_max_data_rate, per_destination_max_data_rate;
+    FlowLimits per_source() const {
+        return {per_source_max_connections, per_source_max_message_rate, per_source_max_connect_rate,
+                per_source_max_data_rate};
+    }
+    FlowLimits per_destination() const {
+        return {per_destination_max_connections, per_destination_max_message_rate, per_destination_max_connect_rate,
+                per_destination_max_data_rate};
+    }
 
     // After the nth failed attempt a recipient waits for the nth; the last one repeats. Never empty.
     std::vector<Duration> retry_after{std::chrono::minutes(10), std::chrono::minutes(30), std::chrono::hours(1),
@@ -240,11 +282,13 @@ struct ShapingValues {
     // While the queue is in backoff these limits hold on top of the ones above, and this retry_after instead of that.
     std::uint32_t backoff_max_connections = 1;
     Rate backoff_max_message_rate, backoff_max_connect_rate;
+    DataRate backoff_max_data_rate;
     std::vector<Duration> backoff_retry_after{std::chrono::hours(1)};
     DurationOrNever backoff_leave_after{std::chrono::hours(1)};
     bool backoff_leave_on_delivery = false;
 
-    std::string forced_reply;  // "550 5.7.1 …": the answer to all mail of the queue, without asking a server; empty: none
+    std::string
+        forced_reply;  // "550 5.7.1 …": the answer to all mail of the queue, without asking a server; empty: none
     friend bool operator==(const ShapingValues&, const ShapingValues&) = default;
 };
 
@@ -252,6 +296,11 @@ struct ShapingValues {
 struct ShapingKeys {
     std::optional<std::uint32_t> max_connections, max_messages_per_connection, max_recipients_per_transaction;
     std::optional<Rate> max_message_rate, max_connect_rate;
+    std::optional<DataRate> max_data_rate;
+    std::optional<std::uint32_t> per_source_max_connections, per_destination_max_connections;
+    std::optional<Rate> per_source_max_message_rate, per_source_max_connect_rate;
+    std::optional<Rate> per_destination_max_message_rate, per_destination_max_connect_rate;
+    std::optional<DataRate> per_source_max_data_rate, per_destination_max_data_rate;
     std::optional<std::vector<Duration>> retry_after;
     std::optional<Duration> expire_after;
     std::optional<Duration> connect_timeout, greeting_timeout, ehlo_timeout, mail_timeout, rcpt_timeout, data_timeout,
@@ -267,6 +316,7 @@ struct ShapingKeys {
     std::optional<bool> mta_sts;
     std::optional<std::uint32_t> backoff_max_connections;
     std::optional<Rate> backoff_max_message_rate, backoff_max_connect_rate;
+    std::optional<DataRate> backoff_max_data_rate;
     std::optional<std::vector<Duration>> backoff_retry_after;
     std::optional<DurationOrNever> backoff_leave_after;
     std::optional<bool> backoff_leave_on_delivery;
@@ -286,14 +336,14 @@ struct ShapingRule {
 
 // What a reply does besides its usual effect. PowerMTA has the first seven.
 enum class ReplyAction {
-    Backoff,           // the queue runs by its careful rules
-    Normal,            // and does no longer
-    SkipMx,            // another host of the destination is to take this mail, even after a 5xx
-    BounceQueue,       // all mail of the queue comes back with this reply
-    BounceRecipient,   // a 4xx to RCPT counts as a 5xx
-    DisableSource,     // the queue does not use this source address any more
-    DeferQueue,        // the whole queue waits for its first retry_after
-    DeferRecipient,    // a 5xx counts as a 4xx
+    Backoff,          // the queue runs by its careful rules
+    Normal,           // and does no longer
+    SkipMx,           // another host of the destination is to take this mail, even after a 5xx
+    BounceQueue,      // all mail of the queue comes back with this reply
+    BounceRecipient,  // a 4xx to RCPT counts as a 5xx
+    DisableSource,    // the queue does not use this source address any more
+    DeferQueue,       // the whole queue waits for its first retry_after
+    DeferRecipient,   // a 5xx counts as a 4xx
 };
 
 struct ReplyRule {
@@ -379,8 +429,8 @@ struct Rendering {
 
 // Over all listeners.
 struct Limits {
-    std::uint32_t max_connections = 0;                // 0: three quarters of the file descriptors
-    std::uint32_t max_handshakes = 1000;              // of TLS, under way
+    std::uint32_t max_connections = 0;                 // 0: three quarters of the file descriptors
+    std::uint32_t max_handshakes = 1000;               // of TLS, under way
     std::uint64_t memory_for_incoming = 256ull << 20;  // content of messages that are being received
     ArrivalRates rates;
 };
@@ -416,7 +466,7 @@ struct IntakeDomain {
 
 struct Intake {
     std::vector<IntakeDomain> domains;
-    std::uint64_t max_size = 1ull << 30;           // of all that is kept
+    std::uint64_t max_size = 1ull << 30;  // of all that is kept
     std::uint64_t max_message_size = 10ull << 20;
 };
 
@@ -449,6 +499,7 @@ struct Config {
     std::vector<DkimRule> dkim;
     std::vector<FileReport> file_reports;
     Limits limits;
+    Outbound outbound;
     Spool spool;
     Rendering rendering;
     LogSettings log;

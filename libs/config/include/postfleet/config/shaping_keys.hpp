@@ -24,6 +24,37 @@ struct ShapingKey {
     std::string_view summary;
 };
 
+// Those that hold for single addresses.
+template <class Visit>
+void for_each_address_key(Visit&& visit) {
+    using K = ShapingKeys;
+    using V = ShapingValues;
+    constexpr auto kQueue = KeyScope::Queue;
+    visit(ShapingKey<std::uint32_t>{"per_source.max_connections", &K::per_source_max_connections,
+                                    &V::per_source_max_connections, kQueue,
+                                    "Connections open at the same time, from each source address to the site."});
+    visit(ShapingKey<Rate>{"per_source.max_message_rate", &K::per_source_max_message_rate,
+                           &V::per_source_max_message_rate, kQueue,
+                           "Attempted recipients per period, from each source address to the site."});
+    visit(ShapingKey<Rate>{"per_source.max_connect_rate", &K::per_source_max_connect_rate,
+                           &V::per_source_max_connect_rate, kQueue,
+                           "Connection attempts per period, from each source address to the site."});
+    visit(ShapingKey<DataRate>{"per_source.max_data_rate", &K::per_source_max_data_rate, &V::per_source_max_data_rate,
+                               kQueue, "Octets of messages per period, from each source address to the site."});
+    visit(ShapingKey<std::uint32_t>{"per_destination.max_connections", &K::per_destination_max_connections,
+                                    &V::per_destination_max_connections, kQueue,
+                                    "Connections open at the same time, to each address of a server."});
+    visit(ShapingKey<Rate>{"per_destination.max_message_rate", &K::per_destination_max_message_rate,
+                           &V::per_destination_max_message_rate, kQueue,
+                           "Attempted recipients per period, at each address of a server."});
+    visit(ShapingKey<Rate>{"per_destination.max_connect_rate", &K::per_destination_max_connect_rate,
+                           &V::per_destination_max_connect_rate, kQueue,
+                           "Connection attempts per period, to each address of a server."});
+    visit(ShapingKey<DataRate>{"per_destination.max_data_rate", &K::per_destination_max_data_rate,
+                               &V::per_destination_max_data_rate, kQueue,
+                               "Octets of messages per period, to each address of a server."});
+}
+
 // Calls visit(ShapingKey<T>) for every key.
 template <class Visit>
 void for_each_shaping_key(Visit&& visit) {
@@ -43,6 +74,9 @@ void for_each_shaping_key(Visit&& visit) {
                            "Attempted recipients per period, evenly paced: 60/m is one a second."});
     visit(ShapingKey<Rate>{"max_connect_rate", &K::max_connect_rate, &V::max_connect_rate, kQueue,
                            "Connection attempts per period, evenly paced."});
+    visit(
+        ShapingKey<DataRate>{"max_data_rate", &K::max_data_rate, &V::max_data_rate, kQueue,
+                             "Octets of messages per period: after each message, as long a pause as its octets take."});
     visit(ShapingKey<std::vector<Duration>>{"retry_after", &K::retry_after, &V::retry_after, kMail,
                                             "How long a recipient waits after its first, second, … failed attempt; "
                                             "the last one repeats."});
@@ -95,6 +129,7 @@ void for_each_shaping_key(Visit&& visit) {
     visit(ShapingKey<bool>{"mta_sts", &K::mta_sts, &V::mta_sts, kQueue,
                            "With `tls: may` or `require`: heed the MTA-STS policies of recipient domains (RFC 8461). "
                            "Where no rule leaves it on, nobody looks for them."});
+    for_each_address_key(visit);
     visit(ShapingKey<std::uint32_t>{"backoff.max_connections", &K::backoff_max_connections, &V::backoff_max_connections,
                                     kQueue,
                                     "Connections open at the same time, at most, while the queue is in backoff."});
@@ -102,6 +137,8 @@ void for_each_shaping_key(Visit&& visit) {
                            kQueue, "Attempted recipients per period, at most, while the queue is in backoff."});
     visit(ShapingKey<Rate>{"backoff.max_connect_rate", &K::backoff_max_connect_rate, &V::backoff_max_connect_rate,
                            kQueue, "Connection attempts per period, at most, while the queue is in backoff."});
+    visit(ShapingKey<DataRate>{"backoff.max_data_rate", &K::backoff_max_data_rate, &V::backoff_max_data_rate, kQueue,
+                               "Octets of messages per period, at most, while the queue is in backoff."});
     visit(ShapingKey<std::vector<Duration>>{"backoff.retry_after", &K::backoff_retry_after, &V::backoff_retry_after,
                                             kQueue, "Instead of retry_after while the queue is in backoff."});
     visit(ShapingKey<DurationOrNever>{"backoff.leave_after", &K::backoff_leave_after, &V::backoff_leave_after, kQueue,
@@ -116,6 +153,7 @@ void for_each_shaping_key(Visit&& visit) {
 // A value of one key as it is written in YAML: "20", "500/m", "[10m, 30m]".
 std::string show_value(std::uint32_t value);
 std::string show_value(const Rate& value);
+std::string show_value(const DataRate& value);
 std::string show_value(Duration value);
 std::string show_value(const std::vector<Duration>& value);
 std::string show_value(bool value);

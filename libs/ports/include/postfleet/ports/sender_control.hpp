@@ -16,21 +16,27 @@
 namespace postfleet {
 
 struct QueueStatus {
-    std::string name;               // "site/vmta"
+    std::string name;  // "site/vmta"
     std::string site, virtual_mta;
-    std::uint64_t ready = 0;        // recipients that could go now
-    std::uint64_t waiting = 0;      // recipients that wait for their due time
-    std::uint64_t in_flight = 0;    // recipients in a transaction
+    std::uint64_t ready = 0;      // recipients that could go now
+    std::uint64_t waiting = 0;    // recipients that wait for their due time
+    std::uint64_t in_flight = 0;  // recipients in a transaction
     std::uint64_t connections = 0;
     std::uint64_t delivered = 0, deferred = 0, bounced = 0, expired = 0;  // recipients since start
-    double delivered_per_second = 0;  // over the last 10 s
+    double delivered_per_second = 0;                                      // over the last 10 s
     bool paused = false;
-    std::string hold_reason;        // why nothing goes, in one phrase; empty when it does
+    std::string hold_reason;  // why nothing goes, in one phrase; empty when it does
     // In backoff mode: since when, until when at the latest, and what began it.
     std::optional<WallTime> backoff_since, backoff_until;
     std::string backoff_reason;
     std::optional<WallTime> next_due;
-    std::string last_reply;         // of the last failed attempt
+    std::string last_reply;  // of the last failed attempt
+};
+
+// A source address that is not used: at one site or ("*") at all.
+struct DisabledSource {
+    std::string source, site, reason;
+    std::optional<WallTime> until;  // none: until it is enabled
 };
 
 struct VirtualMtaStatus {
@@ -38,9 +44,31 @@ struct VirtualMtaStatus {
     std::vector<std::string> sources;
     std::string ehlo;
     bool enabled = true;
-    std::string disabled_reason;    // "cannot bind 192.0.2.1: …"
+    std::string disabled_reason;  // "cannot bind 192.0.2.1: …"
     std::uint64_t queued = 0, connections = 0, delivered = 0, deferred = 0, bounced = 0;
     std::uint64_t queues = 0;
+    std::vector<DisabledSource> disabled_sources;
+};
+
+// Which source address an order is about.
+struct SourceSelector {
+    std::string source;
+    std::string virtual_mta;  // empty: all that have it
+    std::string site;         // empty: every site
+};
+
+// What is limited over several queues.
+enum class LimitScope : std::uint8_t { Total, Provider, VirtualMta, Source, SourceAtSite, Destination };
+
+struct LimitStatus {
+    LimitScope scope = LimitScope::Total;
+    std::string name;                         // "google", "192.0.2.1"; empty: the total
+    std::uint64_t connections = 0;            // open now
+    std::uint64_t queues_waiting = 0;         // for a connection or a permit
+    std::optional<Duration> next_message_in;  // when the next recipient may go, if that is not now
+    // What it may be; none, empty: unlimited.
+    std::optional<std::uint64_t> max_connections;
+    std::string max_message_rate, max_connect_rate, max_data_rate;  // "500/m"
 };
 
 struct SenderStatus {
@@ -61,7 +89,7 @@ struct QueuedTask {
 
 // Which mail an order is about. All given fields must match; at least one must be given, or `everything`.
 struct MailSelector {
-    std::string queue;        // "site/vmta", each side may be "*"
+    std::string queue;  // "site/vmta", each side may be "*"
     std::string virtual_mta, site, domain, tenant, job;
     std::string recipient, reverse_path;
     std::optional<MessageId> message;
@@ -74,12 +102,19 @@ public:
     virtual void status(Completion<SenderStatus> done) = 0;
     virtual void list_queues(Completion<std::vector<QueueStatus>> done) = 0;
     virtual void list_virtual_mtas(Completion<std::vector<VirtualMtaStatus>> done) = 0;
+    virtual void list_limits(Completion<std::vector<LimitStatus>> done) = 0;
     virtual void list_tasks(MailSelector which, std::size_t limit,
                             Completion<Result<std::vector<QueuedTask>>> done) = 0;
     // Each answers how many queues (pause, resume) or recipients (retry, remove) it touched.
-    virtual void pause(MailSelector which, std::string who, std::string why, Completion<Result<std::uint64_t>> done) = 0;
+    virtual void pause(MailSelector which, std::string who, std::string why,
+                       Completion<Result<std::uint64_t>> done) = 0;
     virtual void resume(MailSelector which, Completion<Result<std::uint64_t>> done) = 0;
     virtual void retry(MailSelector which, Completion<Result<std::uint64_t>> done) = 0;
+    // The virtual MTAs stop using a source address, for `duration` or (none) until it is enabled. Kept over restarts.
+    // Answers how many virtual MTAs it touched. NotFound: none has the address, or none has it disabled.
+    virtual void disable_source(SourceSelector which, std::optional<Duration> duration, std::string who,
+                                std::string why, Completion<Result<std::uint64_t>> done) = 0;
+    virtual void enable_source(SourceSelector which, Completion<Result<std::uint64_t>> done) = 0;
     // Queues that exist; `backoff`: they run by their careful rules, else by the usual ones.
     enum class QueueModeOrder { Normal, Backoff };
     virtual void set_mode(MailSelector which, QueueModeOrder mode, std::string who, std::string why,

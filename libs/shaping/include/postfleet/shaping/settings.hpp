@@ -60,4 +60,11 @@ struct ExplainedKey {
 // All keys, in the order of the reference page.
 std::vector<ExplainedKey> explain(const config::Config& config, const QueueIdentity& queue);
 
+// The limits that are set and that the queue shares with others: of its virtual MTA, its provider, each source address
+// and all delivery. Keys are full paths: "providers.google.max_connections".
+std::vector<ExplainedKey> explain_shared(const config::Config& config, const QueueIdentity& queue);
+// The keys of one of them, unlimited ones too; `path` leads to it: "providers.google".
+std::vector<ExplainedKey> explain_limits(const config::Config& config, const std::string& path,
+                                         const config::FlowLimits& limits);
+
 }  // namespace postfleet::shaping

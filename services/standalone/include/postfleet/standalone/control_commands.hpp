@@ -1,7 +1,7 @@
 // ControlCommands: what the running process answers to the command line (one function per command).
 //
-//   status · queues · vmtas · providers · settings · resolve · list · pause · resume · retry · delete · set-mode ·
-//   reload · intake
+//   status · queues · vmtas · limits · providers · settings · resolve · list · pause · resume · retry · delete ·
+//   set-mode · reload · intake
 //
 // Arguments are texts and checked strictly: an unknown command, an unknown or missing argument is an
 // InvalidArgument that says what there is. Answers are JSON (src/control/render.hpp).
@@ -44,6 +44,7 @@ private:
     Result<std::string> status(const runtime::ControlRequest& request) const;
     Result<std::string> queues(const runtime::ControlRequest& request) const;
     Result<std::string> virtual_mtas(const runtime::ControlRequest& request) const;
+    Result<std::string> limits(const runtime::ControlRequest& request) const;
     Result<std::string> settings(const runtime::ControlRequest& request) const;
     Result<std::string> providers(const runtime::ControlRequest& request) const;
     Result<std::string> resolve(const runtime::ControlRequest& request) const;
@@ -52,6 +53,8 @@ private:
     Result<std::string> resume(const runtime::ControlRequest& request) const;
     Result<std::string> retry(const runtime::ControlRequest& request) const;
     Result<std::string> remove(const runtime::ControlRequest& request) const;
+    Result<std::string> disable_source(const runtime::ControlRequest& request) const;
+    Result<std::string> enable_source(const runtime::ControlRequest& request) const;
     Result<std::string> set_mode(const runtime::ControlRequest& request) const;
     Result<std::string> reload(const runtime::ControlRequest& request) const;
     Result<std::string> intake(const runtime::ControlRequest& request) const;

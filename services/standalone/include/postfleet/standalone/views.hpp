@@ -17,6 +17,7 @@ Result<std::string> view_status(const std::string& json, const Style& style);
 Result<std::string> view_queues(const std::string& json, const Style& style, WallTime now);
 Result<std::string> view_virtual_mtas(const std::string& json, const Style& style);
 Result<std::string> view_intake(const std::string& json, const Style& style);
+Result<std::string> view_limits(const std::string& json, const Style& style);
 Result<std::string> view_tasks(const std::string& json, const Style& style, WallTime now);
 Result<std::string> view_settings(const std::string& json, const Style& style);
 // Where mail for a domain goes, and why.

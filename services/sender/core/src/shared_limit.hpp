@@ -1,0 +1,119 @@
+// SharedLimit: what several queues may do together: all of them, those of a provider or of a virtual MTA, those that
+// use a source address or go to a server's address.
+//
+// Connections are permits taken by compare-exchange, from before connecting until the close has completed. Who finds
+// none stands in line, and the first of the line is woken when one comes back. Rates are PacedLimits
+// (postfleet/shaping/pacing.hpp); those of all SharedLimits have one lock, in SharedLimits, which mail that no shared
+// rate is set for never takes.
+//
+//   in_use   permits out now, whoever counts them          limit: comes with every call
+//   line     queues, each once; one that has no connection yet is `starved`: it stands before those who want more,
+//            and others make room for it
+//
+// SharedLimits owns them, by scope and name, as long as the process lives, except those of addresses: they are
+// forgotten when nobody holds a permit and no rate remembers anything.
+//
+// Threads: thread-safe. Lock order: queue, then these. shared_ptr: queues and connections hold what they use.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "postfleet/base/network.hpp"
+#include "postfleet/config/config.hpp"
+#include "postfleet/ports/sender_control.hpp"
+#include "postfleet/shaping/limits.hpp"
+#include "postfleet/shaping/pacing.hpp"
+
+namespace postfleet::sender {
+
+class Queue;
+
+class SharedLimit final {
+public:
+    SharedLimit(LimitScope its_scope, std::string its_name) : scope(its_scope), name(std::move(its_name)) {}
+
+    const LimitScope scope;
+    const std::string name;  // "google", "192.0.2.1"; empty: the total
+
+    void set(const config::FlowLimits& limits);
+    config::FlowLimits limits() const;
+    std::string describe() const;  // "provider google"
+
+    bool try_take_connection(std::uint32_t most) { return connections_.try_take(most); }
+    bool has_room(std::uint32_t most) const { return connections_.in_use() < most; }
+    void give_back_connection() { connections_.give_back(); }  // then wake next_in_line()
+    enum class Need { Starved, More };
+    void wait(const std::shared_ptr<Queue>& queue, Need need);
+    void leave(const Queue& queue);
+    // The one to be woken, out of the line; null: nobody. Others do not overtake it until it had_its_try().
+    std::shared_ptr<Queue> next_in_line();
+    void had_its_try();
+    bool is_before_others(const Queue& queue) const;  // nobody stands before it, and nobody has just been woken
+    bool is_waiting(const Queue& queue) const;
+    bool has_starved() const { return starved_.load(std::memory_order_relaxed) > 0; }
+
+    std::uint32_t connections() const { return connections_.in_use(); }
+    std::size_t queues_waiting() const;
+    bool is_idle(SteadyTime now) const;
+
+    shaping::PacedLimit messages, connects;  // locked by SharedLimits
+
+private:
+    struct Waiting {
+        const Queue* queue;
+        std::weak_ptr<Queue> alive;
+        Need need;
+    };
+    mutable std::mutex mutex_;
+    config::FlowLimits limits_;
+    std::deque<Waiting> line_;             // the starved ones first
+    std::uint32_t woken_ = 0;              // and have not tried yet
+    std::atomic<std::uint32_t> crowd_{0};  // all of these
+    std::atomic<std::uint32_t> starved_{0};
+    shaping::ConnectionLimit connections_;
+};
+
+// A limit and what it is for this user of it.
+struct LimitUse {
+    std::shared_ptr<SharedLimit> limit;
+    config::FlowLimits allows;
+    shaping::Pace pace() const { return {allows.max_message_rate.interval(), allows.max_data_rate}; }
+    shaping::Pace connect_pace() const { return {allows.max_connect_rate.interval(), {}}; }
+};
+
+class SharedLimits final {
+public:
+    // New limits; queues ask for theirs anew after it.
+    void configure(const config::Config& config);
+    // All that a queue of this site and virtual MTA is counted in, limited or not, so that a reload finds it counted.
+    std::vector<LimitUse> of_queue(const std::string& site, const std::string& virtual_mta);
+    std::shared_ptr<SharedLimit> of_virtual_mta(const std::string& name);
+    // Those that hold for one connection from `source`, if that is known, to `peer`.
+    std::vector<LimitUse> of_connection(const std::string& site, const std::optional<IpAddress>& source,
+                                        const IpAddress& peer, const config::FlowLimits& per_source,
+                                        const config::FlowLimits& per_destination, SteadyTime now);
+
+    std::mutex& rates_mutex() { return rates_mutex_; }
+    std::vector<LimitStatus> status(SteadyTime now) const;
+
+private:
+    std::shared_ptr<SharedLimit> find_or_make_locked(LimitScope scope, const std::string& name);
+    void forget_idle_locked(SteadyTime now);
+
+    mutable std::mutex mutex_;  // of the table
+    mutable std::mutex rates_mutex_;
+    std::unordered_map<std::string, std::shared_ptr<SharedLimit>> limits_;  // by scope and name
+    config::FlowLimits per_source_;
+    std::atomic<bool> has_per_source_{false};
+    std::size_t forget_at_ = 1024;  // addresses in the table
+    std::size_t addresses_ = 0;
+};
+
+}  // namespace postfleet::sender
