@@ -34,6 +34,7 @@ public:
         for (const auto& [name, user] : config_.users) check_user(user);
         check_bindings();
         check_default();
+        check_dsn();
         check_providers();
         for (std::size_t i = 0; i < config_.shaping.size(); ++i) check_shaping(i);
         for (std::size_t i = 0; i < config_.reply_patterns.size(); ++i) check_reply_pattern(i);
@@ -233,6 +234,10 @@ private:
         }
     }
 
+    void check_dsn() {
+        if (!config_.dsn.virtual_mta.empty()) check_target(config_.dsn.virtual_mta, "dsn.virtual_mta");
+    }
+
     void check_providers() {
         std::map<std::string, std::string> owners, domains;
         for (const auto& [name, provider] : config_.providers) {
@@ -275,7 +280,7 @@ private:
             if (key.scope == KeyScope::Queue && !rule.match.tenant.empty()) {
                 report(fmt::format("{}.{}", path, key.name),
                        "shapes a whole queue, which carries the mail of all tenants; a rule with `tenant` can set "
-                       "retry_after and expire_after");
+                       "retry_after, expire_after and dsn");
             }
         });
         if (rule.keys.tls_private_key && !rule.keys.tls_certificate) {

@@ -177,6 +177,7 @@ Section make_root() {
                                     [](const FileReport& report) { return report.name; }),
             object_key("limits", &C::limits, limits_section(), "Limits over all listeners."),
             object_key("outbound", &C::outbound, outbound_section(), "Limits over all delivery."),
+            object_key("dsn", &C::dsn, dsn_section(), "Notifications that senders get by mail."),
             object_key("spool", &C::spool, spool_section(), "The durable store."),
             object_key("rendering", &C::rendering, rendering_section(), "DKIM signing and conversion to 7 bits."),
             object_key("log", &C::log, log_section(), "Logging."),

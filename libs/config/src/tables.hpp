@@ -22,6 +22,7 @@ const Section& reply_pattern_section();    // reply_patterns[]
 const Section& bounce_category_section();  // bounce_categories[]
 const Section& dkim_section();             // dkim[]
 const Section& report_section();           // reports[]
+const Section& dsn_section();              // dsn
 
 inline const KeyOptions kRequired{.required = true};
 inline const KeyOptions kRestart{.needs_restart = true};

@@ -121,6 +121,9 @@ const Section& listener_section() {
              value_key<L>("min_data_rate", &L::min_data_rate, SizeCodec{1},
                           "Octets per second that a message must come with on average, once `data_timeout` is over; "
                           "slower connections are closed."),
+             value_key<L>("dsn", &L::dsn, FlagCodec{},
+                          "Whether the senders of its mail get notifications by mail, as `dsn` in `shaping` says, or "
+                          "never."),
          },
          {"ciphers"}});
     return section;

@@ -67,11 +67,12 @@ const Section& match_section() {
             value_key<M>(
                 "domain", &M::domain, domain_codec(),
                 "The recipient's domain. Its mail gets a queue of its own, unless it belongs to a provider: then "
-                "only retry_after and expire_after apply to it alone."),
+                "only retry_after, expire_after and dsn apply to it alone."),
             value_key<M>("virtual_mta", &M::virtual_mta, name_codec("name of a virtual MTA"), "The virtual MTA."),
             value_key<M>("pool", &M::pool, name_codec("name of a pool"), "A pool that the virtual MTA is a member of."),
-            value_key<M>("tenant", &M::tenant, name_codec("name of a tenant"),
-                         "The tenant. Only for retry_after and expire_after: a queue carries the mail of all tenants."),
+            value_key<M>(
+                "tenant", &M::tenant, name_codec("name of a tenant"),
+                "The tenant. Only for retry_after, expire_after and dsn: a queue carries the mail of all tenants."),
         },
         {}};
     return section;
@@ -116,6 +117,14 @@ const Section& per_destination_section() {
     return section;
 }
 
+const Section& dsn_notices_section() {
+    static const Section section =
+        group_section("dsn.",
+                      "Which notifications the senders of mail get by mail (docs/DSN.md). Each is a key like the "
+                      "others. Events tell everything in any case.");
+    return section;
+}
+
 // A mapping in the files; its keys belong to the rule itself.
 Key group_key(std::string name, std::string summary, const Section& section) {
     Key key;
@@ -153,6 +162,7 @@ const Section& shaping_section() {
         made.keys.push_back(
             group_key("per_destination", "Limits of each address of a server.", per_destination_section()));
         made.keys.push_back(group_key("backoff", "What changes while the queue is in backoff.", backoff_section()));
+        made.keys.push_back(group_key("dsn", "Which notifications senders get by mail.", dsn_notices_section()));
         return made;
     }();
     return section;

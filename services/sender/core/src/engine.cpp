@@ -55,7 +55,8 @@ Engine::Engine(SenderDependencies its_dependencies, SenderConfiguration configur
       sites(dependencies.resolver, sts_policies, configuration.routing,
             [this](std::uint32_t domain, const std::string& old_site, const std::shared_ptr<Destination>& to,
                    Executor& on) { on_moved(domain, old_site, to, *shard_of(&on)); }),
-      renditions(dependencies.spool, dependencies.workers, metrics) {
+      renditions(dependencies.spool, dependencies.workers, metrics),
+      notifier(*this) {
     require(!dependencies.shards.empty());
     std::uint64_t seed = dependencies.seed;
     if (seed == 0) seed = std::random_device{}() | std::uint64_t{1} << 40;
@@ -67,6 +68,7 @@ Engine::Engine(SenderDependencies its_dependencies, SenderConfiguration configur
         shard->transport = ports.transport;
         shard->tls = ports.tls;
         shard->random_state = seed + shard->number;
+        shard->ids = IdGenerator(~seed - shard->number);
         shard->recorder = std::make_unique<OutcomeRecorder>(*this, *shard);
         shards.push_back(std::move(shard));
     }
@@ -93,6 +95,11 @@ std::shared_ptr<const config::Config> Engine::configuration() const {
 std::shared_ptr<const Secrets> Engine::secrets() const {
     const std::lock_guard lock(mutex_);
     return configuration_.secrets;
+}
+
+std::shared_ptr<const routing::Snapshot> Engine::routing() const {
+    const std::lock_guard lock(mutex_);
+    return configuration_.routing;
 }
 
 void Engine::reload(SenderConfiguration configuration) {

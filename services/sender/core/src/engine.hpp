@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "message_references.hpp"
+#include "notifier.hpp"
 #include "outcome.hpp"
 #include "outcome_recorder.hpp"
 #include "peer_memory.hpp"
@@ -40,6 +41,7 @@ struct Shard {
     TlsClient* tls = nullptr;  // null: plain text only
     std::unique_ptr<OutcomeRecorder> recorder;
     std::unordered_set<std::shared_ptr<DeliverySession>> sessions;  // every one, so that drain finds them
+    IdGenerator ids{0};                                             // of the messages that we make ourselves
     std::uint64_t random_state = 0;
     std::uint64_t random();
 };
@@ -65,6 +67,7 @@ public:
     // --- configuration
     std::shared_ptr<const config::Config> configuration() const;
     std::shared_ptr<const Secrets> secrets() const;
+    std::shared_ptr<const routing::Snapshot> routing() const;
     void reload(SenderConfiguration configuration);
     SettingsPointer settings_of(const std::string& site, const std::string& virtual_mta);
     // The keys of the mail (retry_after, expire_after), which may differ by domain and tenant.
@@ -76,6 +79,9 @@ public:
     bool has_reply_rules() const { return has_reply_rules_.load(std::memory_order_relaxed); }
 
     // --- mail (engine_mail.cpp)
+    // A message becomes part of the batch; what comes back is scheduled when the batch is durable.
+    NewMail add_to(SpoolBatch& batch, AcceptedMessage&& accepted);
+    void schedule_new(NewMail&& mail, Shard& shard);
     void schedule(ScheduleRequest&& request, Shard& shard);
     void on_moved(std::uint32_t domain, const std::string& old_site, const std::shared_ptr<Destination>& to,
                   Shard& shard);
@@ -150,6 +156,7 @@ public:
     SiteTable sites;
     PeerMemory peers;
     Renditions renditions;
+    Notifier notifier;
     RateMeter accepted_rate;
     std::atomic<std::int64_t> open_sessions{0};
 

@@ -1,10 +1,91 @@
-// How mail gets into queues, and from one into another.
+// How mail gets into the spool and into queues, and from one queue into another.
 
+#include <iterator>
 #include <utility>
 
 #include "engine.hpp"
 
 namespace postfleet::sender {
+
+namespace {
+
+// What a message in memory costs beside its content: facts, task, their strings.
+constexpr std::uint64_t kOverheadOctets = 1500;
+
+void add_accepted_events(const AcceptedMessage& accepted, SpoolBatch& batch) {
+    for (const Task& task : accepted.tasks) {
+        for (const Recipient& recipient : task.recipients) {
+            Event& event = batch.events.emplace_back();
+            event.id = make_event_id(accepted.message->id, recipient.index, 0, EventType::Accepted);
+            event.type = EventType::Accepted;
+            event.time = accepted.message->accepted_at;
+            event.message = accepted.message;
+            event.recipient_index = recipient.index;
+            event.recipient = recipient.address;
+            event.original_recipient = recipient.original;
+            event.virtual_mta = task.virtual_mta;
+            event.pool = task.pool;
+        }
+    }
+}
+
+}  // namespace
+
+NewMail Engine::add_to(SpoolBatch& batch, AcceptedMessage&& accepted) {
+    // Numbers that cannot collide when tasks split later (outcome.hpp).
+    for (Task& task : accepted.tasks) {
+        task.key.number = task.recipients.front().index;
+        task.waives_tls_policy = accepted.message->tls_wish == TlsWish::Waived;
+    }
+    if (reports(EventType::Accepted)) add_accepted_events(accepted, batch);
+    NewMail mail;
+    mail.message = accepted.message;
+    const std::uint64_t octets = kOverheadOctets + (accepted.last_chunk ? accepted.last_chunk->size() : 0);
+    // Scheduled mail waits on the disk.
+    if (!accepted.message->send_at && hot_budget->try_charge(octets)) {
+        const bool is_whole = accepted.message->content_chunks == 1;
+        mail.hot = std::make_shared<HotMessage>(hot_budget, octets, accepted.message,
+                                                is_whole ? accepted.last_chunk : nullptr);
+    }
+    mail.tasks = accepted.tasks;
+    batch.put_messages.push_back({std::move(accepted.message), std::move(accepted.last_chunk)});
+    std::move(accepted.tasks.begin(), accepted.tasks.end(), std::back_inserter(batch.put_tasks));
+    return mail;
+}
+
+void Engine::schedule_new(NewMail&& mail, Shard& shard) {
+    metrics.accepted_messages.add();
+    accepted_rate.add(shard.executor->now(), 1);
+    const bool shares = mail.tasks.size() > 1;
+    if (shares) references.set(mail.message->id, static_cast<std::uint32_t>(mail.tasks.size()));
+    for (Task& task : mail.tasks) {
+        // The names live in the task, which goes into the attachment: it keeps its address.
+        auto hot = std::make_unique<HotTask>();
+        hot->task = std::move(task);
+        hot->message = mail.message;
+        const Task& kept = hot->task;
+        ScheduleRequest request;
+        request.domain = kept.domain;
+        request.virtual_mta = kept.virtual_mta;
+        request.waives_tls_policy = kept.waives_tls_policy;
+        request.task.key = kept.key;
+        request.task.due = kept.due;
+        request.task.accepted_at = kept.accepted_at;
+        request.task.deadline = kept.expires_at.value_or(schedule::kNever);
+        request.task.recipients = static_cast<std::uint32_t>(kept.recipients.size());
+        request.task.priority = kept.priority;
+        request.task.shares_message = shares;
+        request.task.tenant = kept.tenant;
+        request.task.job = kept.job;
+        const std::unique_ptr<HotTask> names = mail.hot ? nullptr : std::move(hot);
+        if (mail.hot) {
+            hot->first_chunk = mail.hot->first_chunk;
+            hot->charged = mail.hot;
+            request.task.attachment = std::move(hot);
+        }
+        schedule(std::move(request), shard);
+    }
+}
 
 void Engine::schedule(ScheduleRequest&& request, Shard& shard) {
     const auto policies = request.waives_tls_policy ? TlsPolicies::Waived : TlsPolicies::Heeded;

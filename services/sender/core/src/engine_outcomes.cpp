@@ -34,7 +34,7 @@ ReturningTask returning(const Task& task) {
 
 void Engine::finish_untried(Work&& work, Untried&& untried, Shard& shard) {
     count_unrecorded(+1);  // what is being read counts, too, so that a dead domain's mail is not read all at once
-    if (work.hot) {
+    if (work.hot && (work.hot->first_chunk || !Notifier::may_return(*work.hot->message, untried.disposition))) {
         finish_loaded(std::move(work), untried, shard);
         count_unrecorded(-1);
         return;
@@ -204,12 +204,15 @@ void Engine::record(Work&& work, Outcome&& outcome, const Message& message, Shar
         batch.remove_messages.push_back({work.key.message, message.content_chunks});
     }
     std::move(outcome.events.begin(), outcome.events.end(), std::back_inserter(batch.events));
+    // In the same batch: a crash leaves both, or neither.
+    if (!outcome.notices.empty()) recorded.notification = notifier.notify(outcome.notices, message, work, shard);
     recorded.queue = std::move(work.queue);
     shard.recorder->add(std::move(recorded));
 }
 
 void Engine::on_recorded(RecordedTask&& recorded, Shard& shard) {
     if (!recorded.queue) return;
+    if (recorded.notification) schedule_new(std::move(*recorded.notification), shard);
     const auto remaining = static_cast<std::uint32_t>(recorded.remaining.size());
     recorded.queue->finish(recorded.id, recorded.counts, recorded.last_failure, shard.executor->now());
     if (recorded.counts.delivered > 0 && recorded.queue->is_in_backoff() &&

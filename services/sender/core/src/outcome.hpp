@@ -19,6 +19,7 @@
 #include "failure_policy.hpp"
 #include "postfleet/bounce/classifier.hpp"
 #include "postfleet/config/config.hpp"
+#include "postfleet/dsn/notification.hpp"
 #include "postfleet/mail/event.hpp"
 #include "postfleet/mail/message.hpp"
 
@@ -51,7 +52,8 @@ struct OutcomeCounts {
 
 struct Outcome {
     std::vector<Event> events;
-    std::vector<Task> remaining;  // to be put back; empty: the task is done
+    std::vector<dsn::RecipientStatus> notices;  // what the message's sender may be told by mail (RFC 3461 §5.2)
+    std::vector<Task> remaining;                // to be put back; empty: the task is done
     OutcomeCounts counts;
 };
 

@@ -10,6 +10,7 @@
 // another shard's commit for the same task could overtake this one.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,7 @@ struct RecordedTask {
     OutcomeCounts counts;
     std::string last_failure;  // the reply of a failed attempt, for display
     std::vector<ReturningTask> remaining;
+    std::unique_ptr<NewMail> notification;  // to the sender, in the same commit; null: none
 };
 
 class OutcomeRecorder final {

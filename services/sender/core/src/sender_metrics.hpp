@@ -7,6 +7,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "outcome.hpp"
 #include "postfleet/base/metrics.hpp"
@@ -55,6 +56,19 @@ struct SenderMetrics {
     Counter& of_queue(const std::string& what, const std::string& queue) {
         return registry.counter("postfleet_queue_" + what + "_recipients_total", "Recipients " + what + ", by queue",
                                 {{"queue", queue}});
+    }
+
+    void count_notification(const std::string& action) {
+        registry
+            .counter("postfleet_sender_notifications_total", "Notifications that senders get by mail",
+                     {{"action", action}})
+            .add();
+    }
+    void count_suppressed_notification(std::string_view reason) {
+        registry
+            .counter("postfleet_sender_notifications_suppressed_total", "Senders who were not told, by the reason",
+                     {{"reason", std::string(reason)}})
+            .add();
     }
 
     // The gauge appears with the first suspension of a virtual MTA.

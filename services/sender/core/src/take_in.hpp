@@ -22,9 +22,6 @@ public:
     void discard_content(MessageId id, std::uint32_t chunks) override;
 
 private:
-    struct Taken;
-    void on_committed(Taken&& taken, Shard& shard);
-
     Engine& engine_;
 };
 

@@ -83,4 +83,11 @@ struct Work {
     std::uint32_t content_chunks() const { return rendition && rendition->content ? 1 : hot->message->content_chunks; }
 };
 
+// A message that goes into the spool with a batch, and is scheduled when that is durable.
+struct NewMail {
+    std::shared_ptr<const Message> message;
+    std::vector<Task> tasks;
+    std::shared_ptr<HotMessage> hot;  // null: the memory for content is used up, or it is scheduled
+};
+
 }  // namespace postfleet::sender

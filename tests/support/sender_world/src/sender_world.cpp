@@ -23,6 +23,7 @@ SenderWorld::SenderWorld(unsigned shards) {
     config::ShapingRule general;
     general.keys.retry_after = std::vector<Duration>{std::chrono::seconds(10), std::chrono::seconds(30)};
     general.keys.expire_after = std::chrono::hours(1);
+    general.keys.dsn_failure = general.keys.dsn_success = false;
     config.shaping.push_back(general);
     config::FileReport report;
     report.name = "all";
@@ -134,6 +135,10 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
     message->body_type = mail.body_type;
     message->user = mail.user;
     message->dkim_options = mail.dkim_options;
+    message->return_content = mail.return_content;
+    message->envelope_id = mail.envelope_id;
+    message->listener = mail.listener;
+    message->deliver_by = mail.deliver_by;
     message->size_octets = mail.content.size();
     message->prepended_header = "Received: from test\r\n";
     message->content_chunks = static_cast<std::uint32_t>(
@@ -159,6 +164,7 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
         Recipient recipient;
         recipient.index = i;
         recipient.address = mail.to[i];
+        recipient.notify = mail.notify;
         task->recipients.push_back(std::move(recipient));
     }
     const std::uint32_t last = message->content_chunks - 1;

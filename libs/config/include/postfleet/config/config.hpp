@@ -150,6 +150,7 @@ struct Listener {
     Duration command_timeout = std::chrono::minutes(5);
     Duration data_timeout = std::chrono::minutes(3);
     std::uint64_t min_data_rate = 256;  // octets a second, beside data_timeout
+    bool dsn = true;                    // whether the senders of its mail get notifications by mail
     Origin origin;
 };
 
@@ -287,8 +288,9 @@ struct ShapingValues {
     DurationOrNever backoff_leave_after{std::chrono::hours(1)};
     bool backoff_leave_on_delivery = false;
 
-    std::string
-        forced_reply;  // "550 5.7.1 …": the answer to all mail of the queue, without asking a server; empty: none
+    std::string forced_reply;  // "550 5.7.1 …": the answer to all mail of the queue, without asking a server; empty: none
+
+    bool dsn_failure = true, dsn_success = true;  // which notifications senders get by mail
     friend bool operator==(const ShapingValues&, const ShapingValues&) = default;
 };
 
@@ -321,6 +323,7 @@ struct ShapingKeys {
     std::optional<DurationOrNever> backoff_leave_after;
     std::optional<bool> backoff_leave_on_delivery;
     std::optional<std::string> forced_reply;
+    std::optional<bool> dsn_failure, dsn_success;
 };
 
 struct ShapingMatch {
@@ -440,6 +443,14 @@ struct Http {
     Origin origin;
 };
 
+// Notifications that senders get by mail (RFC 3464), over all queues; which ones a queue's senders get is in `shaping`.
+struct DsnSettings {
+    std::string from;                            // default: MAILER-DAEMON@hostname
+    std::string virtual_mta;                     // VMTA or pool that they go by; empty: default_virtual_mta
+    std::uint64_t max_returned_size = 64 << 10;  // of a whole message that is returned; larger ones: the header
+    Rate max_rate{10'000, std::chrono::hours(1)}, max_rate_per_sender{1'000, std::chrono::hours(1)};
+};
+
 struct LogSettings {
     std::string path;  // empty: standard error
     LogLevel level = LogLevel::Info;
@@ -500,6 +511,7 @@ struct Config {
     std::vector<FileReport> file_reports;
     Limits limits;
     Outbound outbound;
+    DsnSettings dsn;
     Spool spool;
     Rendering rendering;
     LogSettings log;

@@ -13,6 +13,7 @@ namespace postfleet::config {
 enum class KeyScope {
     Queue,  // shapes everything in the queue site/vmta
     Mail,   // asked per recipient: can depend on domain and tenant
+    Dsn,    // likewise, but only when there is something to tell a sender
 };
 
 template <class T>
@@ -62,6 +63,7 @@ void for_each_shaping_key(Visit&& visit) {
     using V = ShapingValues;
     constexpr auto kQueue = KeyScope::Queue;
     constexpr auto kMail = KeyScope::Mail;
+    constexpr auto kDsn = KeyScope::Dsn;
     visit(ShapingKey<std::uint32_t>{"max_connections", &K::max_connections, &V::max_connections, kQueue,
                                     "Connections open at the same time. One counts until its close completes."});
     visit(ShapingKey<std::uint32_t>{"max_messages_per_connection", &K::max_messages_per_connection,
@@ -148,6 +150,11 @@ void for_each_shaping_key(Visit&& visit) {
     visit(ShapingKey<std::string>{"forced_reply", &K::forced_reply, &V::forced_reply, kQueue,
                                   "All mail of the queue is answered with this reply, and no server is asked: 5xx "
                                   "bounces it, 4xx defers it."});
+    visit(ShapingKey<bool>{"dsn.failure", &K::dsn_failure, &V::dsn_failure, kDsn,
+                           "Tell senders that a recipient failed, unless they asked not to be told."});
+    visit(ShapingKey<bool>{"dsn.success", &K::dsn_success, &V::dsn_success, kDsn,
+                           "Tell senders who asked for it (NOTIFY=SUCCESS) that the next server took the mail, where "
+                           "that one does not know DSN and so cannot tell them itself."});
 }
 
 // A value of one key as it is written in YAML: "20", "500/m", "[10m, 30m]".

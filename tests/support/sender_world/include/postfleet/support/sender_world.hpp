@@ -52,6 +52,10 @@ struct Mail {
     TlsWish tls_wish = TlsWish::NotGiven;
     BodyType body_type = BodyType::SevenBit;
     std::string user, dkim_options;
+    std::uint8_t notify = 0;  // of every recipient
+    ReturnContent return_content = ReturnContent::NotGiven;
+    std::string envelope_id, listener;
+    std::optional<DeliverBy> deliver_by;
 };
 
 class SenderWorld {
@@ -60,7 +64,8 @@ public:
     ~SenderWorld();
 
     // Before start(), or with reload().
-    config::Config config;  // has VMTA v1 (source 192.0.2.10, ehlo v1.test); retry_after 10s 30s; expire 1h
+    // Has VMTA v1 (source 192.0.2.10, ehlo v1.test); retry_after 10s 30s; expire 1h; no notifications to senders.
+    config::Config config;
     config::ShapingKeys& shaping() { return config.shaping.front().keys; }  // the general rule
     config::VirtualMta& add_virtual_mta(const std::string& name, const std::vector<std::string>& sources);
     void route(const std::string& domain, const std::string& endpoint);  // in config.routes
