@@ -5,7 +5,6 @@ namespace postfleet::throttle {
 Duration KeyedMeters::take(std::string_view key, SteadyTime now, const Allowance& allowance) {
     if (allowance.is_unlimited()) return {};
     key = key.substr(0, kMaxKeyOctets);
-    const std::lock_guard lock(mutex_);
     const auto found = by_key_.find(key);
     if (found != by_key_.end()) {
         entries_.splice(entries_.begin(), entries_, found->second);
@@ -22,14 +21,8 @@ Duration KeyedMeters::take(std::string_view key, SteadyTime now, const Allowance
 
 void KeyedMeters::give_back(std::string_view key, const Allowance& allowance) {
     if (allowance.is_unlimited()) return;
-    const std::lock_guard lock(mutex_);
     const auto found = by_key_.find(key.substr(0, kMaxKeyOctets));
     if (found != by_key_.end()) found->second->meter.give_back(allowance);
-}
-
-std::size_t KeyedMeters::size() const {
-    const std::lock_guard lock(mutex_);
-    return entries_.size();
 }
 
 }  // namespace postfleet::throttle

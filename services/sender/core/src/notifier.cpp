@@ -113,6 +113,7 @@ std::unique_ptr<NewMail> Notifier::notify(std::vector<dsn::RecipientStatus> noti
 bool Notifier::may_send(const config::DsnSettings& settings, const Message& message, Shard& shard) {
     const SteadyTime now = shard.executor->now();
     const throttle::Allowance of_sender = allowance_of(settings.max_rate_per_sender);
+    const std::lock_guard lock(mutex_);
     if (by_sender_.take(message.reverse_path, now, of_sender) > Duration::zero()) {
         suppress("max_rate_per_sender", message);
         return false;

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string_view>
 #include <vector>
 
@@ -45,6 +46,7 @@ private:
 
     Engine& engine_;
     throttle::RateMeter all_;
+    std::mutex mutex_;  // by_sender_; held for a look-up
     throttle::KeyedMeters by_sender_;
 };
 

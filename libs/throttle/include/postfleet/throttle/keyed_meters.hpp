@@ -3,13 +3,12 @@
 // Full, the key that was looked at longest ago is forgotten, and what it had used with it; a limit over all keys stops
 // those who push others out.
 //
-// Threads: thread-safe; one lock, held for a look-up. Time comes in as an argument.
+// Threads: a value type; whoever shares it guards it. Time comes in as an argument.
 #pragma once
 
 #include <cstddef>
 #include <list>
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -29,7 +28,7 @@ public:
     Duration take(std::string_view key, SteadyTime now, const Allowance& allowance);
     void give_back(std::string_view key, const Allowance& allowance);
 
-    std::size_t size() const;
+    std::size_t size() const { return entries_.size(); }
 
 private:
     struct Entry {
@@ -40,7 +39,6 @@ private:
     using Entries = std::list<Entry>;
 
     const std::size_t capacity_;
-    mutable std::mutex mutex_;
     Entries entries_;  // the latest first
     // A tree and no hash table: strangers choose the keys. Views of Entry::key.
     std::map<std::string_view, Entries::iterator> by_key_;
