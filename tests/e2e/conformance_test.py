@@ -18,7 +18,7 @@ from harness import DEADLINE, EndToEnd, free_port
 
 DIALOGUES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../corpus/smtp_dialogues")
 # What the unit tests' server has; the real one differs in its name and in the least size that may be configured.
-LIMITS = "max_message_size: 1024, max_recipients: 3, max_messages_per_connection: 2"
+LIMITS = "max_message_size: 1024, max_recipients: 3, max_messages_per_connection: 2, dsn: false"
 QUEUED = re.compile(rb"(250 2\.0\.0 Ok: queued)[^\r]*")
 
 
