@@ -13,6 +13,7 @@ find_package(spdlog REQUIRED)                      # adapters/log
 find_package(prometheus-cpp REQUIRED)              # adapters/prometheus
 find_package(Boost 1.74 REQUIRED COMPONENTS json)  # adapters/http (Beast), app layer (JSON reading)
 find_package(OpenSSL 3.0 REQUIRED)                  # adapters/tls, adapters/crypto
+find_package(ZLIB REQUIRED)                        # adapters/zlib
 find_package(CURL 7.85 REQUIRED)                   # adapters/curl
 find_package(CLI11 REQUIRED)                       # services/standalone
 pkg_check_modules(ARGON2 REQUIRED IMPORTED_TARGET libargon2)    # adapters/password

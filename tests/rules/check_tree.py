@@ -90,6 +90,7 @@ THIRD_PARTY = {
     "spdlog/": ["libs/adapters/log/src"],
     "prometheus/": ["libs/adapters/prometheus/src"],
     "curl/": ["libs/adapters/curl/src"],
+    "zlib.h": ["libs/adapters/zlib/src", "tests/unit/zlib"],
     "unbound.h": ["libs/adapters/dns/src"],
     "pcre2.h": ["libs/base/src/pattern.cpp"],
     "idn2.h": ["libs/mail/src/address.cpp"],
@@ -207,7 +208,7 @@ def check_spool_format():
 
 
 CONFORMANCE_ROWS = ([f"S5321-{n}" for n in range(1, 12)] + [f"M5322-{n}" for n in range(1, 5)] + [f"SEC-{n}" for n in range(1, 12)] +
-                    [f"D-{n}" for n in range(1, 8)] + [f"T-{n}" for n in range(1, 5)] +
+                    [f"D-{n}" for n in range(1, 8)] + ["RFC8460"] + [f"T-{n}" for n in range(1, 5)] +
                     ["SEC-17", "SEC-24"] + [f"X{rfc}" for rfc in (1870, 2034, 2852, 2920, 3030, 3207, 3461, 4865, 4954, 6152, 6409, 6531,
                                                        6710, 7505, 8314, 8689, 9422)])
 

@@ -225,6 +225,9 @@ private:
     }
 
     void check_default() {
+        if (config_.tls_reports && !config_.tls_reports->virtual_mta.empty()) {
+            check_target(config_.tls_reports->virtual_mta, "tls_reports.virtual_mta");
+        }
         if (!config_.default_virtual_mta.empty()) {
             check_target(config_.default_virtual_mta, "default_virtual_mta");
         } else if (!config_.origins.contains("default_virtual_mta")) {

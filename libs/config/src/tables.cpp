@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "postfleet/config/shaping_keys.hpp"
+#include "postfleet/mail/address.hpp"
 
 namespace postfleet::config {
 
@@ -106,6 +107,32 @@ const Section& https_client_section() {
     return section;
 }
 
+std::optional<std::string> check_report_sender(std::string& text) {
+    const auto mailbox = Mailbox::parse(text);
+    if (!mailbox) return "is no mail address";
+    text = mailbox->to_string();
+    return std::nullopt;
+}
+
+const Section& tls_reports_section() {
+    using T = TlsReports;
+    static const Section section{
+        "tls_reports",
+        "TLS reports (RFC 8460): to each domain that asks for them, once a day, how TLS with its hosts went.",
+        {
+            value_key<T>("from", &T::from, TextCodec{"mail address", check_report_sender},
+                         "Whom they are from, and who gets what bounces.", kRequired),
+            value_key<T>("organization", &T::organization, TextCodec{"name"}, "Our name in them.",
+                         {.default_text = "(the domain of from)"}),
+            value_key<T>("contact", &T::contact, TextCodec{"how to reach us"}, "Whom to ask about them.",
+                         {.default_text = "(from)"}),
+            value_key<T>("virtual_mta", &T::virtual_mta, name_codec("name of a virtual MTA or pool"),
+                         "What they are sent by.", {.default_text = "(as other mail: bindings, default_virtual_mta)"}),
+        },
+        {}};
+    return section;
+}
+
 std::string binding_label(const Binding& binding) {
     std::string out;
     for (const auto& shown : show_section(binding_section(), {}, &binding)) {
@@ -183,6 +210,8 @@ Section make_root() {
             object_key("log", &C::log, log_section(), "Logging."),
             object_key("dns", &C::dns, dns_section(), "Name resolution.", kRestart),
             object_key("https_client", &C::https_client, https_client_section(), "HTTPS requests of ours."),
+            object_key("tls_reports", &C::tls_reports, tls_reports_section(),
+                       "TLS reports to recipient domains; off unless it is given."),
         },
         {"templates", "suppression", "webhooks", "router", "senders", "tls", "amqp"}};
 }

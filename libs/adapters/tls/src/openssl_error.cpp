@@ -6,11 +6,6 @@
 
 namespace postfleet::tls {
 
-namespace {
-
-// SSL_R_… of an alert that was received is its number and this.
-constexpr int kFirstAlertReason = 1000;
-
 FailureKind kind_of_verification(long error) {
     switch (error) {
         case X509_V_ERR_CERT_HAS_EXPIRED:
@@ -26,6 +21,11 @@ FailureKind kind_of_verification(long error) {
         default: return FailureKind::CertificateInvalid;
     }
 }
+
+namespace {
+
+// SSL_R_… of an alert that was received is its number and this.
+constexpr int kFirstAlertReason = 1000;
 
 // The reasons that people meet, in words that say what to look at.
 Failure failure_of(int reason, const SSL* ssl) {

@@ -11,6 +11,9 @@ namespace postfleet::tls {
 // The first error of this thread's queue, which is the cause of the others; empties the queue.
 std::string take_openssl_error();
 
+// What a result of X509_verify_cert() means.
+FailureKind kind_of_verification(long error);
+
 struct Failure {
     FailureKind kind = FailureKind::Other;
     std::string text;

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "certificate.hpp"
+#include "openssl_error.hpp"
 #include "postfleet/base/require.hpp"
 #include "postfleet/tls/tls_stream.hpp"
 #include "unsent.hpp"
@@ -53,14 +54,17 @@ Facts TlsStream::facts() const {
     if (const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)) facts.server_name = name;
     const X509* peer = SSL_get0_peer_certificate(ssl);
     if (peer == nullptr) {
+        facts.verification = FailureKind::CertificateInvalid;
         facts.why_not_verified = "no certificate";
         return facts;
     }
     facts.peer_certificate = facts_of(peer);
     const long result = SSL_get_verify_result(ssl);
     if (result != X509_V_OK) {
+        facts.verification = kind_of_verification(result);
         facts.why_not_verified = X509_verify_cert_error_string(result);
     } else if (SSL_is_server(ssl) == 0 && !has_name_to_match(ssl)) {
+        facts.verification = FailureKind::CertificateHostMismatch;
         facts.why_not_verified = "there was no name to match";
     } else {
         facts.is_verified = true;
@@ -74,6 +78,7 @@ TlsFacts TlsStream::security() const {
             .cipher = std::move(known.cipher),
             .is_resumed = known.is_resumed,
             .is_verified = known.is_verified,
+            .verification = known.verification,
             .why_not_verified = std::move(known.why_not_verified)};
 }
 

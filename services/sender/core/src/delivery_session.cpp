@@ -62,6 +62,7 @@ void DeliverySession::on_connection_up(std::string_view first_octets) {
     tls_facts_ = {};
     tls_text_.clear();
     secure_ = nullptr;
+    tallied_.clear();
     phase_ = Phase::Opening;
     find_demand();
     set_phase_deadline();

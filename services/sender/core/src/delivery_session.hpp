@@ -92,6 +92,12 @@ private:
     bool is_peer_verified() const;
     void on_tls_failed(smtp::Ending ending, Reply reply);
 
+    // TLS reports (delivery_tls_tally.cpp)
+    tls_report::AppliedPolicy applied_policy() const;
+    void tally(const std::string& domain, std::string_view result, std::string_view reason);
+    void tally_failure(std::string_view result, std::string_view reason);
+    void tally_success();
+
     // work (delivery_work.cpp)
     void next_work();
     void prepare(Work&& work);
@@ -125,12 +131,13 @@ private:
     Connector connector_;
 
     TlsDemand demand_;
-    std::uint32_t question_ = 0;     // of the TLSA look-up under way, so that a late answer is known as one
-    bool is_demand_known_ = true;    // false: that look-up decides
-    bool waits_for_demand_ = false;  // EHLO is answered
-    bool goes_in_clear_ = false;     // TLS has failed with this address, and may
-    TlsFacts tls_facts_;             // empty: plain text
-    std::string tls_text_;           // "TLSv1.3/TLS_AES_128_GCM_SHA256/may/none", for events
+    std::uint32_t question_ = 0;          // of the TLSA look-up under way, so that a late answer is known as one
+    bool is_demand_known_ = true;         // false: that look-up decides
+    bool waits_for_demand_ = false;       // EHLO is answered
+    bool goes_in_clear_ = false;          // TLS has failed with this address, and may
+    TlsFacts tls_facts_;                  // empty: plain text
+    std::vector<std::uint32_t> tallied_;  // domains that this session has been counted for
+    std::string tls_text_;                // "TLSv1.3/TLS_AES_128_GCM_SHA256/may/none", for events
 
     std::unique_ptr<Stream> stream_;
     SecureStream* secure_ = nullptr;  // stream_, when it is one
@@ -162,5 +169,8 @@ private:
     Body body_;
     std::vector<RecipientResult> results_;
 };
+
+// A failed handshake in the words of RFC 8460 §4.3.
+std::string_view tls_report_result(TlsFailure failure);
 
 }  // namespace postfleet::sender

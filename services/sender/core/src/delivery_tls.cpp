@@ -67,12 +67,18 @@ void DeliverySession::on_greeted() {
         .is_known_broken = goes_in_clear_ || !engine_.peers.may_try_tls(connector_.peer(), shard_.executor->now())};
     switch (on_greeting(demand_, offer)) {
         case TlsStep::Secure: return smtp_->start_tls(out_);
-        case TlsStep::GoOnInClear: return on_smtp_ready();
+        case TlsStep::GoOnInClear:
+            if (!offer.offers_starttls) tally_failure("starttls-not-supported", {});
+            return on_smtp_ready();
         case TlsStep::TryInClear:
         case TlsStep::PassOver: break;
     }
     Reply why{0, {4, 7, 4}, "TLS policy " + std::string(demand_.policy) + ": " + connector_.mx_host()};
     why.text += demand_.refusal.empty() ? " does not offer STARTTLS" : " is passed over: " + demand_.refusal;
+    tally_failure(demand_.refusal.empty()    ? "starttls-not-supported"
+                  : demand_.policy == "dane" ? "dnssec-invalid"
+                                             : "validation-failure",
+                  demand_.refusal);
     on_opening_failed(SmtpPhase::StartTls, smtp::Ending::Refused, std::move(why));
 }
 
@@ -122,6 +128,7 @@ bool DeliverySession::is_peer_verified() const {
 
 void DeliverySession::on_tls_failed(smtp::Ending ending, Reply reply) {
     engine_.metrics.tls_failures.add();
+    tally_failure(secure_ != nullptr ? tls_report_result(secure_->failure()) : "starttls-not-supported", reply.text);
     const bool may_go_in_clear = on_trouble(demand_) == TlsStep::TryInClear;
     engine_.dependencies.log.line(LogLevel::Info, "tls-failed")
         .field("queue", queue_->name)

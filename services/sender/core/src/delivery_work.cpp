@@ -142,6 +142,7 @@ void DeliverySession::begin_transaction() {
     };
     began_at_ = shard_.executor->now();
     body_ = {};
+    tally_success();
     if (smtp_->begin(transaction, out_) == smtp::ClientSession::Step::TransactionDone) {
         finish_transaction();  // the server cannot take this one
         // Not from here: a thousand such messages would be a thousand frames deep.

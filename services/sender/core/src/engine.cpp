@@ -50,8 +50,12 @@ Engine::Engine(SenderDependencies its_dependencies, SenderConfiguration configur
     : dependencies(std::move(its_dependencies)),
       metrics(dependencies.metrics),
       queues(*this),
-      sts_policies(dependencies.resolver, dependencies.http, dependencies.spool, dependencies.metrics,
-                   dependencies.log),
+      tls_tallies(dependencies.spool, dependencies.metrics),
+      sts_policies({.resolver = dependencies.resolver,
+                    .http = dependencies.http,
+                    .spool = dependencies.spool,
+                    .tallies = tls_tallies},
+                   dependencies.metrics, dependencies.log),
       sites(dependencies.resolver, sts_policies, configuration.routing,
             [this](std::uint32_t domain, const std::string& old_site, const std::shared_ptr<Destination>& to,
                    Executor& on) { on_moved(domain, old_site, to, *shard_of(&on)); }),
@@ -124,6 +128,7 @@ void Engine::reload(SenderConfiguration configuration) {
     mail_keys_differ_ = shaping::mail_keys_differ(*config);
     logs_attempts_ = config->log.attempts;
     hot_budget->set_limit(config->spool.memory_for_content);
+    tls_tallies.set_on(config->tls_reports.has_value());
     sts_policies.configure(
         {.is_wanted = heeds_mta_sts(*config), .ca_file = config->https_client.ca_file, .routing = routing});
     queues.configure(config);

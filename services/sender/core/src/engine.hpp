@@ -152,6 +152,7 @@ public:
     MessageReferences references;
     SharedLimits limits;
     QueueTable queues;
+    TlsTallies tls_tallies;
     StsTable sts_policies;
     SiteTable sites;
     PeerMemory peers;

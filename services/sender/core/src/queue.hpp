@@ -105,6 +105,7 @@ public:
     void on_no_source(std::uint32_t route, std::string reason, SteadyTime retry_at);
     void on_source_enabled(Shard& shard);
     void on_open_abandoned(std::uint32_t route);
+    std::string waiting_domain(std::uint32_t route) const;  // of some task that waits for this route; or empty
     void on_closed(const DeliverySession& session, std::uint32_t route, Shard& shard);
     // A permit for one recipient (or message, if only octets are limited) of every rate that holds, or when to ask again.
     std::optional<SteadyTime> take_message_permit(const DeliverySession& session, std::uint64_t octets, SteadyTime now);

@@ -256,6 +256,12 @@ void Queue::on_open_abandoned(std::uint32_t number) {
     --routes_[number].connecting;
 }
 
+std::string Queue::waiting_domain(std::uint32_t number) const {
+    const std::lock_guard lock(mutex_);
+    const auto task = tasks_.any_ready(number);
+    return task ? engine_.sites.name_of(tasks_[*task].domain) : std::string();
+}
+
 void Queue::on_closed(const DeliverySession& session, std::uint32_t number, Shard& shard) {
     {
         const std::lock_guard lock(mutex_);

@@ -5,6 +5,7 @@
 #include "control.hpp"
 #include "engine.hpp"
 #include "take_in.hpp"
+#include "tls_reporter.hpp"
 
 namespace postfleet::sender {
 
@@ -81,10 +82,14 @@ private:
 
 struct Sender::Parts {
     Parts(SenderDependencies dependencies, SenderConfiguration configuration)
-        : engine(std::move(dependencies), std::move(configuration)), take_in(engine), control(engine) {}
+        : engine(std::move(dependencies), std::move(configuration)),
+          take_in(engine),
+          control(engine),
+          tls_reporter(engine, take_in, engine.dependencies.compressor) {}
     Engine engine;
     TakeIn take_in;
     Control control;
+    TlsReporter tls_reporter;
 };
 
 Sender::Sender(SenderDependencies dependencies, SenderConfiguration configuration)
@@ -99,6 +104,7 @@ Status Sender::start() {
     engine.restore_modes();
     engine.sts_policies.restore(engine.shards[0]->executor->wall_now());
     engine.restore_disabled_sources();
+    engine.tls_tallies.restore();
     Rebuilding rebuilding(engine);
     const Status status = engine.dependencies.spool.scan_tasks([&](Task&& task) { rebuilding.visit(std::move(task)); });
     if (!status) return status;
@@ -107,6 +113,7 @@ Status Sender::start() {
         .field("tasks", rebuilding.scheduled())
         .field("queues", engine.queues.size());
     engine.start();
+    parts_->tls_reporter.start();
     return {};
 }
 
@@ -115,7 +122,8 @@ void Sender::reload(SenderConfiguration configuration) { parts_->engine.reload(s
 void Sender::drain(SteadyTime deadline, Completion<Status> done) {
     Engine& engine = parts_->engine;
     engine.start_draining();
-    engine.on_shard(0, [&engine, deadline, done = std::move(done)](Shard&) mutable {
+    engine.on_shard(0, [&engine, deadline, done = std::move(done)](Shard& shard) mutable {
+        engine.tls_tallies.flush(TlsTallies::Part::All, *shard.executor);
         wait_until_quiet(engine, deadline, std::move(done));
     });
 }

@@ -36,10 +36,8 @@ std::optional<Kept> parse_kept(std::string_view text) {
 
 }  // namespace
 
-StsTable::StsTable(Resolver& resolver, HttpClient* http, Spool& spool, Metrics& metrics, Log log)
-    : resolver_(resolver),
-      http_(http),
-      spool_(spool),
+StsTable::StsTable(const Ports& ports, Metrics& metrics, Log log)
+    : ports_(ports),
       log_(std::move(log)),
       fetched_total_(metrics.counter(kFetches, kFetchesHelp, {{"result", "good"}})),
       failed_total_(metrics.counter(kFetches, kFetchesHelp, {{"result", "failed"}})),
@@ -51,7 +49,7 @@ void StsTable::configure(Rules rules) {
 }
 
 bool StsTable::is_on() const {
-    if (http_ == nullptr) return false;
+    if (ports_.http == nullptr) return false;
     const std::lock_guard lock(mutex_);
     return rules_.is_wanted;
 }
@@ -86,10 +84,10 @@ StsAnswer StsTable::answer_of(const Entry& entry, WallTime now) {
 void StsTable::find(std::string domain, Completion<StsAnswer> done) {
     Executor* const on = done.on;
     std::string name = "_mta-sts." + domain;
-    resolver_.resolve_txt(std::move(name),
-                          {on, [this, domain = std::move(domain), done = std::move(done)](TxtAnswer record) mutable {
-                               on_record(domain, record, std::move(done));
-                           }});
+    ports_.resolver.resolve_txt(
+        std::move(name), {on, [this, domain = std::move(domain), done = std::move(done)](TxtAnswer record) mutable {
+                              on_record(domain, record, std::move(done));
+                          }});
 }
 
 void StsTable::on_record(const std::string& domain, const TxtAnswer& record, Completion<StsAnswer>&& done) {
@@ -134,7 +132,7 @@ void StsTable::start_fetches(Executor& on) {
     }
     for (StsFetch& fetch : next) {
         const std::string domain = fetch.domain;
-        fetch_sts_policy(resolver_, *http_, std::move(fetch),
+        fetch_sts_policy(ports_.resolver, *ports_.http, std::move(fetch),
                          {&on, [this, domain, &on](Result<mta_sts::Policy> fetched) {
                               on_fetched(domain, std::move(fetched), on);
                           }});
@@ -142,7 +140,7 @@ void StsTable::start_fetches(Executor& on) {
 }
 
 void StsTable::on_fetched(const std::string& domain, Result<mta_sts::Policy>&& fetched, Executor& on) {
-    report(domain, fetched);
+    report(domain, fetched, on.wall_now());
     Fetch fetch;
     StsAnswer answer;
     {
@@ -171,12 +169,19 @@ void StsTable::on_fetched(const std::string& domain, Result<mta_sts::Policy>&& f
     start_fetches(on);
 }
 
-void StsTable::report(const std::string& domain, const Result<mta_sts::Policy>& fetched) const {
+void StsTable::report(const std::string& domain, const Result<mta_sts::Policy>& fetched, WallTime now) const {
     (fetched ? fetched_total_ : failed_total_).add();
     auto line = log_.line(LogLevel::Info, fetched ? "mta-sts-policy" : "mta-sts-failed");
     line.field("domain", domain);
     if (fetched) line.field("mode", mta_sts::to_string(fetched->mode)).field("max_age", fetched->max_age.count());
     else line.field("reason", fetched.error().text);
+    if (fetched || !ports_.tallies.is_on()) return;
+    // RFC 8460 §4.3.2.2
+    const char* result = fetched.error().kind == ErrorKind::PermissionDenied  ? "sts-webpki-invalid"
+                         : fetched.error().kind == ErrorKind::InvalidArgument ? "sts-policy-invalid"
+                                                                              : "sts-policy-fetch-error";
+    ports_.tallies.add(domain, {.type = tls_report::PolicyType::Sts},
+                       tls_report::Failure{.result = result, .reason = fetched.error().text}, now);
 }
 
 void StsTable::refresh(Executor& on) {
@@ -240,11 +245,11 @@ void StsTable::keep_locked(std::size_t number, Executor& on) {
         text += domain + ' ' + entry.id + ' ' + std::to_string(to_unix_microseconds(entry.fetched_at)) + '\n' +
                 mta_sts::to_text(*entry.policy) + '\n';
     }
-    spool_.put_note(std::string(kNote) + std::to_string(number), std::move(text), {&on, [](Status) {}});
+    ports_.spool.put_note(std::string(kNote) + std::to_string(number), std::move(text), {&on, [](Status) {}});
 }
 
 void StsTable::restore(WallTime now) {
-    const auto notes = spool_.notes();
+    const auto notes = ports_.spool.notes();
     const std::lock_guard lock(mutex_);
     for (const auto& [name, value] : notes) {
         if (!name.starts_with(kNote)) continue;

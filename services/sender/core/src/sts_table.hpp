@@ -29,6 +29,7 @@
 #include "postfleet/ports/resolver.hpp"
 #include "postfleet/ports/spool.hpp"
 #include "postfleet/routing/snapshot.hpp"
+#include "tls_tallies.hpp"
 
 namespace postfleet::sender {
 
@@ -45,7 +46,13 @@ public:
     static constexpr Duration kRetry = std::chrono::minutes(5);
     static constexpr Duration kOldestUnchecked = std::chrono::hours(24);
 
-    StsTable(Resolver& resolver, HttpClient* http, Spool& spool, Metrics& metrics, Log log);
+    struct Ports {
+        Resolver& resolver;
+        HttpClient* http = nullptr;  // null: nothing is fetched
+        Spool& spool;
+        TlsTallies& tallies;  // of fetches that fail
+    };
+    StsTable(const Ports& ports, Metrics& metrics, Log log);
 
     struct Rules {
         bool is_wanted = false;  // some queue heeds policies
@@ -90,11 +97,9 @@ private:
     Entry& entry_locked(const std::string& domain, WallTime now);
     void make_room_locked(WallTime now);
     void keep_locked(std::size_t bucket, Executor& on);
-    void report(const std::string& domain, const Result<mta_sts::Policy>& fetched) const;
+    void report(const std::string& domain, const Result<mta_sts::Policy>& fetched, WallTime now) const;
 
-    Resolver& resolver_;
-    HttpClient* const http_;
-    Spool& spool_;
+    const Ports ports_;
     const Log log_;
     Counter &fetched_total_, &failed_total_;
     Gauge& kept_;

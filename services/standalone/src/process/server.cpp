@@ -149,7 +149,8 @@ Status Server::make_sender() {
                                    .digests = digests_,
                                    .metrics = metrics_,
                                    .log = log_,
-                                   .http = http_client_.get()},
+                                   .http = http_client_.get(),
+                                   .compressor = &compressor_},
         sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_), std::move(secrets),
                                     load_signing_keys(*config_, log_)});
     return {};
@@ -180,29 +181,28 @@ Status Server::open_doors() {
         {.directory = config_->data_dir + "/intake", .max_octets = config_->intake.max_size}, metrics_, log_);
     if (!our_mail) return our_mail.error();
     our_mail_ = std::move(*our_mail);
-    ingest_ = std::make_unique<ingest::SmtpListenerService>(
-        ingest::IngestDependencies{.loops = loops_->loops(),
-                                   .handover = sender_->handover(),
-                                   .metrics = metrics_,
-                                   .log = log_,
-                                   .feedback_intake = our_mail_.get()});
+    ingest_ =
+        std::make_unique<ingest::SmtpListenerService>(ingest::IngestDependencies{.loops = loops_->loops(),
+                                                                                 .handover = sender_->handover(),
+                                                                                 .metrics = metrics_,
+                                                                                 .log = log_,
+                                                                                 .feedback_intake = our_mail_.get()});
     if (Status started = ingest_->start({config_, routing::Snapshot::compile(*config_)}); !started) return started;
 
     pickups_ = std::make_unique<ingest::PickupService>(
         ingest::PickupDependencies{.handover = sender_->handover(), .metrics = metrics_, .log = log_});
     if (Status opened = pickups_->open({config_, routing::Snapshot::compile(*config_)}); !opened) return opened;
 
-    commands_ = std::make_unique<ControlCommands>(
-        ControlPorts{.executor = (*loops_)[0],
-                     .sender = sender_->control(),
-                     .render_status = [this](const SenderStatus& sender) { return render_status_now(sender); },
-                     .configuration = [this] { return configuration(); },
-                     .reload = [this] { return reload(); },
-                     .render_intake = [this](std::size_t limit) {
-                         return render_intake(our_mail_->statistics(), our_mail_->list(limit));
-                     },
-                     .resolver = *resolver_,
-                     .http = http_client_.get()});
+    commands_ = std::make_unique<ControlCommands>(ControlPorts{
+        .executor = (*loops_)[0],
+        .sender = sender_->control(),
+        .render_status = [this](const SenderStatus& sender) { return render_status_now(sender); },
+        .configuration = [this] { return configuration(); },
+        .reload = [this] { return reload(); },
+        .render_intake =
+            [this](std::size_t limit) { return render_intake(our_mail_->statistics(), our_mail_->list(limit)); },
+        .resolver = *resolver_,
+        .http = http_client_.get()});
     control_ = std::make_unique<runtime::ControlServer>(
         config_->control_socket, [this](const runtime::ControlRequest& request) { return commands_->run(request); });
     return control_->start();

@@ -37,6 +37,7 @@
 #include "postfleet/spool/rocks_spool.hpp"
 #include "postfleet/standalone/control_commands.hpp"
 #include "postfleet/tls/client.hpp"
+#include "postfleet/zlib/compressor.hpp"
 
 namespace postfleet::standalone {
 
@@ -109,6 +110,7 @@ private:
     std::unique_ptr<dns::UnboundResolver> resolver_;
     const crypto::OpensslDigests digests_;
     std::unique_ptr<curl::Client> http_client_;
+    const zlib::ZlibCompressor compressor_;
     std::unique_ptr<runtime::WorkerPool> workers_;
     tls::ClientContexts tls_contexts_;
     std::vector<std::unique_ptr<tls::Client>> tls_clients_;  // one per shard

@@ -292,6 +292,7 @@ Result<std::unique_ptr<SecureStream>> FakeTlsClient::secure(std::unique_ptr<Stre
     plain->set_deadline(request.deadline);
     auto secured = std::make_unique<FakeSecureStream>(std::move(plain), handler);
     secured->facts.is_verified = host.verification == TlsFailure::None;
+    secured->facts.verification = host.verification;
     if (host.tls_hangs) return std::unique_ptr<SecureStream>(std::move(secured));
     executor_.post([weak = std::weak_ptr(secured->alive), peer, failure] {
         const auto self = weak.lock();

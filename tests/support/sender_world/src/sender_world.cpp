@@ -62,6 +62,7 @@ void SenderWorld::start() {
                                             .metrics = *metrics,
                                             .log = Log(log),
                                             .http = http,
+                                            .compressor = compressor,
                                             .seed = 7};
     for (std::size_t i = 0; i < executors.size(); ++i) {
         dependencies.shards.push_back({executors[i].get(), transports[i].get(), tls_clients[i].get()});

@@ -486,6 +486,14 @@ struct HttpsClient {
     std::string ca_file;  // empty: the system's
 };
 
+// Reports about TLS to the domains that ask for them (RFC 8460).
+struct TlsReports {
+    std::string from;
+    std::string organization;  // empty: the domain of `from`
+    std::string contact;       // empty: `from`
+    std::string virtual_mta;   // or pool; empty: as other mail
+};
+
 struct Config {
     std::string hostname;
     std::string data_dir = "/var/lib/postfleet";
@@ -517,6 +525,7 @@ struct Config {
     LogSettings log;
     Dns dns;
     HttpsClient https_client;
+    std::optional<TlsReports> tls_reports;
     Duration shutdown_grace = std::chrono::seconds(25);
     std::map<std::string, Tenant> tenants;  // names that may be used; "default" is always there
     std::map<std::string, User> users;

@@ -48,14 +48,6 @@ struct TlsRequest {
     SteadyTime deadline = SteadyTime::max();
 };
 
-struct TlsFacts {
-    std::string protocol;  // "TLSv1.3"
-    std::string cipher;    // "TLS_AES_128_GCM_SHA256"
-    bool is_resumed = false;
-    bool is_verified = false;
-    std::string why_not_verified;
-};
-
 // Why a handshake failed, as TLS reports tell it apart (RFC 8460 §4.3).
 enum class TlsFailure : std::uint8_t {
     None,
@@ -69,6 +61,15 @@ enum class TlsFailure : std::uint8_t {
     PeerClosed,          // the connection ended in the middle
     TimedOut,
     Other,
+};
+
+struct TlsFacts {
+    std::string protocol;  // "TLSv1.3"
+    std::string cipher;    // "TLS_AES_128_GCM_SHA256"
+    bool is_resumed = false;
+    bool is_verified = false;
+    TlsFailure verification = TlsFailure::None;  // what is wrong with the certificate, if it is not verified
+    std::string why_not_verified;
 };
 
 class SecureStream : public Stream {

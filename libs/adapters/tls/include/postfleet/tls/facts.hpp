@@ -33,7 +33,8 @@ struct Facts {
     bool is_resumed = false;  // then no certificate crossed the wire: the rest is what the first handshake found
     std::string server_name;  // SNI, as the client asked for it; empty: none
     std::optional<CertificateFacts> peer_certificate;
-    bool is_verified = false;  // chain and, for a server's certificate, name or address
+    bool is_verified = false;                    // chain and, for a server's certificate, name or address
+    TlsFailure verification = TlsFailure::None;  // what is wrong, if it is not verified
     std::string why_not_verified;
 };
 

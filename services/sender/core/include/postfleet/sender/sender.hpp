@@ -30,6 +30,7 @@
 #include "postfleet/base/result.hpp"
 #include "postfleet/base/secret.hpp"
 #include "postfleet/config/config.hpp"
+#include "postfleet/ports/compressor.hpp"
 #include "postfleet/ports/handover.hpp"
 #include "postfleet/ports/http_client.hpp"
 #include "postfleet/ports/resolver.hpp"
@@ -57,8 +58,9 @@ struct SenderDependencies {
     const Digests& digests;
     Metrics& metrics;
     Log log;
-    HttpClient* http = nullptr;  // null: nothing is fetched, so no MTA-STS policies
-    std::uint64_t seed = 0;      // of the choices among equal hosts; 0: from the operating system
+    HttpClient* http = nullptr;              // null: nothing is fetched, so no MTA-STS policies
+    const Compressor* compressor = nullptr;  // null: no TLS reports are sent
+    std::uint64_t seed = 0;                  // of the choices among equal hosts; 0: from the operating system
 };
 
 // What password files hold, by path.

@@ -110,7 +110,8 @@ public:
     FakeWorkers workers;
     crypto::OpensslDigests digests;
     std::shared_ptr<const sender::SigningKeys> signing_keys;  // by the index of config.dkim
-    HttpClient* http = nullptr;  // for start(); null: nothing is fetched
+    const Compressor* compressor = nullptr;                   // for start(); null: no TLS reports
+    HttpClient* http = nullptr;                               // for start(); null: nothing is fetched
     LogLines log;
     std::unique_ptr<Metrics> metrics;
     std::unique_ptr<sender::Sender> sender;
