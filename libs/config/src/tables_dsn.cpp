@@ -30,6 +30,9 @@ const Section& dsn_section() {
             value_key<D>(
                 "max_returned_size", &D::max_returned_size, SizeCodec{0, kContentChunkOctets},
                 "The largest message that is returned whole (RET=FULL); of others the header. At most 256KiB."),
+            value_key<D>("delay_after", &D::delay_after, DurationCodec{},
+                         "How old mail is when senders who asked for it are told that it is late. For mail that is "
+                         "accepted from then on."),
             value_key<D>("max_rate", &D::max_rate, RateCodec{},
                          "Notifications per period, over all senders; in between as many may go at once. What is "
                          "more is not sent, but counted and logged: the events have it."),

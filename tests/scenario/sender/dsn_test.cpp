@@ -16,7 +16,8 @@ struct DsnWorld : SenderWorld {
     DsnWorld() {
         route("x.test", "192.0.2.1:25");
         route("from.test", "192.0.2.9:25");
-        shaping().dsn_failure = shaping().dsn_success = true;
+        shaping().dsn_failure = shaping().dsn_delay = shaping().dsn_success = true;
+        config.dsn.delay_after = 30min;
         shaping().retry_after = std::vector<Duration>{10min};
         receiver().on_command = [](Peer&, const std::string& command) -> std::optional<std::string> {
             if (command.starts_with("RCPT TO:<bad")) return "550 5.1.1 no such user\r\n";
@@ -95,6 +96,7 @@ TEST_CASE("each NOTIFY and each outcome: who is told, and of what", "[X3461][rfc
         {kNotifyNever, "later@x.test", false, ""},
         {kNotifyFailure, "later@x.test", false, "failed"},
         {kNotifySuccess, "later@x.test", false, ""},
+        {kNotifyDelay, "later@x.test", false, "delayed"},
         {0, "good@x.test", false, ""},
         {kNotifyNever, "good@x.test", false, ""},
         {kNotifyFailure, "good@x.test", false, ""},
@@ -322,4 +324,143 @@ TEST_CASE("an outcome that has to be committed again makes no second notificatio
     CHECK(world.count(EventType::Bounced) == 1);
     CHECK(world.mailbox().size() == 1);
     CHECK(world.spool.messages() == 0);
+}
+
+// --- late mail
+
+TEST_CASE("who asked for it is told once that mail is late, and the mail goes on as before", "[X3461]") {
+    DsnWorld world;
+    world.start();
+    world.accept({.to = {"later@x.test", "later2@x.test"}, .notify = kNotifyDelay});
+    world.advance(29min);
+    CHECK(world.mailbox().empty());
+    CHECK(world.receiver().recipients_seen.size() == 6);  // at 0, 10 and 20 minutes
+    world.advance(1min);
+    const std::string text = world.notification();
+    CHECK(has(text, "Subject: Delayed"));
+    CHECK(occurrences(text, "\r\nAction: delayed\r\nStatus: 4.2.1\r\n") == 2);
+    CHECK(occurrences(text, "\r\nWill-Retry-Until: ") == 2);
+    CHECK(has(text, "It is still being tried"));
+    world.advance(25min);
+    CHECK(world.mailbox().size() == 1);
+    CHECK(world.receiver().recipients_seen.size() == 12);  // neither more nor fewer attempts for it
+    world.advance(6min);
+    CHECK(world.count(EventType::Expired) == 2);
+    CHECK(world.mailbox().size() == 1);
+    CHECK(world.spool.messages() == 0);
+}
+
+TEST_CASE("late mail is told of in its time while its queue is paused, and over a restart", "[X3461]") {
+    DsnWorld world;
+    world.start();
+    MailSelector queue;
+    queue.queue = "x.test/v1";
+    world.accept({.to = {"later@x.test"}, .notify = kNotifyDelay});
+    world.pause(queue);
+    world.advance(20min);
+    SECTION("running") {}
+    SECTION("restarted") {
+        world.stop();
+        world.spool.restart();
+        world.start();
+    }
+    CHECK(world.mailbox().empty());
+    world.advance(11min);
+    CHECK(has(world.notification(), "Action: delayed"));
+    const auto tasks = world.spool.tasks();
+    REQUIRE(tasks.size() == 1);
+    CHECK(tasks[0].recipients[0].delayed_notices == 1);
+    CHECK_FALSE(tasks[0].notice_at);
+    world.stop();
+    world.spool.restart();
+    world.start();
+    world.advance(15min);
+    CHECK(world.mailbox().size() == 1);
+}
+
+TEST_CASE("mail that is delivered, or expires, before its time is not told to be late", "[X3461]") {
+    DsnWorld world;
+    SECTION("delivered") {
+        world.start();
+        world.accept({.to = {"good@x.test"}, .notify = kNotifyDelay});
+    }
+    SECTION("expired") {
+        world.shaping().expire_after = 20min;
+        world.start();
+        world.accept({.to = {"later@x.test"}, .notify = kNotifyDelay});
+    }
+    world.advance(61min);
+    CHECK(world.mailbox().empty());
+    CHECK(world.spool.messages() == 0);
+}
+
+TEST_CASE("mail with a time by-mode N is told to be late when that has passed, and goes on", "[X2852]") {
+    DsnWorld world;
+    world.start();
+    Mail mail{.to = {"later@x.test"}};
+    mail.deliver_by = DeliverBy{world.executors[0]->wall_now() + 15min, DeliverBy::Mode::Notify, false};
+    SECTION("nothing said about NOTIFY") {}
+    SECTION("NOTIFY=DELAY: once, although delay_after comes later") { mail.notify = kNotifyDelay; }
+    world.accept(mail);
+    world.advance(14min);
+    CHECK(world.mailbox().empty());
+    world.advance(1min);
+    CHECK(has(world.notification(), "Action: delayed\r\nStatus: 4.4.7\r\n"));
+    CHECK(has(world.notification(), "The time by which it was to be delivered has passed."));
+    world.receiver().on_command = nullptr;
+    world.advance(40min);
+    CHECK(world.mailbox().size() == 1);
+    CHECK(world.count(EventType::Delivered) == 2);
+}
+
+TEST_CASE("a time by-mode N is not told to who does not want to hear of delays, nor to a null sender", "[X2852]") {
+    DsnWorld world;
+    world.start();
+    Mail mail{.to = {"later@x.test"}};
+    mail.deliver_by = DeliverBy{world.executors[0]->wall_now() + 15min, DeliverBy::Mode::Notify, false};
+    SECTION("NOTIFY=NEVER") { mail.notify = kNotifyNever; }
+    SECTION("NOTIFY=SUCCESS") { mail.notify = kNotifySuccess; }
+    SECTION("null sender") { mail.from = ""; }
+    SECTION("switched off") {
+        world.shaping().dsn_delay = false;
+        world.reload();
+    }
+    world.accept(mail);
+    world.advance(45min);
+    CHECK(world.mailbox().empty());
+    CHECK(world.spool.tasks().size() == 1);
+}
+
+TEST_CASE("a crash around the notice of a delay makes one, not none and not two", "[X3461][P1][P3]") {
+    DsnWorld world;
+    world.start();
+    world.accept({.to = {"later@x.test"}, .notify = kNotifyDelay});
+    world.advance(29min);
+    world.spool.hold();
+    world.advance(2min);
+    CHECK(world.mailbox().empty());
+    world.spool.lose_unconfirmed();
+    world.stop();
+    world.spool.restart();
+    world.start();
+    world.advance(5min);
+    CHECK(world.mailbox().size() == 1);
+    CHECK(world.spool.tasks().size() == 1);
+}
+
+TEST_CASE("by-trace has every passing-on reported, also by a server that knows DSN", "[X2852]") {
+    DsnWorld world;
+    world.receiver().ehlo = "250-mx\r\n250-DSN\r\n250 SIZE\r\n";
+    world.start();
+    Mail mail{.to = {"good@x.test"}};
+    mail.deliver_by = DeliverBy{world.executors[0]->wall_now() + 15min, DeliverBy::Mode::Notify, true};
+    SECTION("unless it is not to be told of anything") {
+        mail.notify = kNotifyNever;
+        world.accept(mail);
+        CHECK(world.mailbox().empty());
+    }
+    SECTION("told") {
+        world.accept(mail);
+        CHECK(has(world.notification(), "Action: relayed"));
+    }
 }

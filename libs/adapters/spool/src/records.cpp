@@ -377,6 +377,7 @@ void encode_task(const Task& task, std::string& octets) {
     to.number(10, task.size_octets);
     for (auto& recipient : task.recipients) to.nested(11, [&] { write_recipient(recipient, octets); });
     to.number(12, task.waives_tls_policy ? 1 : 0);
+    optional_time(to, 13, task.notice_at);
 }
 
 Result<Task> decode_task(const TaskKey& key, std::string_view fields) {
@@ -400,6 +401,7 @@ Result<Task> decode_task(const TaskKey& key, std::string_view fields) {
                 if (!read_recipient(from.octets(), task.recipients.emplace_back())) from.mark_bad();
                 break;
             case 12: task.waives_tls_policy = from.number() != 0; break;
+            case 13: task.notice_at = time_of(from.number()); break;
             default: break;
         }
         if (static_cast<std::size_t>(task.priority) >= kPriorities) from.mark_bad();

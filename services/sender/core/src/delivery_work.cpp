@@ -335,7 +335,7 @@ void DeliverySession::record(const smtp::TransactionResult& result) {
         .offered = smtp_->capabilities().offered,
         .elapsed = now - began_at_,
         .now = shard_.executor->wall_now(),
-        .expires = work_.expires,
+        .expires = engine_.expiry_of(work_, *mail),
         .retry_after = mail->retry_after,
         .classifier = classifier.get(),
     };

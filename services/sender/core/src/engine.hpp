@@ -98,6 +98,8 @@ public:
     void refuse(Work&& work, Reply&& reply, Shard& shard);
     // Comes back after `rest`; the attempt does not count.
     void put_aside(Work&& work, Duration rest, Shard& shard);
+    // When the task of loaded work ends; work.expires may be the time of a notice, which ends nothing.
+    WallTime expiry_of(const Work& work, const shaping::Settings& mail) const;
     void record(Work&& work, Outcome&& outcome, const Message& message, Shard& shard);
     void on_recorded(RecordedTask&& recorded, Shard& shard);
     // A line in the log about how a host behaves, learned from the connection to `mx_address`.
@@ -163,6 +165,7 @@ public:
 
 private:
     void finish_loaded(Work&& work, const Untried& untried, Shard& shard);
+    void tell_late(Work&& work, WallTime expires, Shard& shard);
     void bounce_waiting(const std::shared_ptr<Queue>& queue, const std::shared_ptr<const OpenFailure>& refusal,
                         std::uint32_t from, Shard& shard);
     void give_up_damaged(Work&& work, std::optional<Task> task, const Error& error, Shard& shard);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine.hpp"
+#include "notices.hpp"
 
 namespace postfleet::sender {
 
@@ -36,6 +37,9 @@ NewMail Engine::add_to(SpoolBatch& batch, AcceptedMessage&& accepted) {
     for (Task& task : accepted.tasks) {
         task.key.number = task.recipients.front().index;
         task.waives_tls_policy = accepted.message->tls_wish == TlsWish::Waived;
+        if (may_have_notice(*accepted.message, task)) {
+            task.notice_at = notice_time(*accepted.message, task, configuration()->dsn.delay_after);
+        }
     }
     if (reports(EventType::Accepted)) add_accepted_events(accepted, batch);
     NewMail mail;
@@ -71,7 +75,7 @@ void Engine::schedule_new(NewMail&& mail, Shard& shard) {
         request.task.key = kept.key;
         request.task.due = kept.due;
         request.task.accepted_at = kept.accepted_at;
-        request.task.deadline = kept.expires_at.value_or(schedule::kNever);
+        request.task.deadline = deadline_of(kept);
         request.task.recipients = static_cast<std::uint32_t>(kept.recipients.size());
         request.task.priority = kept.priority;
         request.task.shares_message = shares;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine.hpp"
+#include "notices.hpp"
 
 namespace postfleet::sender {
 
@@ -16,7 +17,7 @@ ReturningTask returning(const Task& task) {
     out.key = task.key;
     out.due = task.due;
     out.accepted_at = task.accepted_at;
-    out.deadline = task.expires_at.value_or(schedule::kNever);
+    out.deadline = deadline_of(task);
     out.recipients = static_cast<std::uint32_t>(task.recipients.size());
     for (const Recipient& recipient : task.recipients) out.attempts = std::max(out.attempts, recipient.attempts);
     out.priority = task.priority;
@@ -59,17 +60,21 @@ void Engine::refuse(Work&& work, Reply&& reply, Shard& shard) {
 void Engine::finish_loaded(Work&& work, const Untried& untried, Shard& shard) {
     HotTask& hot = *work.hot;
     const OpenFailure& failure = untried.failure;
+    SettingsPointer mail = work.settings;
+    if (mail_keys_differ()) mail = mail_settings(*work.queue, hot.task.domain, hot.task.tenant);
+    const WallTime expires = expiry_of(work, *mail);
+    if (untried.disposition == Disposition::Expired && shard.executor->wall_now() < expires) {
+        return tell_late(std::move(work), expires, shard);
+    }
     RecipientResult result{untried.disposition, failure.phase, &failure.reply, untried.reason, {}};
     std::string reason;
     if (untried.disposition == Disposition::Expired) {
-        reason = "not delivered before " + format_rfc3339(work.expires);
+        reason = "not delivered before " + format_rfc3339(expires);
         result.reason = reason;
     } else if (untried.disposition == Disposition::Deferred && work.queue->is_cancelled(work.id)) {
         result.disposition = Disposition::Cancelled;
         result.reason = "deleted while in flight";
     }
-    SettingsPointer mail = work.settings;
-    if (mail_keys_differ()) mail = mail_settings(*work.queue, hot.task.domain, hot.task.tenant);
     const std::vector<RecipientResult> results(hot.task.recipients.size(), result);
     const auto refusals = classifier();
     const AttemptContext context{
@@ -81,13 +86,31 @@ void Engine::finish_loaded(Work&& work, const Untried& untried, Shard& shard) {
         .offered = {},
         .elapsed = {},
         .now = shard.executor->wall_now(),
-        .expires = work.expires,
+        .expires = expires,
         .retry_after = mail->retry_after,
         .classifier = refusals.get(),
     };
     const std::shared_ptr<const Message> message = hot.message;
     Outcome outcome = settle(std::move(hot.task), message, results, context);
     record(std::move(work), std::move(outcome), *message, shard);
+}
+
+// The sender is told, and the task waits on as if nothing had been.
+void Engine::tell_late(Work&& work, WallTime expires, Shard& shard) {
+    const std::shared_ptr<const Message> message = work.hot->message;
+    Task& task = work.hot->task;
+    Outcome outcome;
+    outcome.notices = take_late_notices(task, *message, configuration()->dsn.delay_after, shard.executor->wall_now());
+    for (dsn::RecipientStatus& notice : outcome.notices) notice.will_retry_until = expires;
+    task.due = work.due;
+    outcome.remaining.push_back(std::move(task));
+    record(std::move(work), std::move(outcome), *message, shard);
+}
+
+WallTime Engine::expiry_of(const Work& work, const shaping::Settings& mail) const {
+    const Task& task = work.hot->task;
+    if (!task.notice_at) return work.expires;
+    return sender::expiry_of(task.accepted_at, task.expires_at.value_or(schedule::kNever), mail.expire_after);
 }
 
 // --- reading from the spool ----------------------------------------------------------------------------

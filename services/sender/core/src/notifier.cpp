@@ -16,7 +16,7 @@ bool is_on(const shaping::Settings& settings, dsn::Action action) {
     switch (action) {
         case dsn::Action::Failed: return settings.dsn_failure;
         case dsn::Action::Relayed: return settings.dsn_success;
-        case dsn::Action::Delayed: break;
+        case dsn::Action::Delayed: return settings.dsn_delay;
     }
     return false;
 }

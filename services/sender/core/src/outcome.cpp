@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "notices.hpp"
 #include "postfleet/base/require.hpp"
 
 namespace postfleet::sender {
@@ -49,41 +50,6 @@ void add_to_group(std::vector<Group>& groups, WallTime due, Recipient&& recipien
     auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.due == due; });
     if (group == groups.end()) group = groups.insert(groups.end(), Group{due, {}});
     group->recipients.push_back(std::move(recipient));
-}
-
-// What the sender is told of it (RFC 3461 §5.2, §6.2); nothing said about NOTIFY: of failures only.
-std::optional<dsn::Action> told_of(const Recipient& recipient, Disposition disposition, Extensions offered) {
-    switch (disposition) {
-        case Disposition::Delivered: {
-            static const Extensions kDsn = extension_bit("DSN");
-            // A server that knows DSN tells the sender itself.
-            if ((recipient.notify & kNotifySuccess) == 0 || (offered & kDsn) != 0) return std::nullopt;
-            return dsn::Action::Relayed;
-        }
-        case Disposition::Bounced:
-        case Disposition::Expired:
-            if (recipient.notify != 0 && (recipient.notify & kNotifyFailure) == 0) return std::nullopt;
-            return dsn::Action::Failed;
-        case Disposition::Deferred:
-        case Disposition::NotTried:
-        case Disposition::Cancelled: return std::nullopt;
-    }
-    return std::nullopt;
-}
-
-dsn::RecipientStatus notice_of(dsn::Action action, const Event& event) {
-    dsn::RecipientStatus notice;
-    notice.action = action;
-    notice.has_expired = event.type == EventType::Expired;
-    notice.address = event.recipient;
-    notice.original = event.original_recipient;
-    notice.attempts = event.attempt;
-    if (event.bounce) notice.category = parse_bounce_category(event.bounce->category);
-    if (event.delivery) {
-        notice.reply = event.delivery->reply;
-        notice.remote_host = event.delivery->mx_host;
-    }
-    return notice;
 }
 
 class Settling {
@@ -176,7 +142,7 @@ Outcome settle(Task&& task, const std::shared_ptr<const Message>& message, std::
         const RecipientResult& result = results[i];
         Event event = settling.tell(recipient, result);
         count(outcome.counts, result.disposition);
-        if (const auto action = told_of(recipient, result.disposition, context.offered)) {
+        if (const auto action = notice_for(recipient, *message, result.disposition, context.offered)) {
             outcome.notices.push_back(notice_of(*action, event));
         }
         if (result.disposition == Disposition::Deferred) {

@@ -319,6 +319,7 @@ Work Queue::make_work_locked(schedule::TaskId id) {
     work.key = task.key;
     work.domain = task.domain;
     work.recipients = task.recipients;
+    work.due = task.due;
     work.shares_message = task.shares_message;
     work.expires = expiry_locked(id);
     work.settings = settings_;

@@ -54,7 +54,7 @@ public:
             request.task.key = task.key;
             request.task.due = task.due;
             request.task.accepted_at = task.accepted_at;
-            request.task.deadline = task.expires_at.value_or(schedule::kNever);
+            request.task.deadline = deadline_of(task);
             request.task.recipients = static_cast<std::uint32_t>(task.recipients.size());
             for (const Recipient& recipient : task.recipients) {
                 request.task.attempts = std::max(request.task.attempts, recipient.attempts);

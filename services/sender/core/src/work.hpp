@@ -5,6 +5,7 @@
 // Threads: values; HotBudget is thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -74,7 +75,8 @@ struct Work {
     bool shares_message = false;
     bool is_paced = false;          // some rate holds: it needs a permit
     bool is_one_recipient = false;  // one of recipients
-    WallTime expires{};
+    WallTime due{};
+    WallTime expires{};             // or the time of a notice, if that is earlier
     std::shared_ptr<const shaping::Settings> settings;
     std::unique_ptr<HotTask> hot;                // null: read it
     std::shared_ptr<const Rendition> rendition;  // null: the message goes out as it is stored
@@ -82,6 +84,11 @@ struct Work {
     // How many pieces of content go over the wire.
     std::uint32_t content_chunks() const { return rendition && rendition->content ? 1 : hot->message->content_chunks; }
 };
+
+// When a waiting task is to be looked at, even if it cannot go: it expires, or its sender is to be told that it is late.
+inline WallTime deadline_of(const Task& task) {
+    return std::min(task.expires_at.value_or(schedule::kNever), task.notice_at.value_or(schedule::kNever));
+}
 
 // A message that goes into the spool with a batch, and is scheduled when that is durable.
 struct NewMail {

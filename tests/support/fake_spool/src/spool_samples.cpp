@@ -63,6 +63,7 @@ Task sample_task(std::uint64_t n, std::uint32_t number) {
     task.due = time_at(n + 3);
     task.accepted_at = time_at(n);
     task.expires_at = time_at(n + 2);
+    if (n % 2 == 0) task.notice_at = time_at(n + 1);
     task.domain = "example.org";
     task.virtual_mta = "promo-1";
     task.pool = "bulk";

@@ -23,7 +23,7 @@ SenderWorld::SenderWorld(unsigned shards) {
     config::ShapingRule general;
     general.keys.retry_after = std::vector<Duration>{std::chrono::seconds(10), std::chrono::seconds(30)};
     general.keys.expire_after = std::chrono::hours(1);
-    general.keys.dsn_failure = general.keys.dsn_success = false;
+    general.keys.dsn_failure = general.keys.dsn_delay = general.keys.dsn_success = false;
     config.shaping.push_back(general);
     config::FileReport report;
     report.name = "all";

@@ -290,7 +290,7 @@ struct ShapingValues {
 
     std::string forced_reply;  // "550 5.7.1 …": the answer to all mail of the queue, without asking a server; empty: none
 
-    bool dsn_failure = true, dsn_success = true;  // which notifications senders get by mail
+    bool dsn_failure = true, dsn_delay = true, dsn_success = true;  // which notifications senders get by mail
     friend bool operator==(const ShapingValues&, const ShapingValues&) = default;
 };
 
@@ -323,7 +323,7 @@ struct ShapingKeys {
     std::optional<DurationOrNever> backoff_leave_after;
     std::optional<bool> backoff_leave_on_delivery;
     std::optional<std::string> forced_reply;
-    std::optional<bool> dsn_failure, dsn_success;
+    std::optional<bool> dsn_failure, dsn_delay, dsn_success;
 };
 
 struct ShapingMatch {
@@ -448,6 +448,7 @@ struct DsnSettings {
     std::string from;                            // default: MAILER-DAEMON@hostname
     std::string virtual_mta;                     // VMTA or pool that they go by; empty: default_virtual_mta
     std::uint64_t max_returned_size = 64 << 10;  // of a whole message that is returned; larger ones: the header
+    Duration delay_after = std::chrono::hours(4);  // from acceptance, when somebody asked to be told of a delay
     Rate max_rate{10'000, std::chrono::hours(1)}, max_rate_per_sender{1'000, std::chrono::hours(1)};
 };
 

@@ -152,6 +152,9 @@ void for_each_shaping_key(Visit&& visit) {
                                   "bounces it, 4xx defers it."});
     visit(ShapingKey<bool>{"dsn.failure", &K::dsn_failure, &V::dsn_failure, kDsn,
                            "Tell senders that a recipient failed, unless they asked not to be told."});
+    visit(ShapingKey<bool>{"dsn.delay", &K::dsn_delay, &V::dsn_delay, kDsn,
+                           "Tell senders who asked for it (NOTIFY=DELAY, or a time by DELIVERBY) that their mail is "
+                           "late, once."});
     visit(ShapingKey<bool>{"dsn.success", &K::dsn_success, &V::dsn_success, kDsn,
                            "Tell senders who asked for it (NOTIFY=SUCCESS) that the next server took the mail, where "
                            "that one does not know DSN and so cannot tell them itself."});

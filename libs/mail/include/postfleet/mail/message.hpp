@@ -130,6 +130,7 @@ struct Task {
     WallTime due{};
     WallTime accepted_at{};  // the message's, or its send_at: expiry counts from it without a second read
     std::optional<WallTime> expires_at;
+    std::optional<WallTime> notice_at;  // when the sender is to be told that it is late, if it still waits then
     std::string domain;
     std::string virtual_mta;
     std::string pool;
