@@ -22,7 +22,7 @@ public:
             report("listeners", "has no listener, so no mail could come in");
         }
         check_addresses();
-        for (const auto& [name, identity] : config_.virtual_mtas) check_proxy(identity);
+        for (const auto& [name, identity] : config_.virtual_mtas) check_identity(identity);
         for (const auto& [name, pool] : config_.pools) check_pool(pool);
         for (const auto& [name, listener] : config_.listeners) {
             check_tenant(listener.tenant, "listeners." + name + ".tenant");
@@ -170,8 +170,13 @@ private:
         }
     }
 
-    void check_proxy(const VirtualMta& identity) {
+    void check_identity(const VirtualMta& identity) {
         const auto path = "virtual_mtas." + identity.name;
+        for (const auto& [address, name] : identity.ehlo_names) {
+            const auto& sources = identity.sources;
+            if (std::find(sources.begin(), sources.end(), address) != sources.end()) continue;
+            report(path + ".ehlo_names", fmt::format("{} is not in its `source`", address.to_string()));
+        }
         const bool is_socks = identity.proxy && identity.proxy->kind == EgressProxy::Kind::Socks5;
         if (identity.proxy && !is_socks && identity.sources.empty() && !reader_.has_problem(path)) {
             report(path + ".proxy", "needs `source`: its header tells the proxy which address to send from");

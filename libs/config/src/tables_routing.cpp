@@ -13,6 +13,36 @@ std::optional<std::string> check_socks_user(std::string& text) {
     return "is no user for a SOCKS5 proxy: 1 to 255 octets";
 }
 
+// {192.0.2.10: mx10.example.org}.
+struct EhloNamesCodec {
+    using Names = std::vector<std::pair<IpAddress, std::string>>;
+    std::optional<Names> read(Reader& reader, const Node& node, const std::string& path) const {
+        if (node.kind != Node::Kind::Mapping || node.members.empty()) {
+            reader.report(node.origin, path, "must be a mapping of address to name: {192.0.2.10: mx10.example.org}");
+            return std::nullopt;
+        }
+        Names out;
+        bool good = true;
+        for (const auto& member : node.members) {
+            const auto address = IpAddress::parse(member.name);
+            if (!address) reader.report(member.origin, path, fmt::format("'{}' is not an IP address", member.name));
+            auto name = ehlo_codec().read(reader, member.value, path + "." + member.name);
+            good = good && address && name;
+            if (good) out.emplace_back(*address, std::move(*name));
+        }
+        return good ? std::optional(std::move(out)) : std::nullopt;
+    }
+    std::string show(const Names& value) const {
+        std::vector<std::string> texts;
+        for (const auto& [address, name] : value) texts.push_back(fmt::format("\"{}\": {}", address.to_string(), name));
+        return fmt::format("{{{}}}", fmt::join(texts, ", "));
+    }
+    std::string type() const { return "mapping of address to name"; }
+    std::string json() const {
+        return R"({"type":"object","additionalProperties":{"type":"string"},"minProperties":1})";
+    }
+};
+
 }  // namespace
 
 const Section& virtual_mta_section() {
@@ -26,6 +56,9 @@ const Section& virtual_mta_section() {
                  "The address or addresses that connections come from. Another one is never used instead. Without "
                  "it the system chooses."),
              value_key<V>("ehlo", &V::ehlo, ehlo_codec(), "The name in EHLO.", {.default_text = "(hostname)"}),
+             value_key<V>("ehlo_names", &V::ehlo_names, EhloNamesCodec{},
+                          "Other names in EHLO for single addresses of `source`: each should be the name that the "
+                          "address has in DNS (PTR), and have the address in turn."),
              value_key<V>("proxy", &V::proxy, ProxyCodec{},
                           "The proxy that its connections go through; `source` is an address of the proxy's then. "
                           "socks5://, haproxy:// (PROXY version 2) or haproxy-v1://. Nothing goes past it.",

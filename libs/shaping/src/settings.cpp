@@ -105,6 +105,26 @@ bool mail_keys_differ(const Config& config) {
     });
 }
 
+std::vector<ShortTimeout> timeouts_below_standard(const Config& config) {
+    // What the standard asks for is our default.
+    constexpr std::array kNamed{"greeting_timeout", "mail_timeout", "rcpt_timeout",
+                                "data_timeout",     "body_timeout", "end_of_data_timeout"};
+    std::vector<ShortTimeout> out;
+    for (const ShapingRule& rule : config.shaping) {
+        config::for_each_shaping_key([&]<class T>(const ShapingKey<T>& key) {
+            if constexpr (std::is_same_v<T, Duration>) {
+                if (std::find(kNamed.begin(), kNamed.end(), key.name) == kNamed.end()) return;
+                const std::optional<Duration>& value = rule.keys.*key.set;
+                const Duration least = Settings{}.*key.value;
+                if (value && *value < least) {
+                    out.push_back({std::string(key.name), config::show_match(rule.match), *value, least});
+                }
+            }
+        });
+    }
+    return out;
+}
+
 std::vector<ExplainedKey> explain(const Config& config, const QueueIdentity& queue) {
     std::vector<ExplainedKey> out;
     decide(config, queue, [&]<class T>(const ShapingKey<T>& key, std::optional<std::size_t> index) {

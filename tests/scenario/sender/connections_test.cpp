@@ -279,3 +279,58 @@ TEST_CASE("work for an idle session on another shard goes there instead of a new
     CHECK(host.deliveries.size() == 2);
     CHECK(host.connects == 1);
 }
+
+TEST_CASE("a server that refuses EHLO with 5xx is greeted with HELO; 4xx and 421 go to the next host", "[C5321-2]") {
+    SenderWorld world;
+    world.resolver.set_mx("x.test", {"10 a.mx 192.0.2.1", "20 b.mx 192.0.2.2"});
+    FakeHost& first = world.host("192.0.2.1:25");
+    std::string reply;
+    SECTION("500") { reply = "500 what?\r\n"; }
+    SECTION("502") { reply = "502 5.5.1 not here\r\n"; }
+    SECTION("450") { reply = "450 later\r\n"; }
+    SECTION("421") { reply = "421 shutting down\r\n"; }
+    first.on_command = [&reply](Peer&, const std::string& command) -> std::optional<std::string> {
+        if (command.starts_with("EHLO")) return reply;
+        return {};
+    };
+    world.start();
+    world.accept({});
+    const bool goes_on = reply.starts_with("50");
+    CHECK(first.deliveries.size() == (goes_on ? 1 : 0));
+    CHECK(world.host("192.0.2.2:25").deliveries.size() == (goes_on ? 0 : 1));
+    const auto& commands = first.peers[0]->commands;
+    CHECK(std::count(commands.begin(), commands.end(), "HELO v1.test") == (goes_on ? 1 : 0));
+    CHECK(world.count(EventType::Deferred) == 0);
+}
+
+TEST_CASE("each source address says the name that is its own", "[C5321-2]") {
+    SenderWorld world;
+    world.route("x.test", "192.0.2.1:25");
+    config::VirtualMta& identity = world.add_virtual_mta("v2", {"192.0.2.21", "192.0.2.22"});
+    identity.ehlo_names = {{IpAddress::parse("192.0.2.22").value(), "mx22.from.test"}};
+    world.shaping().max_messages_per_connection = 1;
+    world.start();
+    for (int i = 0; i < 4; ++i) world.accept({.virtual_mta = "v2"});
+    const FakeHost& host = world.host("192.0.2.1:25");
+    REQUIRE(host.peers.size() == 4);
+    for (std::size_t i = 0; i < 4; ++i) {
+        CHECK(host.peers[i]->helo == (host.sources[i] == "192.0.2.22" ? "mx22.from.test" : "v2.test"));
+    }
+}
+
+TEST_CASE("a connection is used again only as often as is allowed, by us, by the server, or by what we learned",
+          "[C5321-10]") {
+    SenderWorld world;
+    world.route("x.test", "192.0.2.1:25");
+    world.shaping().max_connections = 1;
+    FakeHost& host = world.host("192.0.2.1:25");
+    SECTION("by our setting") { world.shaping().max_messages_per_connection = 2; }
+    SECTION("by LIMITS MAILMAX") { host.ehlo = "250-mx\r\n250-PIPELINING\r\n250 LIMITS MAILMAX=2\r\n"; }
+    world.start();
+    for (int i = 0; i < 6; ++i) world.hand_over({.to = {"r" + std::to_string(i) + "@x.test"}});
+    world.settle();
+    world.advance(1s);
+    CHECK(host.deliveries.size() == 6);
+    CHECK(host.connects == 3);
+    for (const Delivery& delivery : host.deliveries) CHECK(delivery.to.size() == 1);
+}

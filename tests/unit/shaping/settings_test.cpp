@@ -128,6 +128,39 @@ TEST_CASE("every value is explained by its rule and its place") {
     CHECK(line("max_connect_rate").value == "unlimited");
 }
 
+TEST_CASE("by default retries begin after ten minutes, grow, and end after four and a half days", "[C5321-9]") {
+    const shaping::Settings settings;
+    CHECK(settings.retry_after.front() >= 5min);
+    CHECK(settings.retry_after.front() <= 30min);
+    CHECK(std::is_sorted(settings.retry_after.begin(), settings.retry_after.end()));
+    CHECK(settings.expire_after >= 96h);
+    CHECK(settings.expire_after <= 120h);
+}
+
+TEST_CASE("the default time-outs are the standard's, and a shorter one is told of with its rule", "[C5321-3]") {
+    const shaping::Settings settings;
+    CHECK(settings.greeting_timeout == 5min);
+    CHECK(settings.mail_timeout == 5min);
+    CHECK(settings.rcpt_timeout == 5min);
+    CHECK(settings.data_timeout == 2min);
+    CHECK(settings.body_timeout == 3min);
+    CHECK(settings.end_of_data_timeout == 10min);
+    config::Config config;
+    CHECK(shaping::timeouts_below_standard(config).empty());
+    config::ShapingRule rule;
+    rule.match.domain = "slow.test";
+    rule.keys.end_of_data_timeout = 1min;
+    rule.keys.greeting_timeout = 5min;
+    rule.keys.quit_timeout = 1s;
+    config.shaping.push_back(rule);
+    const auto found = shaping::timeouts_below_standard(config);
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].key == "end_of_data_timeout");
+    CHECK(found[0].rule == "domain: slow.test");
+    CHECK(found[0].value == 1min);
+    CHECK(found[0].least == 10min);
+}
+
 TEST_CASE("the keys of backoff are merged one by one, like the others") {
     const auto config = load(R"(
   - {max_message_rate: 500/m, backoff: {max_connections: 3, leave_after: 2h}}

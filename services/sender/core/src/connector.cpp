@@ -171,6 +171,14 @@ bool Connector::has_other_host() const {
     });
 }
 
+std::string Connector::ehlo_name() const {
+    if (!way_out_) return {};
+    for (const auto& [address, name] : way_out_->ehlo_names) {
+        if (source_ == address) return name;
+    }
+    return way_out_->ehlo;
+}
+
 void Connector::fail(SmtpPhase phase, smtp::Ending ending, Reply reply) {
     has_tried_ = true;
     failure_ = {phase, ending, std::move(reply), mx_host_, mx_address_, source_text_};

@@ -66,6 +66,8 @@ public:
     const std::string& mx_address() const { return mx_address_; }
     const std::string& source_address() const { return source_text_; }
     const std::optional<IpAddress>& source() const { return source_; }
+    // Who we are from there.
+    std::string ehlo_name() const;
     // Some other address of the destination has not failed a moment ago.
     bool has_other_host() const;
 

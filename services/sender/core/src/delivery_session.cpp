@@ -53,11 +53,10 @@ bool DeliverySession::may_be_given(SteadyTime now, SteadyTime& wake_at) const {
 void DeliverySession::on_connection_up(std::string_view first_octets) {
     stream_ = connector_.take_stream();
     stream_->set_handler(*this);
-    const auto identity = queue_->virtual_mta->configuration();
     const SteadyTime now = shard_.executor->now();
     const bool pipelining = settings_->pipelining && engine_.peers.may_pipeline(connector_.peer(), now);
     most_transactions_ = engine_.peers.max_transactions(connector_.peer(), now);
-    smtp_.emplace(smtp::ClientOptions{identity ? identity->ehlo : std::string(), pipelining});
+    smtp_.emplace(smtp::ClientOptions{connector_.ehlo_name(), pipelining});
     seen_replies_ = 0;
     tls_facts_ = {};
     tls_text_.clear();

@@ -135,6 +135,13 @@ void Engine::reload(SenderConfiguration configuration) {
     limits.configure(*config);
     for (const auto& identity : queues.virtual_mtas()) metrics.count_suspended(identity->name, identity->suspended());
     for (const auto& queue : queues.all()) queue->configure(settings_of(queue->site, queue->virtual_mta->name));
+    for (const shaping::ShortTimeout& timeout : shaping::timeouts_below_standard(*config)) {
+        dependencies.log.line(LogLevel::Warning, "timeout-below-standard")
+            .field("key", timeout.key)
+            .field("rule", timeout.rule.empty() ? "general" : timeout.rule)
+            .field("value", format_duration(timeout.value))
+            .field("rfc5321", format_duration(timeout.least));
+    }
     if (!is_started()) return;
     on_shard(0, [this, routing](Shard& shard) { sites.reload(routing, *shard.executor); });
     pump_all();

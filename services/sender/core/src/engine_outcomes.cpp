@@ -228,7 +228,7 @@ void Engine::record(Work&& work, Outcome&& outcome, const Message& message, Shar
     }
     std::move(outcome.events.begin(), outcome.events.end(), std::back_inserter(batch.events));
     // In the same batch: a crash leaves both, or neither.
-    if (!outcome.notices.empty()) recorded.notification = notifier.notify(outcome.notices, message, work, shard);
+    if (!outcome.notices.empty()) recorded.notification = notifier.notify(std::move(outcome.notices), message, work, shard);
     recorded.queue = std::move(work.queue);
     shard.recorder->add(std::move(recorded));
 }

@@ -185,6 +185,7 @@ struct VirtualMta {
     std::string name;
     std::vector<IpAddress> sources;  // empty: whatever the system chooses
     std::string ehlo;                // default: hostname
+    std::vector<std::pair<IpAddress, std::string>> ehlo_names;  // of single sources
     std::optional<EgressProxy> proxy;
     std::string proxy_user, proxy_password_file;  // SOCKS5; empty: no login
     FlowLimits limits;                            // over all its queues; each queue's own limits come from `shaping`

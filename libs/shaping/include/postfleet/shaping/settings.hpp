@@ -49,6 +49,15 @@ Settings in_backoff(const Settings& usual);
 // resolve() says for the queue as such holds for all its mail.
 bool mail_keys_differ(const config::Config& config);
 
+// A time-out that some rule sets below what RFC 5321 §4.5.3.2 asks for. It is the operator's word, but a short one gives
+// up on slow servers, and at the end of data makes second copies (RFC 1047).
+struct ShortTimeout {
+    std::string key;       // "end_of_data_timeout"
+    std::string rule;      // as in ExplainedKey
+    Duration value{}, least{};
+};
+std::vector<ShortTimeout> timeouts_below_standard(const config::Config& config);
+
 // One line of `postfleet show settings SITE/VMTA`.
 struct ExplainedKey {
     std::string key;    // "max_connections"
