@@ -104,4 +104,19 @@ TEST_CASE("a segment's header comes back, and a damaged or newer one is told apa
     }
 }
 
+TEST_CASE("a message that an older Postfleet would send unmerged has a version that it does not read") {
+    for (std::uint64_t n : {0u, 1u}) {
+        const std::uint8_t version = n == 1 ? kRecordVersion : kPlainVersion;
+        BatchBuilder builder;
+        builder.put_message(*sample_message(n));
+        builder.put_moved(Column::Message, key_of(sample_id(n)), version, "");
+        builder.place_content(0, {3, 4096, 2000, 77});
+        builder.place_content(1, {4, 4096, 2000, 77});
+        for (const Operation& operation : operations_of(builder.finish())) {
+            CHECK(static_cast<std::uint8_t>(operation.value[0]) == version);
+            CHECK(open_record(operation.column, operation.key, operation.value));
+        }
+    }
+}
+
 }  // namespace postfleet::spool

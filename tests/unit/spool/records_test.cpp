@@ -122,6 +122,23 @@ TEST_CASE("records of before RET and ORCPT were kept are read, and say that neit
     CHECK(tells_the_same(*decoded, event));
 }
 
+TEST_CASE("records of before mail merge are read, and say that there is none") {
+    auto message = *sample_message(2);
+    REQUIRE_FALSE(message.merge);
+    std::string fields;
+    encode_message(message, fields);
+    CHECK(*decode_message(message.id, fields) == message);
+    for (const auto& [field, value] : {std::pair{33u, 3u}, std::pair{33u, 7u}}) {
+        std::string wrong;
+        FieldWriter(wrong).number(field, value);
+        CHECK_FALSE(decode_message(sample_id(1), wrong).has_value());
+    }
+    std::string task;
+    FieldWriter to(task);
+    to.nested(11, [&] { to.octets(9, "no variables"); });
+    CHECK_FALSE(decode_task({}, task).has_value());
+}
+
 TEST_CASE("what the submitter wants of the way comes back as it was, and its absence too", "[X8689][X2852][X6710]") {
     for (std::uint64_t n = 0; n < 40; ++n) {
         auto message = *sample_message(n);
@@ -170,13 +187,13 @@ TEST_CASE("a record in the place of another does not check out") {
 TEST_CASE("a record of a newer version is refused with a text that says what to do") {
     // As a newer Postfleet would write it: another version, and a checksum that fits.
     std::string value(kRecordHeaderOctets, '\0');
-    value[0] = 2;
-    const char prefix[2] = {static_cast<char>(Column::Note), 2};
+    value[0] = kRecordVersion + 1;
+    const char prefix[2] = {static_cast<char>(Column::Note), value[0]};
     put_fixed32(value.data() + 1, crc32c("key", crc32c({prefix, 2})));
     auto opened = open_record(Column::Note, "key", value);
     REQUIRE_FALSE(opened.has_value());
     CHECK(opened.error().kind == ErrorKind::InvalidArgument);
-    CHECK(opened.error().text.find("version 2") != std::string::npos);
+    CHECK(opened.error().text.find("version " + std::to_string(kRecordVersion + 1)) != std::string::npos);
 }
 
 TEST_CASE("fields of a later version are passed over") {

@@ -122,7 +122,7 @@ std::optional<Housekeeper::Live> Housekeeper::live_in(std::uint64_t segment, Col
     if (!body) return std::nullopt;
     auto location = take_location(*body);
     if (!location || location->segment != segment) return std::nullopt;
-    return Live{column, std::string(key), std::string(*body), *location};
+    return Live{column, std::string(key), static_cast<std::uint8_t>(value[0]), std::string(*body), *location};
 }
 
 bool Housekeeper::find_live(const SegmentFacts& segment, Findings& findings) {
@@ -195,7 +195,7 @@ bool Housekeeper::move(const std::vector<Live>& live) {
         // What is damaged stays, and keeps its segment: it is reported when it is asked for.
         if (!octets) continue;
         WriteItem item;
-        item.batch.put_moved(one.column, one.key, one.fields);
+        item.batch.put_moved(one.column, one.key, one.version, one.fields);
         item.contents.push_back({id_of_key(one.key), *octets, one.location.checksum});
         item.is_urgent = false;
         item.move = WriteItem::Move{one.column, one.key, one.location};

@@ -32,6 +32,7 @@ private:
     struct Live {
         Column column = Column::Message;
         std::string key;
+        std::uint8_t version = kPlainVersion;
         std::string fields;  // behind the location
         Location location;
     };

@@ -163,7 +163,7 @@ std::string encode_position(const SegmentFacts& facts, std::uint64_t last_event)
     octets.append(key_of(facts.low));
     octets.append(key_of(facts.high));
     append_fixed64(octets, last_event);
-    octets[0] = static_cast<char>(kRecordVersion);
+    octets[0] = static_cast<char>(kPlainVersion);
     put_fixed32(octets.data() + 1, crc32c(std::string_view(octets).substr(5)));
     return octets;
 }
@@ -171,7 +171,7 @@ std::string encode_position(const SegmentFacts& facts, std::uint64_t last_event)
 Result<Index::Position> decode_position(std::string_view octets) {
     auto ok = octets.size() == kPositionOctets && get_fixed32(octets.data() + 1) == crc32c(octets.substr(5));
     if (!ok) return Error{ErrorKind::Corruption, "spool index: its position in the log does not check out"};
-    if (static_cast<std::uint8_t>(octets[0]) > kRecordVersion) {
+    if (static_cast<std::uint8_t>(octets[0]) > kPlainVersion) {
         return Error{ErrorKind::InvalidArgument, "spool index: written by a newer Postfleet: start that one"};
     }
     const auto* from = octets.data() + 5;

@@ -134,6 +134,11 @@ BatchBuilder::Open BatchBuilder::begin_put(Column column, std::string_view key) 
     return open;
 }
 
+// Of the value that begin_put() has just begun.
+void BatchBuilder::set_version(std::uint8_t version) {
+    octets_[octets_.size() - kRecordHeaderOctets] = static_cast<char>(version);
+}
+
 void BatchBuilder::end_put(Open open) {
     auto key_size = static_cast<std::uint8_t>(octets_[open.at + 1]);
     auto value_size = octets_.size() - open.at - kPutHeaderOctets - key_size;
@@ -157,6 +162,7 @@ void BatchBuilder::put_task(const Task& task) {
 
 void BatchBuilder::put_message(const Message& message) {
     auto open = begin_put(Column::Message, key_of(message.id));
+    if (message.merge || message.verp) set_version(kRecordVersion);
     octets_.append(kLocationOctets, '\0');
     encode_message(message, octets_);
     end_put(open);
@@ -170,8 +176,9 @@ void BatchBuilder::put_chunk(const MessageId& id, std::uint32_t chunk) {
     content_at_.push_back(static_cast<std::uint32_t>(open.at));
 }
 
-void BatchBuilder::put_moved(Column column, std::string_view key, std::string_view fields) {
+void BatchBuilder::put_moved(Column column, std::string_view key, std::uint8_t version, std::string_view fields) {
     auto open = begin_put(column, key);
+    set_version(version);
     octets_.append(kLocationOctets, '\0');
     octets_.append(fields);
     end_put(open);

@@ -107,7 +107,8 @@ public:
     void put_task(const Task& task);
     void put_message(const Message& message);  // content: place_content(…) with what it returns
     void put_chunk(const MessageId& id, std::uint32_t chunk);
-    void put_moved(Column column, std::string_view key, std::string_view fields);  // content with a new place
+    // Content with a new place.
+    void put_moved(Column column, std::string_view key, std::uint8_t version, std::string_view fields);
     void put_event(const Event& event);
     void put_small(Column column, std::string_view key, std::string_view body);
     void put_raw(Column column, std::string_view key, std::string_view value);  // a record as it was found
@@ -131,6 +132,7 @@ private:
         std::size_t at;
     };
     Open begin_put(Column column, std::string_view key);
+    void set_version(std::uint8_t version);
     void end_put(Open open);
     void seal(std::size_t at);
 

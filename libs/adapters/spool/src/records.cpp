@@ -33,6 +33,14 @@ constexpr std::uint64_t kSmtpUtf8 = 16, kLeadingDots = 32;
 // Beside the by-mode (1 bit).
 constexpr std::uint64_t kByTrace = 2;
 
+// Beside what stands for undefined variables (2 bits).
+constexpr std::uint64_t kUtf8InHeader = 4, kVerp = 8;
+
+std::uint64_t merge_flags(const Message& m) {
+    return static_cast<std::uint64_t>(m.merge.undefined) | (m.merge.utf8_in_header ? kUtf8InHeader : 0) |
+           (m.verp ? kVerp : 0);
+}
+
 void write_message(const Message& m, Scope scope, std::string& octets) {
     FieldWriter to(octets);
     to.number(1, number_of(m.accepted_at));
@@ -67,6 +75,16 @@ void write_message(const Message& m, Scope scope, std::string& octets) {
         }
         if (m.mt_priority) to.number(28, static_cast<std::uint64_t>(*m.mt_priority - kLowestMtPriority + 1));
         to.octets(31, m.dkim_options);
+    }
+    if (scope == Scope::Whole) {
+        for (const MergePart& part : m.merge.parts) {
+            to.nested(32, [&] {
+                to.number(1, part.number);
+                to.number(2, part.size_octets);
+            });
+        }
+        to.number(33, merge_flags(m));
+        to.number(34, m.merge.max_octets);
     }
     to.octets(29, m.server_address);
     for (auto& [name, value] : m.recorded_headers) {
@@ -123,6 +141,21 @@ bool read_pair(std::string_view fields, std::pair<std::string, std::string>& pai
     });
 }
 
+void read_merge_flags(Message& m, FieldReader& from) {
+    const auto flags = from.number();
+    m.merge.undefined = static_cast<UndefinedVariable>(flags & 3);
+    if (m.merge.undefined > UndefinedVariable::Refuse) from.mark_bad();
+    m.merge.utf8_in_header = (flags & kUtf8InHeader) != 0;
+    m.verp = (flags & kVerp) != 0;
+}
+
+bool read_part(std::string_view fields, MergePart& part) {
+    return read_fields(fields, [&](FieldReader& from) {
+        if (from.field() == 1) part.number = from.number_as<std::uint32_t>();
+        if (from.field() == 2) part.size_octets = from.number();
+    });
+}
+
 bool read_message(std::string_view fields, Message& m) {
     m.tenant.clear();
     m.has_leading_dots = false;
@@ -164,6 +197,11 @@ bool read_message(std::string_view fields, Message& m) {
                 if (!read_pair(from.octets(), m.recorded_headers.emplace_back())) from.mark_bad();
                 break;
             case 31: m.dkim_options = from.octets(); break;
+            case 32:
+                if (!read_part(from.octets(), m.merge.parts.emplace_back())) from.mark_bad();
+                break;
+            case 33: read_merge_flags(m, from); break;
+            case 34: m.merge.max_octets = from.number(); break;
             default: break;  // a later version's
         }
         if (m.return_content > ReturnContent::Headers || m.tls_wish > TlsWish::Waived) from.mark_bad();
@@ -202,6 +240,13 @@ void write_recipient(const Recipient& recipient, std::string& octets) {
     to.octets(6, recipient.last_mx);
     to.octets(7, recipient.original);
     to.number(8, recipient.notify);
+    to.octets(9, recipient.variables.octets());
+}
+
+void read_variables(Recipient& recipient, FieldReader& from) {
+    auto variables = MergeVariables::from_octets(std::string(from.octets()));
+    if (!variables) return from.mark_bad();
+    recipient.variables = *std::move(variables);
 }
 
 bool read_recipient(std::string_view fields, Recipient& recipient) {
@@ -217,6 +262,7 @@ bool read_recipient(std::string_view fields, Recipient& recipient) {
             case 6: recipient.last_mx = from.octets(); break;
             case 7: recipient.original = from.octets(); break;
             case 8: recipient.notify = from.number_as<std::uint8_t>(); break;
+            case 9: read_variables(recipient, from); break;
             default: break;
         }
     });
@@ -320,7 +366,7 @@ MessageId id_of_key(std::string_view key) {
 
 void seal_record(Column column, std::string_view key, char* value, std::size_t size) {
     require(size >= kRecordHeaderOctets);
-    value[0] = static_cast<char>(kRecordVersion);
+    if (value[0] == 0) value[0] = static_cast<char>(kPlainVersion);
     put_fixed32(value + 1, checksum_of(column, key, {value, size}));
 }
 

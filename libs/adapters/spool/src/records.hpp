@@ -33,7 +33,9 @@ struct Location {
     friend bool operator==(const Location&, const Location&) = default;
 };
 
-inline constexpr std::uint8_t kRecordVersion = 1;
+inline constexpr std::uint8_t kPlainVersion = 1;  // nearly all records
+// The newest: messages with mail merge or VERP, which an older Postfleet would send as they are stored.
+inline constexpr std::uint8_t kRecordVersion = 2;
 inline constexpr std::size_t kRecordHeaderOctets = 5;
 inline constexpr std::size_t kLocationOctets = 24;
 inline constexpr std::size_t kIdOctets = 16;
@@ -48,7 +50,7 @@ inline std::string key_of(const TaskKey& key) { return key_of(key.message, key.n
 std::string key_of_event(std::uint64_t number);
 MessageId id_of_key(std::string_view key);  // its first 16 octets
 
-// Writes version and checksum into a value whose header is still blank.
+// Writes the checksum into a value whose header is still blank, and kPlainVersion unless a version is there.
 void seal_record(Column column, std::string_view key, char* value, std::size_t size);
 // What is behind the header, when version and checksum are right.
 Result<std::string_view> open_record(Column column, std::string_view key, std::string_view value);

@@ -56,12 +56,14 @@ void DeliverySession::prepare(Work&& work) {
 
 // Nearly all mail goes out as it is stored.
 void DeliverySession::render() {
-    const HotTask& hot = *work_.hot;
-    const RenditionForm form = engine_.renditions.form_for(*hot.message, smtp_->capabilities());
+    HotTask& hot = *work_.hot;
+    const std::shared_ptr<const Message>& message = hot.own_message();
+    const RenditionForm form = engine_.renditions.form_for(*message, smtp_->capabilities());
     if (form.is_as_stored()) return pace();
     is_loading_ = true;
     RenditionOrder order{
-        .message = hot.message, .first_chunk = hot.first_chunk, .form = form, .now = shard_.executor->wall_now()};
+        .message = message, .first_chunk = hot.first_chunk, .form = form, .now = shard_.executor->wall_now()};
+    if (form.is_merged) order.merge = {hot.message, hot.task.recipients.front()};
     engine_.renditions.make(std::move(order),
                             {shard_.executor, [self = shared_from_this(),
                                                work = std::exchange(work_, {})](RenditionOutcome outcome) mutable {
@@ -78,6 +80,9 @@ void DeliverySession::on_rendered(Work&& work, RenditionOutcome outcome) {
             work_.rendition = std::move(outcome.rendition);
             return pace();
         case RenditionOutcome::Kind::Refused: engine_.refuse(std::move(work), std::move(outcome.reply), shard_); break;
+        case RenditionOutcome::Kind::Failed:
+            engine_.fail_rendering(std::move(work), std::move(outcome.reply.text), shard_);
+            break;
         case RenditionOutcome::Kind::Unreadable:
             engine_.give_up_unreadable(std::move(work), outcome.error, shard_);
             break;
@@ -119,12 +124,12 @@ std::uint64_t DeliverySession::octets_on_the_wire() const {
 }
 
 void DeliverySession::begin_transaction() {
-    const HotTask& hot = *work_.hot;
+    HotTask& hot = *work_.hot;
     std::size_t most =
         std::min<std::size_t>(settings_->max_recipients_per_transaction, smtp_->capabilities().max_recipients);
     if (work_.is_one_recipient) most = 1;
     recipients_ = static_cast<std::uint32_t>(std::min(most, hot.task.recipients.size()));
-    const Message& message = *hot.message;
+    const Message& message = *hot.own_message();
     const Rendition* const rendition = work_.rendition.get();
     const smtp::ClientTransaction transaction{
         .reverse_path = message.reverse_path,
@@ -344,7 +349,7 @@ void DeliverySession::record(const smtp::TransactionResult& result) {
         engine_.metrics.delivery_seconds.observe(
             std::chrono::duration<double>(context.now - hot.message->accepted_at).count());
     }
-    const auto message = hot.message;
+    const auto message = hot.own_message();
     Outcome outcome = settle(std::move(hot.task), message, results_, context);
     engine_.record(std::exchange(work_, {}), std::move(outcome), *message, shard_);
 }

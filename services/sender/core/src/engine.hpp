@@ -96,6 +96,7 @@ public:
     void give_up_unreadable(Work&& work, const Error& error, Shard& shard);
     // What was not sent for a reason of our own, before the server heard of it: `reply` says it.
     void refuse(Work&& work, Reply&& reply, Shard& shard);
+    void fail_rendering(Work&& work, std::string&& reason, Shard& shard);
     // Comes back after `rest`; the attempt does not count.
     void put_aside(Work&& work, Duration rest, Shard& shard);
     // When the task of loaded work ends; work.expires may be the time of a notice, which ends nothing.

@@ -12,6 +12,17 @@ namespace {
 
 // What a message in memory costs beside its content: facts, task, their strings.
 constexpr std::uint64_t kOverheadOctets = 1500;
+// And each task of a message that is merged, beside its variables.
+constexpr std::uint64_t kMergedTaskOctets = 600;
+
+std::uint64_t memory_of(const AcceptedMessage& accepted) {
+    std::uint64_t octets = kOverheadOctets + (accepted.last_chunk ? accepted.last_chunk->size() : 0);
+    if (!merge::is_personal(*accepted.message)) return octets;
+    for (const Task& task : accepted.tasks) {
+        octets += kMergedTaskOctets + task.recipients.front().variables.octets().size();
+    }
+    return octets;
+}
 
 void add_accepted_events(const AcceptedMessage& accepted, SpoolBatch& batch) {
     for (const Task& task : accepted.tasks) {
@@ -20,7 +31,7 @@ void add_accepted_events(const AcceptedMessage& accepted, SpoolBatch& batch) {
             event.id = make_event_id(accepted.message->id, recipient.index, 0, EventType::Accepted);
             event.type = EventType::Accepted;
             event.time = accepted.message->accepted_at;
-            event.message = accepted.message;
+            event.message = merge::personal(accepted.message, recipient);
             event.recipient_index = recipient.index;
             event.recipient = recipient.address;
             event.original_recipient = recipient.original;
@@ -44,7 +55,7 @@ NewMail Engine::add_to(SpoolBatch& batch, AcceptedMessage&& accepted) {
     if (reports(EventType::Accepted)) add_accepted_events(accepted, batch);
     NewMail mail;
     mail.message = accepted.message;
-    const std::uint64_t octets = kOverheadOctets + (accepted.last_chunk ? accepted.last_chunk->size() : 0);
+    const std::uint64_t octets = memory_of(accepted);
     // Scheduled mail waits on the disk.
     if (!accepted.message->send_at && hot_budget->try_charge(octets)) {
         const bool is_whole = accepted.message->content_chunks == 1;

@@ -57,6 +57,12 @@ void Engine::refuse(Work&& work, Reply&& reply, Shard& shard) {
     finish_untried(std::move(work), std::move(untried), shard);
 }
 
+void Engine::fail_rendering(Work&& work, std::string&& reason, Shard& shard) {
+    Untried untried{.disposition = Disposition::RenderingFailed};
+    untried.reason = std::move(reason);
+    finish_untried(std::move(work), std::move(untried), shard);
+}
+
 void Engine::finish_loaded(Work&& work, const Untried& untried, Shard& shard) {
     HotTask& hot = *work.hot;
     const OpenFailure& failure = untried.failure;
@@ -90,7 +96,7 @@ void Engine::finish_loaded(Work&& work, const Untried& untried, Shard& shard) {
         .retry_after = mail->retry_after,
         .classifier = refusals.get(),
     };
-    const std::shared_ptr<const Message> message = hot.message;
+    const std::shared_ptr<const Message> message = hot.own_message();
     Outcome outcome = settle(std::move(hot.task), message, results, context);
     record(std::move(work), std::move(outcome), *message, shard);
 }
@@ -180,7 +186,7 @@ void Engine::give_up_damaged(Work&& work, std::optional<Task> task, const Error&
     Message unknown;
     unknown.id = work.key.message;
     std::shared_ptr<const Message> message = work.hot && work.hot->message ? work.hot->message : nullptr;
-    if (!message) message = std::make_shared<const Message>(unknown);
+    message = message ? merge::personal(message, task->recipients.front()) : std::make_shared<const Message>(unknown);
     const Reply reply{0, {5, 3, 0}, "spool record damaged: " + error.text};
     const std::vector<RecipientResult> results(
         task->recipients.size(),

@@ -25,6 +25,7 @@ enum class Disposition : std::uint8_t {
     Bounced,
     Expired,
     Cancelled,
+    RenderingFailed,  // there is no text to send, for this recipient
 };
 
 enum class QueueEffect : std::uint8_t {

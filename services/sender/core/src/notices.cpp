@@ -39,6 +39,7 @@ std::optional<dsn::Action> notice_for(const Recipient& recipient, const Message&
             return dsn::Action::Relayed;
         case Disposition::Bounced:
         case Disposition::Expired:
+        case Disposition::RenderingFailed:
             if (!allows(recipient, kNotifyFailure)) return std::nullopt;
             return dsn::Action::Failed;
         case Disposition::Deferred:
@@ -60,6 +61,7 @@ dsn::RecipientStatus notice_of(dsn::Action action, const Event& event) {
         notice.reply = event.delivery->reply;
         notice.remote_host = event.delivery->mx_host;
     }
+    if (event.type == EventType::RenderingFailed) notice.reply = Reply{0, {5, 6, 0}, event.reason};
     return notice;
 }
 

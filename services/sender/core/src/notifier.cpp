@@ -63,6 +63,13 @@ AcceptedMessage to_mail(dsn::Composed&& composed, const dsn::Notification& notif
     return {std::move(message), {std::move(task)}, std::make_shared<const std::string>(std::move(composed.content))};
 }
 
+// A text with variables is nobody's message: what was merged from it is, if it was.
+std::string_view returned_content(const Work& work) {
+    if (!work.hot || !work.hot->first_chunk) return {};
+    if (!work.hot->message->merge) return *work.hot->first_chunk;
+    return work.rendition && work.rendition->content ? std::string_view(*work.rendition->content) : std::string_view();
+}
+
 }  // namespace
 
 bool Notifier::may_return(const Message& message, Disposition disposition) {
@@ -93,7 +100,7 @@ std::unique_ptr<NewMail> Notifier::notify(std::vector<dsn::RecipientStatus> noti
         .reporting_host = config->hostname,
         .from = from,
         .message = message,
-        .content = work.hot && work.hot->first_chunk ? std::string_view(*work.hot->first_chunk) : std::string_view(),
+        .content = returned_content(work),
         .max_returned_octets = config->dsn.max_returned_size,
         .recipients = notices,
     };

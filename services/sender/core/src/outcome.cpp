@@ -18,6 +18,7 @@ EventType event_type(Disposition disposition) {
         case Disposition::Bounced: return EventType::Bounced;
         case Disposition::Expired: return EventType::Expired;
         case Disposition::Cancelled: return EventType::Cancelled;
+        case Disposition::RenderingFailed: return EventType::RenderingFailed;
         case Disposition::NotTried: break;
     }
     require(false);
@@ -31,6 +32,7 @@ void count(OutcomeCounts& counts, Disposition disposition) {
         case Disposition::Bounced: ++counts.bounced; break;
         case Disposition::Expired: ++counts.expired; break;
         case Disposition::Cancelled: ++counts.cancelled; break;
+        case Disposition::RenderingFailed: ++counts.rendering_failed; break;
         case Disposition::NotTried: break;
     }
 }

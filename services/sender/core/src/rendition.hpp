@@ -1,6 +1,6 @@
 // Rendition: the octets of one message as one kind of transaction sends them.
 //
-//   stored content ─▶ 7-bit conversion, where the server lacks 8BITMIME ─▶ fields of our own ─▶ DKIM ─▶ wire
+//   stored content ─▶ mail merge ─▶ 7-bit conversion, where the server lacks 8BITMIME ─▶ fields of our own ─▶ DKIM ─▶ wire
 //
 // Each step sees the octets that the one before made; nothing touches them after the last. Most mail needs no
 // rendition: it goes out as it is stored. `header` goes in front of the content, in place of
@@ -25,6 +25,7 @@ namespace postfleet::sender {
 struct RenditionForm {
     bool seven_bit = false;  // the server does not offer 8BITMIME, and the content needs it
     bool is_signed = false;  // there are DKIM keys; whether one is for this message its header says
+    bool is_merged = false;  // for one recipient, from its variables
     bool is_as_stored() const { return *this == RenditionForm{}; }
     friend bool operator==(const RenditionForm&, const RenditionForm&) = default;
 };
@@ -56,6 +57,7 @@ struct RenditionOutcome {
     enum class Kind : std::uint8_t {
         Ready,
         Refused,     // `reply` is our own words: 5.6.3 and the like, or 4.x for a later attempt
+        Failed,      // there is no such text, now or later: `reply` has the reason
         Unreadable,  // the spool's content, `error` says why
         Busy,        // too much is being rendered: a little later
     };

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "postfleet/merge/merger.hpp"
 #include "postfleet/mime/seven_bit.hpp"
 
 namespace postfleet::sender {
@@ -24,7 +25,7 @@ RenditionJob::RenditionJob(RenditionOrder order, std::shared_ptr<const SigningSe
 
 void RenditionJob::take(std::string_view chunk) {
     ++chunks_;
-    if (order_.form.seven_bit) {
+    if (is_rewritten()) {
         if (order_.message->content_chunks == 1) return rewrite(chunk);
         gathered_.reserve(order_.message->size_octets);
         gathered_ += chunk;
@@ -39,12 +40,21 @@ void RenditionJob::take(std::string_view chunk) {
 }
 
 void RenditionJob::rewrite(std::string_view content) {
-    Result<std::string> converted = mime::to_seven_bit(content);
-    if (!converted) {
-        return refuse(kCannotConvert,
-                      "the server takes 7-bit mail only, and this cannot be converted: " + converted.error().text);
+    std::string text;
+    if (order_.merge) {
+        Result<std::string> merged = merge::Merger(*order_.merge->message, order_.merge->recipient).merge(content);
+        if (!merged) return fail(merged.error().text);
+        content = text = std::move(*merged);
     }
-    rewritten_ = std::make_shared<const std::string>(std::move(*converted));
+    if (order_.form.seven_bit) {
+        Result<std::string> converted = mime::to_seven_bit(content);
+        if (!converted) {
+            return refuse(kCannotConvert,
+                          "the server takes 7-bit mail only, and this cannot be converted: " + converted.error().text);
+        }
+        text = std::move(*converted);
+    }
+    rewritten_ = std::make_shared<const std::string>(std::move(text));
     gathered_ = {};
     if (order_.form.is_signed && !begin_signing(*rewritten_)) return;
     finish();
@@ -89,7 +99,7 @@ void RenditionJob::finish() {
         made->renew_at = signer_->renew_at();
     }
     made->content = rewritten_;
-    made->body_type = rewritten_ ? BodyType::SevenBit : message.body_type;
+    made->body_type = order_.form.seven_bit ? BodyType::SevenBit : message.body_type;
     made->has_leading_dots = rewritten_ ? has_leading_dot(*rewritten_) : message.has_leading_dots;
     made->size_octets = made->header.size() + (rewritten_ ? rewritten_->size() : message.size_octets);
     outcome_ = RenditionOutcome{.rendition = std::move(made)};
@@ -97,6 +107,10 @@ void RenditionJob::finish() {
 
 void RenditionJob::refuse(EnhancedStatus status, std::string text) {
     outcome_ = RenditionOutcome{.kind = RenditionOutcome::Kind::Refused, .reply = Reply{0, status, std::move(text)}};
+}
+
+void RenditionJob::fail(std::string reason) {
+    outcome_ = RenditionOutcome{.kind = RenditionOutcome::Kind::Failed, .reply = Reply{0, {}, std::move(reason)}};
 }
 
 }  // namespace postfleet::sender

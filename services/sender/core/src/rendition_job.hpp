@@ -17,10 +17,17 @@
 namespace postfleet::sender {
 
 struct RenditionOrder {
-    std::shared_ptr<const Message> message;
+    // Of a text that is merged, and whom it is for.
+    struct Merge {
+        std::shared_ptr<const Message> message;
+        Recipient recipient;
+    };
+
+    std::shared_ptr<const Message> message;  // as it is for its recipients
     SharedOctets first_chunk;
     RenditionForm form;
-    WallTime now{};  // of signatures
+    WallTime now{};              // of signatures
+    std::optional<Merge> merge;  // form.is_merged
 };
 
 class RenditionJob final {
@@ -38,11 +45,13 @@ public:
 
 private:
     bool is_whole() const { return chunks_ == order_.message->content_chunks; }
+    bool is_rewritten() const { return order_.form.seven_bit || order_.form.is_merged; }
     void rewrite(std::string_view content);
     // On the first octets of what goes out; false: it is done.
     bool begin_signing(std::string_view content);
     void finish();
     void refuse(EnhancedStatus status, std::string text);
+    void fail(std::string reason);
 
     const RenditionOrder order_;
     const std::shared_ptr<const SigningSetup> signing_;

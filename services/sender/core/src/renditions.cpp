@@ -19,10 +19,14 @@ struct Renditions::Running {
         : shared(std::move(all)), job(std::move(order), shared->setup), on(executor) {}
     ~Running() { shared->working.fetch_sub(charged); }
 
-    void settle(const RenditionOutcome& outcome) { shared->cache.settle(job.key(), outcome); }
+    void settle(RenditionOutcome outcome) {
+        if (!only_waiter) return shared->cache.settle(job.key(), outcome);
+        on.post(
+            [run = std::move(only_waiter->run), outcome = std::move(outcome)]() mutable { run(std::move(outcome)); });
+    }
 
     bool charge() {
-        if (!job.order().form.seven_bit) return true;
+        if (!job.order().form.seven_bit && !job.order().form.is_merged) return true;
         charged = job.order().message->size_octets;
         const std::uint64_t before = shared->working.fetch_add(charged);
         return before == 0 || before + charged <= kMaxWorking;
@@ -31,6 +35,7 @@ struct Renditions::Running {
     const std::shared_ptr<Shared> shared;
     RenditionJob job;
     Executor& on;
+    std::optional<Completion<RenditionOutcome>> only_waiter;  // of what is not for the cache
     std::uint64_t charged = 0;
 };
 
@@ -53,37 +58,41 @@ void Renditions::make(RenditionOrder&& order, Completion<RenditionOutcome> done)
     Executor& on = *done.on;
     const WallTime now = order.now;
     SharedOctets chunk = order.first_chunk;
-    auto running = std::make_unique<Running>(shared(), std::move(order), on);
-    if (!running->shared->cache.join(running->job.key(), now, std::move(done))) return;
+    // shared_ptr: the Workers may say no, and then it is settled here.
+    auto running = std::make_shared<Running>(shared(), std::move(order), on);
+    const RenditionForm form = running->job.order().form;
+    if (form.is_merged) running->only_waiter = std::move(done);
+    else if (!running->shared->cache.join(running->job.key(), now, std::move(done))) return;
+    const Message& message = *running->job.order().message;
+    const bool is_quick = message.content_chunks == 1 && message.size_octets <= kMaxMergedAtOnce;
+    if (form.is_merged && is_quick && !form.seven_bit && !form.is_signed) {
+        running->job.take(*chunk);
+        return running->settle(running->job.outcome());
+    }
     if (!running->charge()) return running->settle({.kind = RenditionOutcome::Kind::Busy});
-    submit(std::move(running), std::move(chunk));
+    submit(running, std::move(chunk));
 }
 
-void Renditions::submit(std::unique_ptr<Running> running, SharedOctets chunk) {
+void Renditions::submit(const std::shared_ptr<Running>& running, SharedOctets chunk) {
     const Priority priority = running->job.order().message->priority;
-    const RenditionKey key = running->job.key();
-    const std::shared_ptr<Shared> shared = running->shared;
-    const bool taken =
-        workers_.submit(priority, [this, chunk = std::move(chunk), running = std::move(running)]() mutable {
-            RenditionJob& job = running->job;
-            job.take(*chunk);
-            if (job.is_done()) {
-                if (job.signatures() > 0) metrics_.signatures.add(job.signatures());
-                return running->settle(job.outcome());
-            }
-            Executor& on = running->on;
-            on.post([this, running = std::move(running)]() mutable { read_next(std::move(running)); });
-        });
-    if (!taken) shared->cache.settle(key, {.kind = RenditionOutcome::Kind::Busy});
+    const bool taken = workers_.submit(priority, [this, chunk = std::move(chunk), running] {
+        RenditionJob& job = running->job;
+        job.take(*chunk);
+        if (job.is_done()) {
+            if (job.signatures() > 0) metrics_.signatures.add(job.signatures());
+            return running->settle(job.outcome());
+        }
+        running->on.post([this, running] { read_next(running); });
+    });
+    if (!taken) running->settle({.kind = RenditionOutcome::Kind::Busy});
 }
 
-void Renditions::read_next(std::unique_ptr<Running> running) {
+void Renditions::read_next(const std::shared_ptr<Running>& running) {
     const MessageId id = running->job.order().message->id;
     const std::uint32_t chunk = running->job.next_chunk();
-    Executor& on = running->on;
     spool_.read_chunk(id, chunk,
-                      {&on, [this, running = std::move(running)](Result<SharedOctets> read) mutable {
-                           if (read) return submit(std::move(running), std::move(*read));
+                      {&running->on, [this, running](Result<SharedOctets> read) {
+                           if (read) return submit(running, std::move(*read));
                            running->settle({.kind = RenditionOutcome::Kind::Unreadable, .error = read.error()});
                        }});
 }

@@ -3,7 +3,8 @@
 //   form_for(message, server) ─▶ as stored: nothing to do, nothing is asked
 //   make(order) ─▶ cache ─▶ RenditionJob: chunk ─▶ Workers ─▶ next chunk from the spool … ─▶ Rendition
 //
-// A message is read chunk by chunk for its signature. Who rewrites one needs all of it at once: kMaxWorking octets of
+// What is merged has one reader and is not kept; as long as it is small and not signed, making it takes less time than
+// handing it to a worker, and is done at once. A message is read chunk by chunk for its signature. Who rewrites one needs all of it at once: kMaxWorking octets of
 // such content are at work at the same time, and one larger message when it is alone. What does not fit now is Busy.
 //
 // Threads: thread-safe; the work is done on the Workers' threads, the spool is read on the shard that asked.
@@ -27,7 +28,8 @@ namespace postfleet::sender {
 
 class Renditions final {
 public:
-    static constexpr std::uint64_t kMaxWorking = 64ull << 20;  // stored octets, read whole
+    static constexpr std::uint64_t kMaxWorking = 64ull << 20;       // stored octets, read whole
+    static constexpr std::uint64_t kMaxMergedAtOnce = 64ull << 10;  // stored octets
 
     Renditions(Spool& spool, Workers& workers, SenderMetrics& metrics);
 
@@ -37,7 +39,8 @@ public:
     RenditionForm form_for(const Message& message, const smtp::Capabilities& server) const {
         // Mail that needs SMTPUTF8 is not converted: it goes as it is, or not at all (RFC 6531 §3.6).
         return {.seven_bit = message.body_type != BodyType::SevenBit && !server.eight_bit_mime && !message.smtputf8,
-                .is_signed = signs_.load(std::memory_order_relaxed)};
+                .is_signed = signs_.load(std::memory_order_relaxed),
+                .is_merged = static_cast<bool>(message.merge)};
     }
 
     void make(RenditionOrder&& order, Completion<RenditionOutcome> done);
@@ -47,8 +50,8 @@ private:
     struct Running;
 
     std::shared_ptr<Shared> shared() const;
-    void read_next(std::unique_ptr<Running> running);
-    void submit(std::unique_ptr<Running> running, SharedOctets chunk);
+    void read_next(const std::shared_ptr<Running>& running);
+    void submit(const std::shared_ptr<Running>& running, SharedOctets chunk);
 
     Spool& spool_;
     Workers& workers_;

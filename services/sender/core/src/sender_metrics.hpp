@@ -24,6 +24,8 @@ struct SenderMetrics {
           bounced(metrics.counter("postfleet_sender_bounced_recipients_total", "Recipients bounced")),
           expired(metrics.counter("postfleet_sender_expired_recipients_total", "Recipients expired")),
           cancelled(metrics.counter("postfleet_sender_cancelled_recipients_total", "Recipients cancelled")),
+          rendering_failed(metrics.counter("postfleet_sender_rendering_failed_recipients_total",
+                                           "Recipients whose text could not be merged")),
           outcome_unknown(metrics.counter("postfleet_sender_unknown_outcomes_total",
                                           "Connections lost between the final dot and its reply")),
           damaged(metrics.counter("postfleet_sender_damaged_records_total",
@@ -51,6 +53,7 @@ struct SenderMetrics {
         if (counts.bounced > 0) bounced.add(counts.bounced);
         if (counts.expired > 0) expired.add(counts.expired);
         if (counts.cancelled > 0) cancelled.add(counts.cancelled);
+        if (counts.rendering_failed > 0) rendering_failed.add(counts.rendering_failed);
     }
 
     Counter& of_queue(const std::string& what, const std::string& queue) {
@@ -84,7 +87,7 @@ struct SenderMetrics {
 
     Metrics& registry;
     Counter& accepted_messages;
-    Counter &delivered, &deferred, &bounced, &expired, &cancelled;
+    Counter &delivered, &deferred, &bounced, &expired, &cancelled, &rendering_failed;
     Counter& outcome_unknown;
     Counter& damaged;
     Gauge& connections;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "postfleet/mail/message.hpp"
+#include "postfleet/merge/personal.hpp"
 #include "postfleet/schedule/task_queue.hpp"
 #include "postfleet/shaping/settings.hpp"
 #include "rendition.hpp"
@@ -64,6 +65,16 @@ struct HotTask final : schedule::Attachment {
     std::shared_ptr<const Message> message;
     SharedOctets first_chunk;             // null: read it
     std::shared_ptr<HotMessage> charged;  // null: it was read for this attempt
+
+    // The message as it is for the task's recipients, of which there is one where they differ (mail merge, VERP).
+    const std::shared_ptr<const Message>& own_message() {
+        if (!merge::is_personal(*message)) return message;
+        if (!own_) own_ = merge::personal(message, task.recipients.front());
+        return own_;
+    }
+
+private:
+    std::shared_ptr<const Message> own_;
 };
 
 struct Work {

@@ -54,6 +54,13 @@ std::shared_ptr<Message> sample_message(std::uint64_t n) {
     message->header_subject = "Offer " + text;
     message->template_reference = {"receipt", 7, R"({"name":"Ada"})"};
     message->metadata = {{"order", text}, {"empty", ""}};
+    if (n % 2 == 1) {
+        message->merge.parts = {{1, 500}, {70, 0}, {2, 1500}};
+        message->merge.undefined = UndefinedVariable::Refuse;
+        message->merge.max_octets = 50 << 20;
+        message->merge.utf8_in_header = n % 3 == 0;
+        message->verp = n % 5 == 0;
+    }
     return message;
 }
 
@@ -82,6 +89,8 @@ Task sample_task(std::uint64_t n, std::uint32_t number) {
     second.last_mx = "mx1.example.org";
     second.original = "rfc822;b@example.org";
     second.notify = 6;
+    second.variables.add("name", "Ann");
+    second.variables.add("*jobid", "");
     task.recipients = {first, second};
     return task;
 }
@@ -148,6 +157,8 @@ bool tells_the_same(const Event& stored, const Event& original) {
         message.deliver_by.reset();
         message.mt_priority.reset();
         message.dkim_options.clear();
+        message.merge = {};
+        message.verp = false;
         return *stored.message == message;
     };
     return same_message() && stored.id == original.id && stored.type == original.type && stored.time == original.time &&

@@ -140,6 +140,8 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
     message->envelope_id = mail.envelope_id;
     message->listener = mail.listener;
     message->deliver_by = mail.deliver_by;
+    message->merge = mail.merge;
+    message->verp = mail.verp;
     message->size_octets = mail.content.size();
     message->prepended_header = "Received: from test\r\n";
     message->content_chunks = static_cast<std::uint32_t>(
@@ -147,8 +149,9 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
     AcceptedMessage accepted;
     for (std::uint32_t i = 0; i < mail.to.size(); ++i) {
         const std::string domain(domain_of(mail.to[i]));
+        const bool is_own = mail.verp || mail.merge;
         auto task = std::find_if(accepted.tasks.begin(), accepted.tasks.end(),
-                                 [&](const Task& t) { return t.domain == domain; });
+                                 [&](const Task& t) { return !is_own && t.domain == domain; });
         if (task == accepted.tasks.end()) {
             task = accepted.tasks.insert(accepted.tasks.end(), Task{});
             task->key = {message->id, static_cast<std::uint32_t>(accepted.tasks.size() - 1)};
@@ -166,6 +169,7 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
         recipient.index = i;
         recipient.address = mail.to[i];
         recipient.notify = mail.notify;
+        if (i < mail.variables.size()) recipient.variables = mail.variables[i];
         task->recipients.push_back(std::move(recipient));
     }
     const std::uint32_t last = message->content_chunks - 1;

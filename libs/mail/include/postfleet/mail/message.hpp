@@ -23,6 +23,7 @@
 #include "postfleet/base/id.hpp"
 #include "postfleet/base/network.hpp"
 #include "postfleet/base/time.hpp"
+#include "postfleet/mail/merge.hpp"
 #include "postfleet/mail/reply.hpp"
 
 namespace postfleet {
@@ -100,6 +101,8 @@ struct Message {
     // Values of headers that reports show, by lower-case name; capped.
     std::vector<std::pair<std::string, std::string>> recorded_headers;
     TemplateReference template_reference;
+    MergeText merge;
+    bool verp = false;  // each recipient's copy has a reverse-path with its address in it
     std::vector<std::pair<std::string, std::string>> metadata;
     friend bool operator==(const Message&, const Message&) = default;
 };
@@ -116,6 +119,7 @@ struct Recipient {
     std::string last_mx;      // host that gave it
     std::string original;     // ORCPT (RFC 3461 §4.2): "rfc822;user@domain", decoded
     std::uint8_t notify = 0;  // kNotify… bits; 0: not given
+    MergeVariables variables;
     friend bool operator==(const Recipient&, const Recipient&) = default;
 };
 

@@ -56,6 +56,9 @@ struct Mail {
     ReturnContent return_content = ReturnContent::NotGiven;
     std::string envelope_id, listener;
     std::optional<DeliverBy> deliver_by;
+    MergeText merge;
+    std::vector<MergeVariables> variables;  // of `to`, as far as it goes
+    bool verp = false;
 };
 
 class SenderWorld {
