@@ -98,6 +98,15 @@ const Section& listener_section() {
              value_key<L>(
                  "mt_priority", &L::mt_priority, FlagCodec{},
                  "Whether a client may give its mail a priority (MT-PRIORITY, RFC 6710); it goes before the pool's."),
+             value_key<L>("mail_merge", &L::mail_merge, FlagCodec{},
+                          "Whether clients may send one text to many recipients with variables for each (PowerMTA's "
+                          "XMRG, XDFN, XPRT and XACK), and ask for VERP. See docs/MAIL_MERGE.md."),
+             value_key<L>("undefined_variables", &L::undefined_variables,
+                          ChoiceCodec<UndefinedVariable>{
+                              {"empty", "keep", "refuse"},
+                              {UndefinedVariable::Empty, UndefinedVariable::Keep, UndefinedVariable::Refuse}},
+                          "A variable of the text that a recipient does not have: nothing stands for it, it is sent as "
+                          "it is written, or the submission is refused."),
              value_key<L>("max_hops", &L::max_hops, count(1, 1000),
                           "A message with more Received fields is a loop and refused."),
              value_key<L>("max_header_size", &L::max_header_size, SizeCodec{1024, kContentChunkOctets},

@@ -34,6 +34,11 @@ const Section& pickup_section() {
             value_key<P>("headers", &P::headers,
                          ChoiceCodec<HeaderTrust>{{"ignore", "honour"}, {HeaderTrust::Ignore, HeaderTrust::Honour}},
                          "Whether x-virtual-mta, x-job and x-envid are obeyed and taken out of the message."),
+            value_key<P>("undefined_variables", &P::undefined_variables,
+                         ChoiceCodec<UndefinedVariable>{
+                             {"empty", "keep", "refuse"},
+                             {UndefinedVariable::Empty, UndefinedVariable::Keep, UndefinedVariable::Refuse}},
+                         "As of a listener, for files with mail merge."),
             value_key<P>(
                 "message_checks", &P::message_checks,
                 ChoiceCodec<MessageChecks>{{"allow", "repair", "refuse"},

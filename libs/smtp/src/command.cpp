@@ -46,6 +46,10 @@ Verb four_letter_verb(std::string_view word) {
         case pack("auth"): return Verb::Auth;
         case pack("etrn"): return Verb::Etrn;
         case pack("turn"): return Verb::Turn;
+        case pack("xmrg"): return Verb::Xmrg;
+        case pack("xdfn"): return Verb::Xdfn;
+        case pack("xprt"): return Verb::Xprt;
+        case pack("xack"): return Verb::Xack;
         case pack("post"):
         case pack("head"): return Verb::Foreign;
         default: return Verb::Unknown;
@@ -76,6 +80,10 @@ const char* to_string(Verb verb) {
         case Verb::Starttls: return "STARTTLS";
         case Verb::Auth: return "AUTH";
         case Verb::Xclient: return "XCLIENT";
+        case Verb::Xmrg: return "XMRG";
+        case Verb::Xdfn: return "XDFN";
+        case Verb::Xprt: return "XPRT";
+        case Verb::Xack: return "XACK";
         case Verb::Etrn: return "ETRN";
         case Verb::Turn: return "TURN";
         case Verb::Foreign: return "foreign";

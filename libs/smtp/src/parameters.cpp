@@ -221,6 +221,10 @@ ParameterError parse_mail_parameters(std::string_view text, MailParameters& out,
             if (std::exchange(out.require_tls, true) || parameter->value) return ParameterError::Syntax;
             continue;
         }
+        if (offers.verp && ascii_iequals(keyword, "VERP")) {
+            if (std::exchange(out.verp, true) || parameter->value) return ParameterError::Syntax;
+            continue;
+        }
         ParameterError (*take)(std::string_view, MailParameters&) = nullptr;
         if (ascii_iequals(keyword, "SIZE")) take = take_size;
         else if (ascii_iequals(keyword, "BODY")) take = take_body;

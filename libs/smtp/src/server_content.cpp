@@ -4,6 +4,7 @@
 
 #include "postfleet/base/require.hpp"
 #include "postfleet/smtp/server_session.hpp"
+#include "merge_dialogue.hpp"
 #include "server_replies.hpp"
 
 namespace postfleet::smtp {
@@ -40,7 +41,7 @@ std::size_t ServerSession::take_content(std::string_view input, std::string& out
     if (!content_refusal_ && content_.size() > kContentChunkOctets) send_chunk();
     if (question_ != Question::None) return progress.consumed;
     if (content_ended_) {
-        end_of_data(out);
+        end_of_content(out);
     } else if (content_refusal_ && is_far_too_much()) {
         append_reply(out, *content_refusal_);
         close_with({}, out);
@@ -57,6 +58,8 @@ void ServerSession::bdat(std::string_view argument, std::string& out) {
     chunk_left_ = chunk->octets;
     chunk_is_last_ = chunk->is_last;
     chunk_misplaced_ = misplaced_chunk();
+    if (merge_) merge_->chunk_answer.clear();
+    if (merge_ && answer_withheld(merge_->chunk_answer)) chunk_misplaced_ = merge_->chunk_answer;
     before_chunk_ = std::exchange(state_, State::Chunk);
     if (!chunk_misplaced_.empty()) {
         received_octets_ = 0;
@@ -78,8 +81,10 @@ std::string_view ServerSession::misplaced_chunk() const {
         case State::Start: return kNeedHello;
         case State::Mail:
         case State::Rcpt:
+            if (is_merging()) return kNeedParts;
             if (recipients_ > 0) return {};
             return refused_recipients_ > 0 ? kNoValidRecipients : kNeedRcpt;
+        case State::BetweenParts: return kNeedParts;
         case State::Ready:
         case State::Opening:
         case State::Body:
@@ -123,7 +128,7 @@ void ServerSession::end_of_chunk(std::string& out) {
         const bool was_pipelined = state_ == State::Ready && follows_refused_mail(Verb::Bdat);
         if (chunk_misplaced_ == kNoValidRecipients || was_pipelined) out.append(chunk_misplaced_);
         else mistake(Refusal::Sequence, chunk_misplaced_, out);
-        return;
+        return draining_ ? drain(out) : void();
     }
     if (chunk_is_last_) {
         scanner_.finish(content_);
@@ -147,7 +152,8 @@ void ServerSession::reserve_content(std::size_t arriving) {
     const std::size_t needed = content_.size() + arriving;
     std::size_t wanted = std::max(needed, 2 * content_.capacity());
     if (content_.empty()) {
-        wanted = std::max(arriving, static_cast<std::size_t>(std::min<std::uint64_t>(declared_octets_ + 2, kScanOctets)));
+        wanted =
+            std::max(arriving, static_cast<std::size_t>(std::min<std::uint64_t>(declared_octets_ + 2, kScanOctets)));
     } else if (needed * 2 > kContentChunkOctets) {
         wanted = std::max(kFullCapacity, needed);
     }
@@ -217,6 +223,11 @@ void ServerSession::finish_chunk(Decision&& decision, std::string& out) {
     if (decision.kind == Decision::Kind::Refuse) refuse_content(std::move(decision.reply));
     if (!content_ended_) return;
     if (state_ == State::Chunk) end_of_chunk(out);
+    else end_of_content(out);
+}
+
+void ServerSession::end_of_content(std::string& out) {
+    if (is_merging()) end_of_part(out);
     else end_of_data(out);
 }
 
@@ -233,6 +244,11 @@ void ServerSession::end_of_data(std::string& out) {
     end.size_octets = chunks_sent_ * std::uint64_t{kContentChunkOctets} + content_.size();
     end.has_leading_dots = scanner_.has_leading_dots();
     end.has_eight_bit = scanner_.has_eight_bit();
+    if (is_merging()) {
+        end.has_leading_dots |= merge_->has_leading_dots;
+        end.has_eight_bit |= merge_->has_eight_bit;
+        end.parts = std::move(merge_->parts);
+    }
     end.last_chunk = std::exchange(content_, {});
     policy_.may_hold_content(0);
     Decision decision = policy_.on_end_of_data(std::move(end));
@@ -242,6 +258,7 @@ void ServerSession::end_of_data(std::string& out) {
 
 void ServerSession::finish_data(Decision&& decision, std::string& out) {
     in_transaction_ = false;
+    end_merge();
     state_ = State::Ready;
     if (decision.kind == Decision::Kind::Accept) {
         ++messages_;

@@ -3,6 +3,7 @@
 
 #include "postfleet/base/require.hpp"
 #include "postfleet/smtp/server_session.hpp"
+#include "merge_dialogue.hpp"
 #include "server_replies.hpp"
 
 namespace postfleet::smtp {
@@ -20,6 +21,7 @@ void ServerSession::ehlo(std::string_view argument, std::string& out) {
     }
     if (settings_->offers_deliver_by) out.append("250-DELIVERBY\r\n");
     if (settings_->offers_mt_priority) out.append("250-MT-PRIORITY\r\n");
+    if (settings_->offers_merge) out.append("250-XMRG\r\n250-XACK\r\n250-VERP\r\n");
     if (settings_->offers_require_tls && secured_) out.append("250-REQUIRETLS\r\n");
     // RFC 9422: what is enforced, so that a client need not find out.
     out.append("250-LIMITS RCPTMAX=").append(std::to_string(settings_->max_recipients));
@@ -70,6 +72,7 @@ void ServerSession::starttls(std::string_view argument, std::string& out) {
 void ServerSession::secured() {
     require(!secured_ && (state_ == State::Securing || state_ == State::Opening));
     secured_ = true;
+    merge_.reset();
     if (state_ == State::Securing) state_ = State::Start;
 }
 

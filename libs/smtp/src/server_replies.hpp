@@ -19,7 +19,8 @@ inline constexpr std::string_view kRcptOk = "250 2.1.5 Ok\r\n";
 inline constexpr std::string_view kQueued = "250 2.0.0 Ok: queued\r\n";
 inline constexpr std::string_view kStartData = "354 End data with <CR><LF>.<CR><LF>\r\n";
 inline constexpr std::string_view kBye = "221 2.0.0 Bye\r\n";
-inline constexpr std::string_view kHelp = "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP\r\n";
+inline constexpr std::string_view kHelp =
+    "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP\r\n";
 inline constexpr std::string_view kCannotVerify = "252 2.5.0 Cannot verify, but will take mail and try\r\n";
 
 inline constexpr std::string_view kUnknown = "500 5.5.1 Command not known\r\n";
@@ -54,6 +55,22 @@ inline constexpr std::string_view kNeedsArgument = "501 5.5.4 An argument is nee
 
 inline constexpr std::string_view kXclientDenied = "550 5.7.1 XCLIENT is not for you\r\n";
 inline constexpr std::string_view kBadXclient = "501 5.5.4 Bad XCLIENT attribute\r\n";
+inline constexpr std::string_view kNeedMerge = "503 5.5.1 Send XMRG first\r\n";
+inline constexpr std::string_view kNeedParts = "503 5.5.1 Send XPRT: the transaction began with XMRG\r\n";
+inline constexpr std::string_view kInParts = "503 5.5.1 XPRT has begun: send more of it, or RSET\r\n";
+inline constexpr std::string_view kLooseVariables = "503 5.5.1 Variables without a RCPT behind them\r\n";
+inline constexpr std::string_view kRefusedVariables = "503 5.5.1 Its variables were refused\r\n";
+inline constexpr std::string_view kXackSyntax = "501 5.5.4 Syntax: XACK ON or XACK OFF\r\n";
+inline constexpr std::string_view kXprtSyntax = "501 5.5.4 Syntax: XPRT number [LAST]\r\n";
+inline constexpr std::string_view kXdfnSyntax = "501 5.5.4 Syntax: XDFN name=value name=\"value\"\r\n";
+inline constexpr std::string_view kDefinedTwice = "501 5.5.4 The variable is defined already\r\n";
+inline constexpr std::string_view kReservedVariable = "504 5.5.4 This reserved variable cannot be defined\r\n";
+inline constexpr std::string_view kTooManyVariables = "552 5.3.4 Too many variables, or too large\r\n";
+inline constexpr std::string_view kPartTwice = "501 5.5.4 This part was sent already\r\n";
+inline constexpr std::string_view kTooManyParts = "552 5.3.4 Too many parts\r\n";
+inline constexpr std::string_view kStartPart = "354 Send the part; end with <CR><LF>.<CR><LF>\r\n";
+inline constexpr std::string_view kPartOk = "250 2.6.0 Part ok\r\n";
+
 inline constexpr std::string_view kTooBig = "552 5.3.4 Message too big\r\n";
 inline constexpr std::string_view kTooManyRecipients = "452 4.5.3 Too many recipients\r\n";
 inline constexpr std::string_view kTooManyMessages = "421 4.7.0 Too many messages on this connection\r\n";

@@ -6,6 +6,7 @@
 
 #include "postfleet/base/require.hpp"
 #include "postfleet/base/text.hpp"
+#include "merge_dialogue.hpp"
 #include "server_replies.hpp"
 
 namespace postfleet::smtp {
@@ -20,16 +21,20 @@ constexpr StateSet in(States... states) {
     return static_cast<StateSet>((bit(states) | ...));
 }
 
-constexpr StateSet kGreeted = in(State::Start, State::Ready, State::Mail, State::Rcpt, State::BetweenChunks);
+constexpr StateSet kGreeted =
+    in(State::Start, State::Ready, State::Mail, State::Rcpt, State::BetweenChunks, State::BetweenParts);
 constexpr StateSet kAnywhere = kGreeted | in(State::Refused);
 
 // RFC 4954 §4: a command or response of AUTH, with its line end.
 constexpr std::size_t kMaxAuthLine = 12'288;
 
+// Variables may be whole paragraphs.
+constexpr std::size_t kMaxDefinitionLine = 32 * 1024;
+
 // Commands of which a client may send any number without ever sending a message.
 bool leads_nowhere(Verb verb) {
     return verb == Verb::Noop || verb == Verb::Rset || verb == Verb::Ehlo || verb == Verb::Helo || verb == Verb::Vrfy ||
-           verb == Verb::Help;
+           verb == Verb::Help || verb == Verb::Xack;
 }
 
 }  // namespace
@@ -58,12 +63,20 @@ const ServerSession::Rule ServerSession::kRules[] = {
     {Verb::Starttls, in(State::Ready), &ServerSession::starttls, kNestedMail},
     {Verb::Auth, in(State::Ready), &ServerSession::auth, kNestedMail},
     {Verb::Xclient, in(State::Start, State::Ready), &ServerSession::xclient, kNestedMail},
+    {Verb::Xmrg, in(State::Ready), &ServerSession::xmrg, kNestedMail},
+    {Verb::Xdfn, in(State::Mail, State::Rcpt), &ServerSession::xdfn, kNeedMerge},
+    {Verb::Xprt, in(State::Mail, State::Rcpt, State::BetweenParts), &ServerSession::xprt, kNeedMerge},
+    {Verb::Xack, kGreeted, &ServerSession::xack, kBadSequence},
     {Verb::Expn, kGreeted, &ServerSession::switched_off, kBadSequence},
     {Verb::Etrn, kGreeted, &ServerSession::switched_off, kBadSequence},
     {Verb::Turn, kGreeted, &ServerSession::switched_off, kBadSequence},
     {Verb::Foreign, kAnywhere, &ServerSession::foreign, kBadSequence},
     {Verb::Unknown, kAnywhere, &ServerSession::unknown, kBadSequence},
 };
+
+ServerSession::ServerSession(const ServerSettings& settings, ServerPolicy& policy)
+    : settings_(&settings), policy_(policy) {}
+ServerSession::~ServerSession() = default;
 
 void ServerSession::open(std::string& out) {
     require(state_ == State::Opening && question_ == Question::None);
@@ -138,6 +151,7 @@ std::size_t ServerSession::take_line(std::string_view input, std::string& out) {
 
 std::size_t ServerSession::line_limit(std::string_view input) const {
     const std::size_t limit = settings_->max_command_octets;
+    if (is_merging() && ascii_istarts_with(input, "XDFN ")) return std::max(limit, kMaxDefinitionLine);
     const bool is_auth = state_ == State::Auth || (offers_auth() && ascii_istarts_with(input, "AUTH "));
     return is_auth ? std::max(limit, kMaxAuthLine) : limit;
 }
@@ -157,18 +171,23 @@ std::size_t ServerSession::drop_long_line(std::string_view input, std::string& o
         close_with(kBareLineEnd, out);
     } else {
         if (state_ == State::Auth) state_ = State::Ready;
-        mistake(Refusal::LineTooLong, kLineTooLong, out);
+        refuse_line(Refusal::LineTooLong, kLineTooLong, out);
     }
     return end + 1;
 }
 
 void ServerSession::run(std::string_view line, std::string& out) {
     if (line.find('\r') != std::string_view::npos || line.find('\0') != std::string_view::npos) {
-        mistake(Refusal::BareLineEnd, kControlInLine, out);
-        return;
+        return refuse_line(Refusal::BareLineEnd, kControlInLine, out);
     }
     if (state_ == State::Auth) return finish_auth(policy_.on_auth_line(line), out);
     const Command command = parse_command(line);
+    const std::size_t said = out.size();
+    run_command(command, out);
+    if (command.verb == Verb::Rcpt || command.verb == Verb::Xdfn) withhold(said, out);
+}
+
+void ServerSession::run_command(const Command& command, std::string& out) {
     const Rule& rule = kRules[static_cast<std::size_t>(command.verb)];
     require(rule.verb == command.verb);
     if ((rule.allowed & bit(state_)) != 0) {
@@ -180,6 +199,7 @@ void ServerSession::run(std::string_view line, std::string& out) {
         case State::Start: mistake(Refusal::Sequence, kNeedHello, out); return;
         case State::Refused: mistake(Refusal::Sequence, kOnlyQuit, out); return;
         case State::BetweenChunks: mistake(Refusal::Sequence, kInChunks, out); return;
+        case State::BetweenParts: mistake(Refusal::Sequence, kInParts, out); return;
         case State::Ready:
             if (follows_refused_mail(command.verb)) out.append(rule.elsewhere);
             else mistake(Refusal::Sequence, rule.elsewhere, out);
@@ -232,7 +252,12 @@ void ServerSession::resume(Decision decision, std::string& out) {
         case Question::Connection: greet(std::move(decision), out); break;
         case Question::Auth: finish_auth(std::move(decision), out); break;
         case Question::Mail: finish_mail(std::move(decision), out); break;
-        case Question::Rcpt: finish_rcpt(std::move(decision), out); break;
+        case Question::Rcpt: {
+            const std::size_t said = out.size();
+            finish_rcpt(std::move(decision), out);
+            withhold(said, out);
+            break;
+        }
         case Question::Chunk: finish_chunk(std::move(decision), out); break;
         case Question::EndOfData: finish_data(std::move(decision), out); break;
         case Question::None: break;

@@ -5,6 +5,7 @@
 #include "postfleet/smtp/parameters.hpp"
 #include "postfleet/smtp/path.hpp"
 #include "postfleet/smtp/server_session.hpp"
+#include "merge_dialogue.hpp"
 #include "server_replies.hpp"
 
 namespace postfleet::smtp {
@@ -16,7 +17,9 @@ constexpr std::uint32_t kRecipientOvershoot = 1000;
 
 }  // namespace
 
-void ServerSession::mail(std::string_view argument, std::string& out) {
+void ServerSession::mail(std::string_view argument, std::string& out) { begin_mail(argument, out); }
+
+void ServerSession::begin_mail(std::string_view argument, std::string& out) {
     if (messages_ >= settings_->max_messages) {
         policy_.on_refusal(Refusal::TooManyMessages);
         return close_with(kTooManyMessages, out);
@@ -37,7 +40,8 @@ void ServerSession::mail(std::string_view argument, std::string& out) {
                                                        {.future_release = settings_->max_hold.count() > 0,
                                                         .deliver_by = settings_->offers_deliver_by,
                                                         .mt_priority = settings_->offers_mt_priority,
-                                                        .require_tls = settings_->offers_require_tls && secured_});
+                                                        .require_tls = settings_->offers_require_tls && secured_,
+                                                        .verp = settings_->offers_merge});
     if (error != ParameterError::None) return mistake(refusal_of(error), parameter_fault(error), out);
     if (!is_plain && !parameters.smtputf8) {
         return mistake(Refusal::NonAsciiPath, sender_fault(PathError::NotAscii), out);
@@ -59,6 +63,8 @@ void ServerSession::mail(std::string_view argument, std::string& out) {
     request.envelope_id = std::move(parameters.envelope_id);
     request.schedule = parameters.schedule;
     request.require_tls = parameters.require_tls;
+    request.merges = is_merging();
+    request.verp = parameters.verp;
     if (path.kind == PathKind::Mailbox) request.reverse_path = path.mailbox.to_string();
     Decision decision = policy_.on_mail(std::move(request));
     if (decision.kind == Decision::Kind::Wait) question_ = Question::Mail;
@@ -74,6 +80,7 @@ void ServerSession::finish_mail(Decision&& decision, std::string& out) {
         out.append(kMailOk);
         return;
     }
+    end_merge();
     mail_refused_ = true;
     refused_recipients_ = 0;
     answer_refusal(decision.reply, out);
@@ -82,11 +89,21 @@ void ServerSession::finish_mail(Decision&& decision, std::string& out) {
 
 // A pipelining client has sent RCPT and DATA before it could know.
 bool ServerSession::follows_refused_mail(Verb verb) {
-    return mail_refused_ && (verb == Verb::Rcpt || verb == Verb::Data || verb == Verb::Bdat) &&
+    return mail_refused_ &&
+           (verb == Verb::Rcpt || verb == Verb::Data || verb == Verb::Bdat || verb == Verb::Xdfn ||
+            verb == Verb::Xprt) &&
            ++refused_recipients_ <= kRecipientOvershoot;
 }
 
 void ServerSession::rcpt(std::string_view argument, std::string& out) {
+    if (is_merging() && std::exchange(merge_->definition_failed, false)) {
+        ++refused_recipients_;
+        merge_->variables = {};
+        return mistake(Refusal::Sequence, kRefusedVariables, out);
+    }
+    // What is refused below takes its variables with it.
+    MergeVariables variables;
+    if (is_merging()) variables = std::exchange(merge_->variables, {});
     if (!take_path_keyword("TO", argument)) return mistake(Refusal::Syntax, kRcptSyntax, out);
     if (recipients_ >= settings_->max_recipients) {
         policy_.on_refusal(Refusal::TooManyRecipients);
@@ -110,7 +127,8 @@ void ServerSession::rcpt(std::string_view argument, std::string& out) {
         ++refused_recipients_;
         return mistake(refusal_of(error), parameter_fault(error), out);
     }
-    Decision decision = policy_.on_rcpt({std::move(path.mailbox), parameters.notify, std::move(parameters.original)});
+    Decision decision = policy_.on_rcpt(
+        {std::move(path.mailbox), parameters.notify, std::move(parameters.original), std::move(variables)});
     if (decision.kind == Decision::Kind::Wait) question_ = Question::Rcpt;
     else finish_rcpt(std::move(decision), out);
 }
@@ -127,7 +145,9 @@ void ServerSession::finish_rcpt(Decision&& decision, std::string& out) {
 }
 
 void ServerSession::data(std::string_view argument, std::string& out) {
+    if (answer_withheld(out)) return draining_ ? drain(out) : void();
     if (!argument.empty()) return mistake(Refusal::Syntax, kNoArgument, out);
+    if (is_merging()) return mistake(Refusal::Sequence, kNeedParts, out);
     if (recipients_ == 0) {
         // After refused recipients a pipelining client has done nothing wrong.
         if (refused_recipients_ == 0) return mistake(Refusal::Sequence, kNeedRcpt, out);
@@ -157,6 +177,7 @@ void ServerSession::rset(std::string_view argument, std::string& out) {
 void ServerSession::abandon() {
     if (!std::exchange(in_transaction_, false)) return;
     release_content();
+    end_merge();
     policy_.on_abandoned();
 }
 

@@ -11,7 +11,7 @@ hostname: mx.example
 tenants: {acme: {send_as: [acme.example]}}
 users: {shop: {tenant: acme, certificate: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}}
 listeners:
-  relay: {address: "127.0.0.1:2525", auth: required, auth_without_tls: true, max_errors: 1000}
+  relay: {address: "127.0.0.1:2525", auth: required, auth_without_tls: true, max_errors: 1000, mail_merge: true}
 virtual_mtas: {tx: {}}
 )";
 
@@ -177,6 +177,27 @@ TEST_CASE("a user and a tenant have limits over all their connections, which a r
     CHECK(fourth.say(mail + "RSET\r\n" + mail + "RSET\r\n" + mail) ==
           "250 2.1.0 Ok\r\n250 2.0.0 Ok\r\n250 2.1.0 Ok\r\n250 2.0.0 Ok\r\n"
           "450 4.7.1 Too many messages of this user (limit 4/h), try again in 900 seconds\r\n");
+}
+
+TEST_CASE("mail merge does not let a user send as somebody else, for any recipient [SEC-8]", "[login]") {
+    LoginFixture f;
+    Client client(f);
+    client.say("EHLO client.example\r\n" + plain_line("shop", "right"));
+    f.verifier.answer(PasswordVerdict::Match);
+    REQUIRE(client.hear().find("235") != std::string::npos);
+    REQUIRE(client.say("XMRG FROM:<a@acme.example>\r\n").starts_with("250"));
+    client.say("XDFN *from=boss@bank.example\r\n");
+    CHECK(client.say("RCPT TO:<c@d.example>\r\n") == "550 5.7.1 You may not send as bank.example\r\n");
+    client.say("XDFN who=one@acme.example field=X\r\nRCPT TO:<one@d.example>\r\n");
+    client.say("XDFN who=one@acme.example field=From\r\nRCPT TO:<two@d.example>\r\n");
+    const auto send = [&client](const std::string& header) {
+        REQUIRE(client.say("XPRT 1 LAST\r\n").starts_with("354"));
+        return client.say(header + "\r\nbody\r\n.\r\n");
+    };
+    CHECK(send("From: [who]\r\n[field]: boss@bank.example\r\n") ==
+          "550 5.7.1 You may not send as bank.example (header field From)\r\n");
+    client.say("XMRG FROM:<a@acme.example>\r\nXDFN who=one@acme.example\r\nRCPT TO:<one@d.example>\r\n");
+    CHECK(send("From: \"[who]\" [*from]\r\nSubject: x\r\n").starts_with("250"));
 }
 
 }  // namespace postfleet::ingest

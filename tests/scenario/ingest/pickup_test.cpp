@@ -146,4 +146,70 @@ TEST_CASE("the log line of an accepted file names the file", "[ingest][pickup]")
     CHECK(world.sink.lines.front().find("listener=files file=order.eml from=a@src.test") != std::string::npos);
 }
 
+namespace {
+
+const std::string kMergeFile =
+    "XMRG FROM:<a@src.test>\nXDFN name=Ann\nRCPT TO:<ann@dst.test>\nXDFN name=Bob *vmta=promo\nRCPT TO:<bob@dst.test>\n"
+    "XPRT 1\nFrom: a@src.test\nSubject: [name]\n\n..dot\n.\nXPRT 2 LAST\nHello [name]\n.\n";
+
+}  // namespace
+
+TEST_CASE("a file that speaks SMTP is a message, with mail merge or without", "[ingest][pickup]") {
+    for (const char* behind : {"", "QUIT\n", "\n\nquit"}) {
+        PickupWorld world;
+        REQUIRE(world.send(kMergeFile + behind) == PickupTransaction::State::Accepted);
+        const AcceptedMessage& accepted = world.handover.accepted.at(0);
+        CHECK(accepted.message->id == world.id);
+        CHECK(*accepted.last_chunk == "From: a@src.test\r\nSubject: [name]\r\n\r\n.dot\r\nHello [name]\r\n");
+        CHECK(accepted.message->merge.parts.size() == 2);
+        REQUIRE(accepted.tasks.size() == 2);
+        CHECK(accepted.tasks[0].recipients[0].variables.find("name") == "Ann");
+        CHECK(accepted.tasks[1].virtual_mta == "promo");
+    }
+    PickupWorld world;
+    CHECK(
+        world.send("HELO me\r\nMAIL FROM:<a@src.test>\r\nRCPT TO:<b@dst.test>\r\nDATA\r\nFrom: x\r\n\r\nhi\r\n.\r\n") ==
+        PickupTransaction::State::Accepted);
+    CHECK(*world.handover.accepted.at(0).last_chunk == "From: x\r\n\r\nhi\r\n");
+}
+
+TEST_CASE("a file that speaks SMTP may come in any pieces", "[ingest][pickup]") {
+    for (const std::size_t piece : {1u, 7u, 50u}) {
+        PickupWorld world;
+        const auto envelope = parse_pickup_envelope(kMergeFile, RestOfFile::IsEmpty);
+        world.transaction = std::make_unique<PickupTransaction>(world.shard, world.listener, world.rules,
+                                                                MessageOrigin{world.id, "order.eml"}, world);
+        world.transaction->begin(**envelope, kMergeFile.size());
+        for (std::size_t at = 0; at < kMergeFile.size(); at += piece) {
+            REQUIRE(world.transaction->state() == PickupTransaction::State::Hungry);
+            world.transaction->feed(std::string_view(kMergeFile).substr(at, piece));
+        }
+        world.executor.run_until_idle();
+        CHECK(world.transaction->state() == PickupTransaction::State::Accepted);
+    }
+}
+
+TEST_CASE("a dialogue that goes wrong, goes on, or ends early makes a bad file", "[ingest][pickup][SEC-17]") {
+    const auto refusal = [](const std::string& file) {
+        PickupWorld world;
+        CHECK(world.send(file) == PickupTransaction::State::Refused);
+        CHECK(world.handover.accepted.empty());
+        return world.transaction->refusal();
+    };
+    CHECK(refusal(kMergeFile + "MAIL FROM:<a@src.test>\n") ==
+          "there is more behind the message; a file is one message");
+    CHECK(refusal(kMergeFile + std::string(5000, '\n')) == "there is more behind the message; a file is one message");
+    CHECK(refusal(kMergeFile.substr(0, kMergeFile.size() - 3)) == "the file ends before its message does");
+    CHECK(refusal("XMRG FROM:<a@src.test>\n") == "the file ends before its message does");
+    CHECK(refusal("MAIL FROM:<a@src.test>\nRCPT TO:<b>\nRCPT TO:<c@dst.test>\nDATA\nx: y\n\n.\n") ==
+          "501 5.1.3 Bad recipient address syntax, in answer to: RCPT TO:<b>");
+    CHECK(refusal("XACK OFF\nMAIL FROM:<a@src.test>\nRCPT TO:<b>\nRCPT TO:<c@dst.test>\nDATA\nx: y\n\n.\n") ==
+          "501 5.1.3 Bad recipient address syntax, in answer to: DATA");
+    CHECK(refusal("MAIL FROM:<a@src.test>\nRCPT TO:<c@dst.test>\nBDAT 5 LAST\nhello") ==
+          "no command for a file: BDAT 5 LAST");
+    CHECK(refusal("XMRG FROM:<a@src.test>\nRCPT TO:<c@dst.test>\nXPRT 1 LAST\n" + std::string(100'000, 'x') + "\n.\n")
+              .starts_with("552 5.3.4"));
+    CHECK(refusal("EHLO " + std::string(100'000, 'x') + "\n").starts_with("500 5.5.2"));
+}
+
 }  // namespace postfleet::ingest

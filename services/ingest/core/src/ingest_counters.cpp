@@ -34,6 +34,7 @@ const char* to_string(Reason reason) {
         case Reason::HeldTooLong: return "held_too_long";
         case Reason::MalformedMessage: return "malformed_message";
         case Reason::OurMailTooBig: return "our_mail_too_big";
+        case Reason::BadVariables: return "bad_variables";
         case Reason::StoreFailed: return "store_failed";
         case Reason::StoreTooSlow: return "store_too_slow";
     }

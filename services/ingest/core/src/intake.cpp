@@ -22,6 +22,7 @@ Intake::Intake(IntakeShard& shard, ListenerShared& listener, std::shared_ptr<con
 
 Intake::~Intake() {
     if (ticket_) shard_.desk().forget(ticket_);
+    merge_ = nullptr;
     if (entered_as_) listener_.limits.leave(*entered_as_);
     if (is_shaking_hands_) listener_.process.handshakes.give_back();
     may_hold_content(0);
@@ -115,6 +116,12 @@ smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
     }
     // <postmaster> is ours (RFC 5321 §4.5.1).
     if (request.mailbox.domain.empty()) request.mailbox.domain = rules_->session.hostname;
+    if (merge_ != nullptr || message_->verp) {
+        if (auto refusal = check_recipient_variables(request)) {
+            ++refused_recipients_;
+            return std::move(*refusal);
+        }
+    }
     recipients_.add(std::move(request));
     return smtp::Decision::accept();
 }
@@ -122,7 +129,10 @@ smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
 smtp::Decision Intake::on_header(std::string& content) {
     HeaderFacts facts = HeaderFacts::gather(content, rules_->listener.headers, rules_->wanted_headers);
     if (auto refusal = check_header(facts)) return std::move(*refusal);
-    if (auto refusal = check_header_senders(content)) return std::move(*refusal);
+    // What is merged has a header for each recipient: see finish_merge().
+    if (merge_ == nullptr) {
+        if (auto refusal = check_header_senders(content)) return std::move(*refusal);
+    }
     if (recipients_.recipients() > 0) {
         if (auto refusal = bind(facts)) return std::move(*refusal);
     }
@@ -194,7 +204,12 @@ std::optional<smtp::Decision> Intake::bind(const HeaderFacts& facts) {
     request.user_virtual_mta = user_ != nullptr ? user_->virtual_mta : rules_->virtual_mta;
     routing::BindResult bound;
     for (Task& task : recipients_.tasks()) {
-        if (task.key.number == 0 || routing.depends_on_recipient()) {
+        if (merge_ != nullptr) {
+            request.virtual_mta = facts.virtual_mta;
+            request.job = facts.job;
+            take_binding_variables(task, request);
+        }
+        if (task.key.number == 0 || merge_ != nullptr || routing.depends_on_recipient()) {
             request.rcpt_domain = task.domain;
             bound = routing.bind(request, shard_.random());
             if (!bound) return refuse(Reason::UnknownVirtualMta, 554, {5, 3, 5}, std::move(bound.refusal));
@@ -202,6 +217,8 @@ std::optional<smtp::Decision> Intake::bind(const HeaderFacts& facts) {
         task.virtual_mta = bound.virtual_mta;
         task.pool = bound.pool;
         task.priority = message_->mt_priority ? priority_of(*message_->mt_priority) : bound.priority;
+        if (const auto own = task.recipients.front().variables.find("*priority"))
+            task.priority = priority_of_variable(*own);
     }
     const Task& first = recipients_.tasks().front();
     message_->pool = first.pool;
@@ -216,6 +233,7 @@ smtp::Decision Intake::on_chunk(SharedOctets chunk, std::uint32_t number) {
         if (verdict != OurMail::Verdict::Taken) return refuse_our_mail(verdict);
         if (recipients_.recipients() == 0) return smtp::Decision::accept();
     }
+    if (merge_ != nullptr) merge_->take(chunk);
     appended_chunks_ = number + 1;
     asked_ = Asked::Chunk;
     ticket_ = shard_.desk().append(*this, message_->id, number, std::move(chunk));
@@ -227,8 +245,16 @@ smtp::Decision Intake::on_end_of_data(smtp::ContentEnd&& end) {
         on_abandoned();
         return std::move(*refusal);
     }
-    complete_message(end);
     AcceptedMessage accepted;
+    accepted.last_chunk = std::make_shared<const std::string>(std::move(end.last_chunk));
+    if (merge_ != nullptr) {
+        merge_->take(accepted.last_chunk);
+        if (auto refusal = finish_merge(std::move(end.parts))) {
+            on_abandoned();
+            return std::move(*refusal);
+        }
+    }
+    complete_message(end);
     accepted.message = message_;
     accepted.tasks = std::exchange(recipients_, {}).take_tasks();
     for (Task& task : accepted.tasks) {
@@ -236,10 +262,9 @@ smtp::Decision Intake::on_end_of_data(smtp::ContentEnd&& end) {
         task.due = task.accepted_at = message_->send_at.value_or(message_->accepted_at);
         task.expires_at = message_->expires_at;
         task.tenant = message_->tenant;
-        task.job = message_->job;
+        task.job = task.recipients.front().variables.find("*jobid").value_or(message_->job);
         task.size_octets = message_->size_octets;
     }
-    accepted.last_chunk = std::make_shared<const std::string>(std::move(end.last_chunk));
     if (our_mail_ != nullptr) return keep_our_mail(std::move(accepted));
     asked_ = Asked::Message;
     ticket_ = shard_.desk().hand_over(*this, std::move(accepted));
@@ -300,6 +325,7 @@ smtp::Decision Intake::answer_of(const Status& status) {
     const std::unique_ptr<OurMail> ours = std::exchange(our_mail_, nullptr);
     // The part for us was kept: the client may send it again with the rest.
     if (!status && ours != nullptr) shard_.counters().unanswered.add();
+    end_merge();
     if (status) {
         const std::shared_ptr<Message> message = std::exchange(message_, nullptr);
         listener_.counters.messages.add();
@@ -368,6 +394,7 @@ void Intake::on_abandoned() {
     message_ = nullptr;
     our_mail_ = nullptr;
     recipients_ = {};
+    end_merge();
 }
 
 void Intake::on_refusal(smtp::Refusal refusal) {
@@ -416,6 +443,7 @@ void Intake::log_accepted(const Message& message, const OurMail* ours) const {
     }
     if (!message.pool.empty()) line.field("pool", message.pool);
     if (!message.job.empty()) line.field("job", message.job);
+    if (message.merge) line.field("parts", message.merge.parts.size());
 }
 
 }  // namespace postfleet::ingest

@@ -148,6 +148,7 @@ std::optional<smtp::Decision> Intake::take_account_place() {
 }
 
 bool Intake::may_hold_content(std::size_t octets) {
+    if (merge_ != nullptr) octets += merge_->octets();
     if (octets == held_octets_) return true;
     const std::uint64_t limit = rules_->limits.memory_for_incoming;
     if (listener_.process.content.resize(held_octets_, octets, limit)) {

@@ -74,6 +74,7 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     rules->session.offers_deliver_by = listener.deliver_by;
     rules->session.offers_mt_priority = listener.mt_priority;
     rules->session.offers_require_tls = true;
+    rules->session.offers_merge = listener.mail_merge;
     rules->session.offers_starttls = listener.tls == config::ListenerTls::Starttls;
     rules->trusted_session = rules->session;
     rules->trusted_session.max_unknown_commands = rules->trusted_session.max_idle_commands = config::kUnlimited;
@@ -91,6 +92,8 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     listener.remove_bcc = pickup.remove_bcc;
     listener.max_message_size = pickup.max_message_size;
     listener.max_recipients = pickup.max_recipients;
+    listener.mail_merge = true;
+    listener.undefined_variables = pickup.undefined_variables;
     auto rules = std::make_shared<ListenerRules>(*make(config, listener, std::move(routing)));
     rules->virtual_mta = pickup.virtual_mta;
     rules->has_rates = false;  // it takes a file when it has the time

@@ -29,6 +29,7 @@ MailForUs OurMail::finish(const Message& message, SharedOctets last_chunk) {
 // Whoever sends mail for us needs no right to relay.
 std::optional<smtp::Decision> Intake::take_our_mail(const smtp::RcptRequest& request) {
     if (rules_->our_mail == nullptr || !shard_.desk().keeps_our_mail()) return std::nullopt;
+    if (merge_ != nullptr) return std::nullopt;  // a text with variables is no mail yet: merged, it comes back to us
     const bool is_postmaster = request.mailbox.domain.empty();
     const std::string& domain = is_postmaster ? rules_->session.hostname : request.mailbox.domain;
     const config::IntakeDomain* const ours = rules_->our_domain(domain);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "postfleet/base/text.hpp"
+#include "postfleet/ingest/pickup_dialogue.hpp"
 
 namespace postfleet::ingest {
 namespace {
@@ -60,6 +61,12 @@ Status check_for_strays(std::string_view header) {
 
 Result<std::optional<PickupEnvelope>> parse_pickup_envelope(std::string_view beginning, RestOfFile rest) {
     PickupEnvelope envelope;
+    const std::size_t first_line = beginning.find('\n');
+    if (first_line == std::string_view::npos && rest == RestOfFile::Follows) return std::optional<PickupEnvelope>();
+    if (begins_dialogue(beginning.substr(0, first_line))) {
+        envelope.is_dialogue = true;
+        return std::optional<PickupEnvelope>(std::move(envelope));
+    }
     bool has_sender = false;
     std::size_t at = 0;
     for (;;) {

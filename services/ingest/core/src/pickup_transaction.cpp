@@ -19,7 +19,9 @@ std::string_view last_line(std::string_view replies) {
 PickupTransaction::PickupTransaction(IntakeShard& shard, ListenerShared& listener,
                                      std::shared_ptr<const ListenerRules> rules, MessageOrigin origin,
                                      PickupDriver& driver)
-    : driver_(driver), intake_(shard, listener, std::move(rules), {}, *this), session_(intake_.rules().session, intake_) {
+    : driver_(driver),
+      intake_(shard, listener, std::move(rules), {}, *this),
+      session_(intake_.rules().session, intake_) {
     intake_.set_origin(std::move(origin));
 }
 
@@ -43,6 +45,12 @@ bool PickupTransaction::say(const std::string& command) {
 }
 
 PickupTransaction::State PickupTransaction::begin(const PickupEnvelope& envelope, std::uint64_t content_octets) {
+    if (envelope.is_dialogue) {
+        session_.open(replies_);
+        if (!say("EHLO localhost")) return state_;
+        dialogue_.emplace(session_, content_octets);
+        return state_ = State::Hungry;
+    }
     const smtp::ServerSettings& settings = intake_.rules().session;
     if (envelope.receivers.size() > settings.max_recipients) {
         return refuse(std::to_string(envelope.receivers.size()) + " receivers are too many; at most " +
@@ -64,13 +72,28 @@ PickupTransaction::State PickupTransaction::begin(const PickupEnvelope& envelope
 }
 
 PickupTransaction::State PickupTransaction::feed(std::string_view octets) {
+    if (dialogue_) {
+        dialogue_->take(octets);
+        return go_on();
+    }
     session_.receive(octets, replies_);
     return look();
 }
 
 void PickupTransaction::resume(smtp::Decision decision) {
+    if (dialogue_) replies_.clear();
     session_.resume(std::move(decision), replies_);
-    if (look() != State::Waiting) driver_.on_progress();
+    if ((dialogue_ ? go_on() : look()) != State::Waiting) driver_.on_progress();
+}
+
+// After an answer of the policy, its reply is in replies_.
+PickupTransaction::State PickupTransaction::go_on() {
+    const std::string_view reply = last_line(replies_);
+    if (reply.starts_with('4') || reply.starts_with('5')) return look();
+    replies_.clear();
+    if (auto problem = dialogue_->go_on(may_try_again_)) return refuse(std::move(*problem));
+    if (dialogue_->is_accepted()) return state_ = State::Accepted;
+    return state_ = session_.wants_input() ? State::Hungry : State::Waiting;
 }
 
 // A reply comes behind the last octet; until then there is none.

@@ -22,11 +22,13 @@ void TaskList::add(smtp::RcptRequest&& request) {
     recipient.address = request.mailbox.to_string();
     recipient.notify = request.notify;
     recipient.original = std::move(request.original);
+    recipient.variables = std::move(request.variables);
     task_of(request.mailbox).recipients.push_back(std::move(recipient));
 }
 
 Task& TaskList::task_of(const Mailbox& mailbox) {
     const bool utf8 = !is_ascii(mailbox.local_part);
+    if (apart_) return add_task(mailbox);
     if (tasks_.size() <= kSearchedInOrder) {
         const auto found = std::find_if(tasks_.begin(), tasks_.end(), [&mailbox, utf8](const Task& task) {
             return task.domain == mailbox.domain && needs_utf8(task) == utf8;
@@ -39,6 +41,10 @@ Task& TaskList::task_of(const Mailbox& mailbox) {
         const auto found = by_domain_.find(key_of(mailbox.domain, utf8));
         if (found != by_domain_.end()) return tasks_[found->second];
     }
+    return add_task(mailbox);
+}
+
+Task& TaskList::add_task(const Mailbox& mailbox) {
     Task& task = tasks_.emplace_back();
     task.key.number = static_cast<std::uint32_t>(tasks_.size() - 1);
     task.domain = mailbox.domain;

@@ -43,7 +43,11 @@ smtp::Decision ScriptedPolicy::on_mail(smtp::MailRequest&& request) {
 
 smtp::Decision ScriptedPolicy::on_rcpt(smtp::RcptRequest&& request) {
     smtp::Decision decision = by_local_part(request.mailbox.local_part);
-    if (decision.kind != smtp::Decision::Kind::Refuse) open_.recipients.push_back(request.mailbox.to_string());
+    if (decision.kind == smtp::Decision::Kind::Refuse) return decision;
+    std::string& recipient = open_.recipients.emplace_back(request.mailbox.to_string());
+    for (const auto& [name, value] : request.variables.entries()) {
+        recipient.append(1, ';').append(name).append(1, '=').append(value);
+    }
     return decision;
 }
 
@@ -63,6 +67,13 @@ smtp::Decision ScriptedPolicy::on_chunk(SharedOctets chunk, std::uint32_t number
 smtp::Decision ScriptedPolicy::on_end_of_data(smtp::ContentEnd&& end) {
     open_.content += end.last_chunk;
     require(open_.content.size() == end.size_octets);
+    std::size_t at = 0;
+    for (const MergePart& part : end.parts) {
+        const std::string mark = std::to_string(part.number) + ":";
+        open_.content.insert(at, mark);
+        at += mark.size() + part.size_octets;
+    }
+    require(end.parts.empty() || at == open_.content.size());
     open_.chunks = end.chunks;
     open_.has_leading_dots = end.has_leading_dots;
     open_.has_eight_bit = end.has_eight_bit;

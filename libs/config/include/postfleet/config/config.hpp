@@ -125,6 +125,8 @@ struct Listener {
     Duration max_future_release{};  // zero: FUTURERELEASE is not offered
     bool deliver_by = false;
     bool mt_priority = false;
+    bool mail_merge = false;
+    UndefinedVariable undefined_variables = UndefinedVariable::Empty;
     std::uint32_t max_hops = 100;  // Received fields
     std::uint64_t max_header_size = kContentChunkOctets;
     ListenerTls tls = ListenerTls::None;
@@ -161,6 +163,7 @@ struct Pickup {
     std::string tenant = "default";
     std::string virtual_mta;  // VMTA or pool for its mail when no binding takes it; empty: the default
     HeaderTrust headers = HeaderTrust::Honour;
+    UndefinedVariable undefined_variables = UndefinedVariable::Empty;
     MessageChecks message_checks = MessageChecks::Allow;
     bool remove_bcc = true;
     std::vector<std::string> ignore{".tmp", ".part"};  // ends of names of files that are not finished
@@ -427,8 +430,8 @@ struct Spool {
 
 // The making of what goes out: signatures, 7-bit forms.
 struct Rendering {
-    std::uint32_t threads = 0;             // 0: as many as shards
-    std::uint64_t memory = 32ull << 20;    // of what was made, for further recipients and retries
+    std::uint32_t threads = 0;           // 0: as many as shards
+    std::uint64_t memory = 32ull << 20;  // of what was made, for further recipients and retries
 };
 
 // Over all listeners.

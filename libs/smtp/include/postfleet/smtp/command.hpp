@@ -26,6 +26,10 @@ enum class Verb : std::uint8_t {
     Starttls,
     Auth,
     Xclient,
+    Xmrg,
+    Xdfn,
+    Xprt,
+    Xack,
     Expn,
     Etrn,
     Turn,     // known and switched off: 502, not 500

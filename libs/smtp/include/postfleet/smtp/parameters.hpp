@@ -1,6 +1,6 @@
 // ESMTP parameters: what follows the path of MAIL and RCPT (RFC 5321 §4.1.2; SIZE: RFC 1870; BODY: RFC 6152; RET, ENVID,
 // NOTIFY, ORCPT: RFC 3461; SMTPUTF8: RFC 6531; HOLDFOR, HOLDUNTIL: RFC 4865; BY: RFC 2852; MT-PRIORITY: RFC 6710;
-// REQUIRETLS: RFC 8689).
+// REQUIRETLS: RFC 8689; VERP: PowerMTA's).
 //
 // ParameterReader walks "KEY=value KEY2 …" in place. The two parsers know the parameters of the extensions that the
 // server offers; whatever else comes is Unknown (555), never ignored.
@@ -50,7 +50,7 @@ private:
 
 // The extensions that not every server offers.
 struct MailOffers {
-    bool future_release = false, deliver_by = false, mt_priority = false, require_tls = false;
+    bool future_release = false, deliver_by = false, mt_priority = false, require_tls = false, verp = false;
 };
 
 struct MailParameters {
@@ -61,6 +61,7 @@ struct MailParameters {
     std::string envelope_id;  // decoded
     MailSchedule schedule;
     bool require_tls = false;
+    bool verp = false;
 };
 
 struct RcptParameters {

@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "postfleet/mail/address.hpp"
 #include "postfleet/mail/message.hpp"
@@ -72,12 +73,15 @@ struct MailRequest {
     std::string envelope_id;  // ENVID, decoded
     MailSchedule schedule;
     bool require_tls = false;
+    bool merges = false;  // XMRG: the content comes in parts, and its recipients have variables
+    bool verp = false;
 };
 
 struct RcptRequest {
-    Mailbox mailbox;          // no domain: <postmaster>
-    std::uint8_t notify = 0;  // kNotify… bits; 0: not given
-    std::string original;     // ORCPT, decoded
+    Mailbox mailbox;           // no domain: <postmaster>
+    std::uint8_t notify = 0;   // kNotify… bits; 0: not given
+    std::string original;      // ORCPT, decoded
+    MergeVariables variables;  // XDFN; the reserved ones have a known name, and any value
 };
 
 // The end of the mail data. `last_chunk` is the only chunk of most messages.
@@ -87,6 +91,7 @@ struct ContentEnd {
     std::uint64_t size_octets = 0;  // of all chunks
     bool has_leading_dots = false;  // some line starts with "." now
     bool has_eight_bit = false;
+    std::vector<MergePart> parts;  // XPRT, one at least; none after DATA and BDAT
 };
 
 // Why the session itself refused something, or gave up. What the policy refuses it counts itself.
@@ -134,7 +139,8 @@ public:
     virtual Decision on_xclient(XclientRequest&&) { return Decision::accept(); }
     virtual Decision on_mail(MailRequest&& request) = 0;
     virtual Decision on_rcpt(RcptRequest&& request) = 0;
-    // Once per message, when its header is there: before the first chunk leaves, at the end at the latest.
+    // Once per message, when its header is there: before the first chunk leaves, at the end at the latest; in parts
+    // (XPRT), at the end of the first one at the latest.
     // `content` starts with the header and may be edited. A refusal is answered at the end of the data.
     virtual Decision on_header(std::string& content) = 0;
     // A chunk of exactly kContentChunkOctets that is not the last one; they are numbered from 0.

@@ -1,7 +1,7 @@
 // ServerSession: the server side of one SMTP connection (RFC 5321 §3, §4; PIPELINING RFC 2920, SIZE
 // RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461, CHUNKING RFC 3030, ENHANCEDSTATUSCODES RFC 2034,
 // STARTTLS RFC 3207, AUTH RFC 4954, LIMITS RFC 9422; where the settings say so FUTURERELEASE RFC 4865,
-// DELIVERBY RFC 2852, MT-PRIORITY RFC 6710, REQUIRETLS RFC 8689).
+// DELIVERBY RFC 2852, MT-PRIORITY RFC 6710, REQUIRETLS RFC 8689, mail merge).
 //
 // Sans-IO: never touches a socket, a clock or a file. The driver feeds octets in, writes out what was
 // appended to `out` (once per turn, so pipelined commands share one write), and asks wants_input().
@@ -9,6 +9,7 @@
 //   Opening ─220▶ Start ─EHLO▶ Ready ─MAIL▶ Mail ─RCPT▶ Rcpt ─DATA▶ Body ─CRLF.CRLF▶ Ready
 //                                      Rcpt ─BDAT▶ Chunk ▶ BetweenChunks ─BDAT▶ Chunk … ─LAST▶ Ready
 //      └─554▶ Refused (QUIT only)   RSET, EHLO, HELO: back to Ready        any ─QUIT, 421▶ Closed
+//   Ready ─XMRG▶ Mail ─XDFN, RCPT▶ Rcpt ─XPRT▶ Body ─CRLF.CRLF▶ BetweenParts ─XPRT▶ Body … ─LAST▶ Ready
 //   Ready ─AUTH, 334▶ Auth ─response, 235 or 5xx▶ Ready
 //   Start, Ready ─XCLIENT, 220▶ Start: as if the client that was named had just connected (TLS stays)
 //   Ready ─STARTTLS, 220▶ Securing ─secured()▶ Start: everything the client said before is forgotten
@@ -24,12 +25,16 @@
 // The octets that BDAT announces are read whatever becomes of them, and answered behind the last one (RFC 3030 §2): never
 // is a part of a message taken for a command. A BDAT whose size cannot be read closes the connection for that reason.
 //
+// XMRG, XDFN, XPRT and XACK are PowerMTA's mail merge (docs/MAIL_MERGE.md). After XACK OFF nothing is said to RCPT and
+// XDFN; the first refusal is the answer to what comes behind them, and ends the transaction.
+//
 // The settings are borrowed and may be replaced between transactions (use()).
 // Threads: confined to its driver. Units: octets. Errors: none; whatever the peer does wrong is a reply.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -51,7 +56,8 @@ struct ServerSettings {
     bool offers_deliver_by = false;
     bool offers_mt_priority = false;
     bool offers_require_tls = false;  // REQUIRETLS, once the connection is secured
-    std::uint32_t max_errors = 20;  // without a message accepted in between
+    bool offers_merge = false;        // XMRG, XACK, VERP
+    std::uint32_t max_errors = 20;    // without a message accepted in between
     std::uint32_t max_unknown_commands = UINT32_MAX;
     std::uint32_t max_idle_commands = UINT32_MAX;  // NOOP and the like, without a message accepted in between
     // 512 (RFC 5321 §4.5.3.1.4) and what the parameters of extensions add to MAIL and RCPT.
@@ -73,6 +79,7 @@ public:
         Body,
         Chunk,
         BetweenChunks,
+        BetweenParts,
         Refused,
         Securing,
         Auth,
@@ -82,7 +89,8 @@ public:
     // What the driver waits for, to choose a deadline.
     enum class Waiting : std::uint8_t { Decision, Command, Content, Handshake, Nothing };
 
-    ServerSession(const ServerSettings& settings, ServerPolicy& policy) : settings_(&settings), policy_(policy) {}
+    ServerSession(const ServerSettings& settings, ServerPolicy& policy);
+    ~ServerSession();
     ServerSession(const ServerSession&) = delete;
     ServerSession& operator=(const ServerSession&) = delete;
 
@@ -129,6 +137,7 @@ public:
 private:
     enum class Question : std::uint8_t { None, Connection, Auth, Mail, Rcpt, Chunk, EndOfData };
     struct Rule;
+    struct Merge;
     static const Rule kRules[];
 
     std::size_t process(std::string_view input, std::string& out);
@@ -137,6 +146,7 @@ private:
     std::size_t take_chunk(std::string_view input, std::string& out);
     std::size_t take_content(std::string_view input, std::string& out);
     void run(std::string_view line, std::string& out);
+    void run_command(const Command& command, std::string& out);
     void process_rest(std::string& out);
 
     void ehlo(std::string_view argument, std::string& out);
@@ -151,6 +161,10 @@ private:
     void starttls(std::string_view argument, std::string& out);
     void auth(std::string_view argument, std::string& out);
     void xclient(std::string_view argument, std::string& out);
+    void xmrg(std::string_view argument, std::string& out);
+    void xdfn(std::string_view argument, std::string& out);
+    void xprt(std::string_view argument, std::string& out);
+    void xack(std::string_view argument, std::string& out);
     void vrfy(std::string_view argument, std::string& out);
     void help(std::string_view argument, std::string& out);
     void switched_off(std::string_view argument, std::string& out);
@@ -163,7 +177,10 @@ private:
     void finish_rcpt(Decision&& decision, std::string& out);
     void finish_chunk(Decision&& decision, std::string& out);
     void finish_data(Decision&& decision, std::string& out);
+    void begin_mail(std::string_view argument, std::string& out);
     void begin_content(Framing framing);
+    void end_of_content(std::string& out);
+    void end_of_part(std::string& out);
     void end_of_chunk(std::string& out);
     void end_of_data(std::string& out);
     void reserve_content(std::size_t arriving);
@@ -176,6 +193,12 @@ private:
     void release_content();
     bool inspect_header();
     void send_chunk();
+
+    bool is_merging() const;
+    void refuse_line(Refusal refusal, std::string_view reply, std::string& out);
+    bool answer_withheld(std::string& out);
+    void withhold(std::size_t from, std::string& out);
+    void end_merge();
 
     std::size_t line_limit(std::string_view input) const;
     bool offers_auth() const;
@@ -227,6 +250,7 @@ private:
     std::string content_;  // of the chunk that is being filled
     std::string rest_;     // input that could not be run yet
     std::string hello_name_;
+    std::unique_ptr<Merge> merge_;  // null: neither XMRG nor XACK was said
 };
 
 }  // namespace postfleet::smtp

@@ -27,9 +27,9 @@ enum class Reason : std::uint8_t {
     MemoryLow,        // too much content is being received
     ProxyNotTrusted,  // a connection from outside proxy_from
     ProxyHeader,      // none, a malformed one, or too late
-    StorageLow,    // 452
-    StoreBusy,     // 451: too much on its way to the disk
-    NotAccepting,  // 451: latched, stopping
+    StorageLow,       // 452
+    StoreBusy,        // 451: too much on its way to the disk
+    NotAccepting,     // 451: latched, stopping
     RelayingDenied,
     UnknownVirtualMta,
     TooManyHops,
@@ -43,7 +43,8 @@ enum class Reason : std::uint8_t {
     SenderNotAllowed,  // MAIL FROM, From, Sender or Resent-From of somebody else
     HeldTooLong,       // FUTURERELEASE
     MalformedMessage,  // message_checks
-    OurMailTooBig,   // 552: larger than mail for us may be
+    OurMailTooBig,     // 552: larger than mail for us may be
+    BadVariables,      // mail merge
     StoreFailed,       // the hand-over said no
     StoreTooSlow,      // no answer in time: 451, and what comes of it is counted as unanswered
 };

@@ -3,11 +3,12 @@
 //   connection  limits of the process, the listener and the client: 421
 //   AUTH        who is it: 235, 535; 454 and 421 for who fails too often (Login)
 //   MAIL        must it have logged in: 530; may the user send as this domain: 550; does the store take mail at all: 451, 452
-//   RCPT        is it for us, else may this client or user relay: 550 5.7.1
+//   RCPT        is it for us, else may this client or user relay: 550 5.7.1; mail merge: are its variables right: 501, 550
 //   header      size, hops, what RFC 5322 asks for, as far as the listener checks it: 550, 552, 554
 //               may the user send as From, Sender, Resent-From: 550 5.7.1
 //               X-Virtual-MTA, X-Job, X-EnvID; binding → task per recipient domain: 554
 //   chunk       to the store as it comes
+//   parts       mail merge: has everybody its parts and variables: 550
 //   end         Received, hand-over, then 250 with the id; else 451, 452, 554
 //
 // A transaction works by the rules that were in force when it began (use() is for the time between two).
@@ -29,6 +30,7 @@
 #include "postfleet/ingest/line_ruler.hpp"
 #include "postfleet/ingest/listener_rules.hpp"
 #include "postfleet/ingest/login.hpp"
+#include "postfleet/ingest/merge_intake.hpp"
 #include "postfleet/ingest/our_mail.hpp"
 #include "postfleet/ingest/process_limits.hpp"
 #include "postfleet/ingest/task_list.hpp"
@@ -141,6 +143,11 @@ private:
     std::optional<smtp::Decision> check_header(const HeaderFacts& facts);
     std::optional<smtp::Decision> check_lines(std::string_view part);
     std::optional<smtp::Decision> bind(const HeaderFacts& facts);
+    void begin_merge(const smtp::MailRequest& request);
+    std::optional<smtp::Decision> check_recipient_variables(smtp::RcptRequest& request);
+    void take_binding_variables(const Task& task, routing::BindRequest& request) const;
+    std::optional<smtp::Decision> finish_merge(std::vector<MergePart>&& parts);
+    void end_merge();
     void add_header(Message& message);
     void complete_message(const smtp::ContentEnd& end);
     smtp::Decision answer_of(const Status& status);
@@ -166,10 +173,10 @@ private:
     std::unique_ptr<PassedOn> passed_on_;
     std::optional<IpAddress> server_;
     bool may_relay_ = false;
-    bool may_pass_on_ = false;  // XCLIENT was taken, so it may come again
+    bool may_pass_on_ = false;             // XCLIENT was taken, so it may come again
     std::optional<IpAddress> entered_as_;  // the network that the listener's limits count it for
-    bool extended_ = false;         // EHLO
-    bool is_shaking_hands_ = false;  // counted among the process's
+    bool extended_ = false;                // EHLO
+    bool is_shaking_hands_ = false;        // counted among the process's
     LineRuler ruler_;
     std::uint16_t fields_seen_ = 0;                // SingleField bits
     bool utf8_ = false;                            // MAIL had SMTPUTF8
@@ -184,6 +191,7 @@ private:
     // shared_ptr because the spool and the sender go on reading the message.
     std::shared_ptr<Message> message_;
     TaskList recipients_;
+    std::unique_ptr<MergeIntake> merge_;  // null: the transaction did not begin with XMRG
     // Why the transaction ends without a message, unless it does not.
     struct LastRefusal {
         const char* reason = "abandoned";  // by the client: RSET, QUIT, or gone

@@ -5,6 +5,8 @@
 //   x-virtual-mta: promo                  these and x-job, x-envid stay: they are fields of the message
 //   From: …                               the first other line begins the message
 //
+// A file that begins with HELO, EHLO, MAIL, XMRG or XACK is a dialogue and has no such lines.
+//
 // An address may stand in angle brackets; behind it the parameters of MAIL or RCPT may follow (RET, NOTIFY, ORCPT …).
 // Lines end in LF or CRLF. What an address or parameter means is not decided here: the SMTP server reads them.
 //
@@ -27,6 +29,7 @@ struct PickupEnvelope {
     std::string fields;                  // the lines that stay, with CRLF
     std::size_t octets = 0;              // up to the message
     bool has_utf8 = false;               // in an address
+    bool is_dialogue = false;            // there is none: the file speaks SMTP (PickupDialogue)
 };
 
 // Longer ones are refused.

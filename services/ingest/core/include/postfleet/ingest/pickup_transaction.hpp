@@ -2,7 +2,7 @@
 //
 // The file is spoken to the same SMTP session and the same Intake that a client of a listener meets: EHLO, MAIL, RCPT,
 // BDAT … LAST. So every check, limit and repair of a listener holds for files too, and lines that end in a bare LF are
-// normalized by the same scanner. All receivers are taken, or the file is not.
+// normalized by the same scanner. A file that is a dialogue (BSMTP) says it all by itself. All receivers are taken, or the file is not.
 //
 //   begin() ─▶ Hungry ─feed()▶ Waiting ─on_progress▶ Hungry | Accepted | Refused
 //
@@ -11,10 +11,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "postfleet/ingest/intake.hpp"
+#include "postfleet/ingest/pickup_dialogue.hpp"
 #include "postfleet/ingest/pickup_envelope.hpp"
 #include "postfleet/smtp/server_session.hpp"
 
@@ -51,11 +53,13 @@ private:
     void resume(smtp::Decision decision) override;
     bool say(const std::string& command);
     State look();
+    State go_on();
     State refuse(std::string text);
 
     PickupDriver& driver_;
     Intake intake_;
     smtp::ServerSession session_;
+    std::optional<PickupDialogue> dialogue_;  // of a file that is one
     std::string replies_;
     std::string refusal_;
     State state_ = State::Hungry;

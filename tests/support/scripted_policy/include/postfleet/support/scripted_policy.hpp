@@ -6,7 +6,8 @@
 //   AUTH TEST                334 for each line; "good" is taken, "*" is 501, everything else 535
 //   a message whose header has "X-Refuse:" is refused at on_header, "X-Later:" waits at the end of data
 //
-// Every accepted message is kept with its content put together from chunks. Threads: confined.
+// Every accepted message is kept with its content put together from chunks; in parts (XPRT) each has "number:" in front,
+// and its recipients' variables stand behind them, as ";name=value". Threads: confined.
 #pragma once
 
 #include <string>
