@@ -147,7 +147,8 @@ const std::vector<EventType>& all_event_types() {
                                             EventType::QueueBackoffLeft,
                                             EventType::VirtualMtaDisabled,
                                             EventType::VirtualMtaEnabled,
-                                            EventType::QueueConnectFailed};
+                                            EventType::QueueConnectFailed,
+                                            EventType::QueueLoginRefused};
     return all;
 }
 

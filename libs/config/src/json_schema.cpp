@@ -52,7 +52,9 @@ std::string key_json(const Key& key) {
                                section_json(*key.section));
             break;
         case Key::Shape::ValueMap:
-            json = fmt::format(R"({{"type":["object","null"],"additionalProperties":{}}})", value_json(key.json));
+            json = value_json(key.json);
+            if (key.section != nullptr) json = fmt::format(R"({{"anyOf":[{},{}]}})", json, section_json(*key.section));
+            json = fmt::format(R"({{"type":["object","null"],"additionalProperties":{}}})", json);
             break;
         case Key::Shape::List:
             json = fmt::format(R"({{"type":["array","null"],"items":{}}})", section_json(*key.section));

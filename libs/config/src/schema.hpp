@@ -46,7 +46,7 @@ struct Key {
     bool needs_restart = false;
     std::string since = "0.1";
     std::string item_name;             // Map, ValueMap: what the names stand for, "<name>"
-    const Section* section = nullptr;  // Object, Map, List
+    const Section* section = nullptr;  // Object, Map, List; ValueMap: what may stand instead of a value
 
     std::function<void(Reader&, const Node&, const std::string& path, void* owner)> read;
     std::function<void(const void* owner, Shown& out)> show;  // fills text or children; neither: not shown

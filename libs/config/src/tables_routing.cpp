@@ -8,6 +8,29 @@ namespace postfleet::config {
 
 namespace {
 
+// A route as a mapping, before it is dealt out to its hops.
+struct RouteForm {
+    std::vector<RouteHop> hosts{};
+    RouteAccess access{};
+};
+
+void give_access(std::vector<RouteHop>& hops, const RouteAccess& written) {
+    constexpr std::uint16_t kSubmissionsPort = 465;  // TLS from the first octet, and nothing else
+    auto implicit = std::make_shared<RouteAccess>(written);
+    implicit->is_implicit_tls = true;
+    const auto usual = written.is_verified() ? std::make_shared<const RouteAccess>(written) : nullptr;
+    for (RouteHop& hop : hops) {
+        const bool is_implicit = written.tls == RouteTls::Implicit || hop.port == kSubmissionsPort;
+        hop.access = is_implicit ? implicit : usual;
+    }
+}
+
+std::optional<std::string> check_login_user(std::string& text) {
+    const bool is_good = !text.empty() && text.size() <= 255 && text.find('\0') == std::string::npos;
+    if (is_good) return std::nullopt;
+    return "is no user to log in as: 1 to 255 octets";
+}
+
 std::optional<std::string> check_socks_user(std::string& text) {
     if (!text.empty() && text.size() <= 255) return std::nullopt;
     return "is no user for a SOCKS5 proxy: 1 to 255 octets";
@@ -138,18 +161,74 @@ const Section& provider_section() {
     return section;
 }
 
+namespace {
+
+const Section& route_section() {
+    using R = RouteForm;
+    static const Section section{
+        "routes.<domain>",
+        "A route to a smart host, as a mapping instead of a list of hosts (docs/NEXT_HOP.md).",
+        {
+            value_key<R>("hosts", &R::hosts, ListCodec<HopCodec, RouteHop>{},
+                         "The next hops, tried in this order. TLS is from the first octet on at port 465.", kRequired),
+            value_key<R>("tls", [](auto& route) -> auto& { return route.access.tls; },
+                         ChoiceCodec<RouteTls>{{"verify", "implicit"}, {RouteTls::Verify, RouteTls::Implicit}},
+                         "STARTTLS, or TLS from the first octet on; either with a certificate that is trusted and for "
+                         "the host or "
+                         "one of `tls_names`, or no delivery.",
+                         {.default_text = "(`verify` with a user, else as `shaping` says)"}),
+            value_key<R>("user", [](auto& route) -> auto& { return route.access.user; },
+                         TextCodec{"name of a user", check_login_user}, "Who we log in as, by AUTH PLAIN or LOGIN.",
+                         {.default_text = "(no login)"}),
+            value_key<R>(
+                "password_file", [](auto& route) -> auto& { return route.access.password_file; }, PathCodec{},
+                "File with the password of `user`: its first line. Read again at every reload."),
+        },
+        {}};
+    return section;
+}
+
+void read_route(Reader& reader, const Node& node, const std::string& path, std::vector<RouteHop>& hops) {
+    RouteForm route;
+    if (node.kind == Node::Kind::Mapping) {
+        read_section(reader, route_section(), node, path, &route);
+        if (route.access.user.empty() != route.access.password_file.empty() && !reader.has_problem(path)) {
+            reader.report(node.origin, path, "user and password_file belong together");
+        }
+    } else if (auto hosts = ListCodec<HopCodec, RouteHop>{}.read(reader, node, path)) {
+        route.hosts = std::move(*hosts);
+    }
+    give_access(route.hosts, route.access);
+    hops = std::move(route.hosts);
+}
+
+Shown show_route(const std::string& domain, const std::string& path, const std::vector<RouteHop>& hops) {
+    Shown out{.name = domain, .path = path};
+    const RouteAccess* const access = hops.empty() ? nullptr : hops.front().access.get();
+    if (access == nullptr || !access->is_verified()) {
+        out.text = ListCodec<HopCodec, RouteHop>{}.show(hops);
+        return out;
+    }
+    const RouteForm route{hops, *access};
+    out.shape = Shown::Shape::Mapping;
+    out.children = show_section(route_section(), path, &route);
+    return out;
+}
+
+}  // namespace
+
 Key routes_key() {
-    const ListCodec<HopCodec, RouteHop> codec;
     Key key;
     key.name = "routes";
     key.summary =
         "Next hops instead of MX look-up, tried in this order: \"example.test\", \".example.test\" for everything "
         "below it, \"*\" for everything. The nearest decides.";
     key.shape = Key::Shape::ValueMap;
-    key.type = "mapping of domain to list of host:port";
-    key.json = codec.json();
+    key.type = "mapping of domain to list of host:port, or to a mapping";
+    key.json = ListCodec<HopCodec, RouteHop>{}.json();
     key.item_name = "<domain>";
-    key.read = [codec](Reader& reader, const Node& node, const std::string& path, void* owner) {
+    key.section = &route_section();
+    key.read = [](Reader& reader, const Node& node, const std::string& path, void* owner) {
         for (const auto* entry : named_members(reader, node, path)) {
             const auto at = path + "." + entry->name;
             const bool below = entry->name.size() > 1 && entry->name.front() == '.';
@@ -162,16 +241,17 @@ Key routes_key() {
             }
             domain = below ? "." + domain : domain;
             reader.note_origin(path + "." + domain, entry->origin);
-            auto hops = codec.read(reader, entry->value, at);
-            if (!hops) continue;
-            const auto is_new = static_cast<Config*>(owner)->routes.emplace(domain, std::move(*hops)).second;
+            std::vector<RouteHop> hops;
+            read_route(reader, entry->value, at, hops);
+            if (hops.empty()) continue;
+            const auto is_new = static_cast<Config*>(owner)->routes.emplace(domain, std::move(hops)).second;
             if (!is_new) reader.report(entry->origin, at, "is in the routes already, written differently");
         }
     };
-    key.show = [codec](const void* owner, Shown& out) {
+    key.show = [](const void* owner, Shown& out) {
         out.shape = Shown::Shape::Mapping;
         for (const auto& [domain, hops] : static_cast<const Config*>(owner)->routes) {
-            out.children.push_back({.name = domain, .path = out.path + "." + domain, .text = codec.show(hops)});
+            out.children.push_back(show_route(domain, out.path + "." + domain, hops));
         }
     };
     return key;

@@ -110,6 +110,10 @@ std::shared_ptr<const Secrets> load_secrets(const config::Config& config, std::v
     for (const auto& [name, identity] : config.virtual_mtas) {
         load(identity.proxy_password_file, "virtual_mtas." + name + ".proxy_password_file", identity.origin);
     }
+    for (const auto& [domain, hops] : config.routes) {
+        const auto* const access = hops.front().access.get();
+        if (access != nullptr) load(access->password_file, "routes." + domain + ".password_file", Origin{});
+    }
     return secrets;
 }
 

@@ -27,6 +27,7 @@ constexpr std::array kEventTypes{
     EventType::VirtualMtaDisabled,
     EventType::VirtualMtaEnabled,
     EventType::QueueConnectFailed,
+    EventType::QueueLoginRefused,
 };
 
 }  // namespace
@@ -52,6 +53,7 @@ const char* to_string(EventType type) {
         case EventType::VirtualMtaDisabled: return "virtual_mta.disabled";
         case EventType::VirtualMtaEnabled: return "virtual_mta.enabled";
         case EventType::QueueConnectFailed: return "queue.connect_failed";
+        case EventType::QueueLoginRefused: return "queue.login_refused";
     }
     return "unknown";
 }
@@ -83,7 +85,8 @@ bool is_terminal(EventType type) {
         case EventType::QueueBackoffLeft:
         case EventType::VirtualMtaDisabled:
         case EventType::VirtualMtaEnabled:
-        case EventType::QueueConnectFailed: return false;
+        case EventType::QueueConnectFailed:
+        case EventType::QueueLoginRefused: return false;
     }
     return false;
 }

@@ -313,6 +313,7 @@ std::optional<AccountingRecord> accounting_record(EventType type) {
         case EventType::AutoReplied:
         case EventType::QueueBackoffEntered:
         case EventType::QueueBackoffLeft:
+        case EventType::QueueLoginRefused:
         case EventType::VirtualMtaDisabled:
         case EventType::VirtualMtaEnabled: return std::nullopt;
     }

@@ -1,20 +1,10 @@
 #include "postfleet/sasl/client_exchange.hpp"
 
-#include <algorithm>
-
 #include "postfleet/base/base64.hpp"
 #include "postfleet/base/require.hpp"
 #include "postfleet/base/secret.hpp"
 
 namespace postfleet::sasl {
-
-std::optional<Mechanism> ClientExchange::choose(const std::vector<std::string_view>& offered) {
-    for (const Mechanism mechanism : {Mechanism::Plain, Mechanism::Login}) {
-        const auto is_it = [&](std::string_view name) { return parse_mechanism(name) == mechanism; };
-        if (std::any_of(offered.begin(), offered.end(), is_it)) return mechanism;
-    }
-    return std::nullopt;
-}
 
 ClientExchange::ClientExchange(Mechanism mechanism, const ClientCredentials& credentials)
     : mechanism_(mechanism), credentials_(credentials) {
@@ -22,8 +12,10 @@ ClientExchange::ClientExchange(Mechanism mechanism, const ClientCredentials& cre
 }
 
 std::optional<std::string> ClientExchange::initial_response() {
-    if (mechanism_ == Mechanism::Plain) return answer();
-    return std::nullopt;
+    constexpr std::size_t kMostOctets = 512 - std::string_view("AUTH PLAIN \r\n").size();
+    const std::size_t octets = credentials_.user.size() + credentials_.password.size() + 2;
+    if (mechanism_ != Mechanism::Plain || (octets + 2) / 3 * 4 > kMostOctets) return std::nullopt;
+    return answer();
 }
 
 std::string ClientExchange::answer() {

@@ -33,6 +33,13 @@ void parse_limits(std::string_view rest, Capabilities& out) {
     }
 }
 
+void parse_mechanisms(std::string_view rest, Capabilities& out) {
+    for (std::string_view name = take_word(rest); !name.empty(); name = take_word(rest)) {
+        out.auth_plain |= ascii_iequals(name, "PLAIN");
+        out.auth_login |= ascii_iequals(name, "LOGIN");
+    }
+}
+
 }  // namespace
 
 Capabilities parse_capabilities(std::string_view lines) {
@@ -57,6 +64,11 @@ Capabilities parse_capabilities(std::string_view lines) {
             out.starttls = true;
         } else if (ascii_iequals(keyword, "REQUIRETLS")) {
             out.require_tls = true;
+        } else if (ascii_iequals(keyword, "AUTH")) {
+            parse_mechanisms(rest, out);
+        } else if (keyword.size() > 5 && ascii_iequals(keyword.substr(0, 5), "AUTH=")) {
+            parse_mechanisms(keyword.substr(5), out);
+            parse_mechanisms(rest, out);
         } else if (ascii_iequals(keyword, "MT-PRIORITY")) {
             out.mt_priority = true;
         } else if (ascii_iequals(keyword, "DELIVERBY") && !out.deliver_by) {

@@ -29,6 +29,7 @@ constexpr std::array kRows{
     StateRow{State::Helo, "sending HELO", SmtpPhase::Ehlo, true},
     StateRow{State::StartTls, "sending STARTTLS", SmtpPhase::StartTls, true},
     StateRow{State::Handshake, "in the TLS handshake", SmtpPhase::StartTls, true},
+    StateRow{State::Auth, "logging in", SmtpPhase::Auth, true},
     StateRow{State::Ready, "idle", SmtpPhase::None, true},
     StateRow{State::Reset, "sending RSET", SmtpPhase::Mail, true},
     StateRow{State::Mail, "sending MAIL FROM", SmtpPhase::Mail, true},
@@ -78,7 +79,7 @@ ClientSession::Step ClientSession::on_octets(std::string_view& input, std::strin
         const Step step = on_reply(input, out);
         // A server that speaks before it could have seen our next command is out of step; believing it
         // would put the replies of one command on another (and, with STARTTLS, plain text into TLS).
-        const bool spoke = out.size() != written || step == Step::SendBody;
+        const bool spoke = out.size() != written || step == Step::SendBody || step == Step::Challenge;
         if (spoke && is_out_of_step(input)) {
             input = {};
             return close(Ending::Garbage, own_words({4, 5, 0}, "the server answered before it was asked"));
@@ -102,6 +103,7 @@ ClientSession::Step ClientSession::on_reply(std::string_view rest, std::string& 
         case State::Ehlo: return on_ehlo(out);
         case State::Helo: return on_helo();
         case State::StartTls: return on_start_tls(rest);
+        case State::Auth: return on_auth(out);
         case State::Reset: return on_reset(out);
         case State::Mail: return on_mail(out);
         case State::Rcpt: return on_rcpt(out);
@@ -141,6 +143,10 @@ ClientSession::Step ClientSession::on_ehlo(std::string& out) {
         return Step::Ready;
     }
     if (!is_code(5)) return close(Ending::Replied, parser_.to_reply());
+    if (is_authenticated_) {
+        state_ = State::Ready;
+        return Step::Ready;
+    }
     write_greeting("HELO ", out);
     state_ = State::Helo;
     return Step::Wait;
@@ -173,9 +179,43 @@ ClientSession::Step ClientSession::on_start_tls(std::string_view rest) {
 void ClientSession::secured(std::string& out) {
     require(state_ == State::Handshake);
     is_secured_ = true;
+    if (options_.begins_with_handshake) {
+        state_ = State::Greeting;
+        return;
+    }
     capabilities_ = {};
     write_greeting("EHLO ", out);
     state_ = State::Ehlo;
+}
+
+// --- login ---------------------------------------------------------------------------------------------
+
+void ClientSession::authenticate(std::string_view mechanism, std::string_view initial_response, std::string& out) {
+    require(state_ == State::Ready && !in_transaction_ && is_secured_ && !is_authenticated_);
+    out += "AUTH ";
+    out += mechanism;
+    if (!initial_response.empty()) {
+        out += ' ';
+        out += initial_response;
+    }
+    out += "\r\n";
+    state_ = State::Auth;
+}
+
+void ClientSession::answer(std::string_view line, std::string& out) {
+    require(state_ == State::Auth);
+    out += line;
+    out += "\r\n";
+}
+
+ClientSession::Step ClientSession::on_auth(std::string& out) {
+    if (parser_.code() == 334) return Step::Challenge;
+    if (is_code(3)) return close(Ending::Garbage, own_words({4, 5, 0}, "the server answered AUTH with 3xx"));
+    if (!is_code(2)) return close(Ending::Replied, parser_.to_reply());
+    is_authenticated_ = true;
+    write_greeting("EHLO ", out);
+    state_ = State::Ehlo;
+    return Step::Wait;
 }
 
 // --- a transaction -------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "postfleet/config/render.hpp"
 #include "postfleet/config_files/load.hpp"
 #include "postfleet/yaml/documents.hpp"
 
@@ -144,6 +145,46 @@ dns: {servers: ["127.0.0.1:5353"], timeout: 5s}
     CHECK(config->spool.min_free == 2ull << 30);
     CHECK(config->log.level == LogLevel::Warning);
     CHECK(config->dns.timeout == 5s);
+}
+
+TEST_CASE("a route may say how its hosts are entered") {
+    const auto config = good(std::string(kMinimal) + R"(
+routes:
+  a.test: {hosts: ["smtp.example.net:587", "smtp.example.net:465"], user: me, password_file: secrets/me}
+  b.test: {hosts: "192.0.2.1:2465", tls: implicit}
+  c.test: ["smtp.example.net:465", "smtp.example.net"]
+  d.test: {hosts: [smtp.example.net]}
+)");
+    const auto& a = config->routes.at("a.test");
+    REQUIRE(a.size() == 2);
+    CHECK(*a[0].access == RouteAccess{.user = "me", .password_file = "/etc/postfleet/secrets/me"});
+    CHECK(a[0].access->is_verified());
+    CHECK(a[1].access->is_implicit_tls);
+    CHECK(a[1].access->user == "me");
+    const auto& b = config->routes.at("b.test");
+    CHECK(*b[0].access == RouteAccess{.tls = RouteTls::Implicit, .is_implicit_tls = true});
+    CHECK(b[0].access->is_verified());
+    const auto& c = config->routes.at("c.test");
+    CHECK(*c[0].access == RouteAccess{.is_implicit_tls = true});
+    CHECK_FALSE(c[0].access->is_verified());
+    CHECK_FALSE(c[1].access);
+    CHECK_FALSE(config->routes.at("d.test")[0].access);
+    // It is shown as it can be written, without the password.
+    const std::string shown = render(*config);
+    CHECK(shown.find("    user: me ") != std::string::npos);
+    CHECK(shown.find("    password_file: /etc/postfleet/secrets/me") != std::string::npos);
+    CHECK(shown.find("  c.test: [\"smtp.example.net:465\", smtp.example.net]") != std::string::npos);
+}
+
+TEST_CASE("a login needs a password, and a route hosts") {
+    const auto text = [](const std::string& route) {
+        return bad(std::string(kMinimal) + "routes:\n  a.test: " + route + "\n");
+    };
+    CHECK(text("{hosts: [h.test], user: me}").find("user and password_file belong together") != std::string::npos);
+    CHECK(text("{hosts: [h.test], password_file: p}").find("belong together") != std::string::npos);
+    CHECK(text("{user: me, password_file: p}").find("hosts") != std::string::npos);
+    CHECK(text("{hosts: [h.test], tls: may}").find("'may'") != std::string::npos);
+    CHECK(text("{hosts: [h.test], password: p}").find("password_file") != std::string::npos);
 }
 
 TEST_CASE("all problems are reported at once, in the order of the files") {

@@ -61,7 +61,7 @@ void Connector::next(const shaping::Settings& settings) {
     while (may_try && next_candidate_ < candidates_.size()) {
         if (try_candidate(candidates_[next_candidate_++])) return;
     }
-    if (has_tried_) no_source_ = {};
+    if (has_tried_ && !no_source_.is_login) no_source_ = {};
     owner_.on_no_connection();
 }
 
@@ -70,14 +70,28 @@ void Connector::again(const shaping::Settings& settings) {
     next(settings);
 }
 
+// The one that ends first.
+void Connector::note(Held held, Held& in) {
+    if (in.reason.empty() || held.until < in.until) in = std::move(held);
+}
+
+bool Connector::rests(const std::shared_ptr<const config::RouteAccess>& access) {
+    const SteadyTime now = shard_.executor->now();
+    auto rest = engine_.logins.hold_of(access, now);
+    if (!rest) return false;
+    note({std::move(rest->reason), std::min(rest->until, now + LoginMemory::kRecheck), true}, no_source_);
+    return true;
+}
+
+void Connector::hold_login() { rests(candidates_[next_candidate_ - 1].access); }
+
 // True: it is under way.
 bool Connector::try_candidate(const Candidate& candidate) {
     const SteadyTime now = shard_.executor->now();
+    if (candidate.access && rests(candidate.access)) return false;
     VirtualMta::Source source = identity_.choose_source(candidate.peer.address.v6, now, destination_.site);
     if (source.kind == VirtualMta::Source::Kind::AllDisabled) {
-        if (no_source_.reason.empty() || source.retry_at < no_source_.until) {
-            no_source_ = {source.reason, source.retry_at};
-        }
+        note({source.reason, source.retry_at}, no_source_);
         return false;
     }
     peer_ = candidate.peer;
@@ -138,7 +152,7 @@ bool Connector::take_room(const Candidate& candidate) {
 }
 
 void Connector::hold(std::string reason, SteadyTime until) {
-    if (no_room_.reason.empty() || until < no_room_.until) no_room_ = {std::move(reason), until};
+    note({std::move(reason), until}, no_room_);
 }
 
 void Connector::give_room_back() {

@@ -2,7 +2,7 @@
 // a source address of the virtual MTA and through its proxy, until one is up (RFC 5321 §5.1).
 //
 //   next() ─▶ connecting [─▶ proxy] ─▶ on_connection_up: take_stream()     not good after all (4xx greeting …)? fail(), next()
-//        └── no address left, or too late ─▶ on_no_connection: failure() or no_source() says why
+//        └── no address left, or too late ─▶ on_no_connection: failure() or hold() says why
 //
 // Hosts that did not answer a moment ago come last, whatever their preference (PeerMemory).
 // What cannot be used, a source or the proxy, is suspended at the virtual MTA (virtual_mta.hpp). After
@@ -55,6 +55,8 @@ public:
 
     // The connection that is up; from here on it is the owner's, its handler included.
     std::unique_ptr<Stream> take_stream() { return std::move(stream_); }
+    // The login of the address that was tried last rests: the mail is held, unless another host takes it.
+    void hold_login();
     // The address that was tried last turned out not to serve.
     void fail(SmtpPhase phase, smtp::Ending ending, Reply reply);
 
@@ -63,6 +65,7 @@ public:
     const std::string& mx_host() const { return mx_host_; }
     const std::vector<std::string>& tlsa_bases() const { return candidates_[next_candidate_ - 1].tlsa_bases; }
     bool is_name_trusted() const { return candidates_[next_candidate_ - 1].is_name_trusted; }
+    const std::shared_ptr<const config::RouteAccess>& access() const { return candidates_[next_candidate_ - 1].access; }
     const std::string& mx_address() const { return mx_address_; }
     const std::string& source_address() const { return source_text_; }
     const std::optional<IpAddress>& source() const { return source_; }
@@ -73,10 +76,11 @@ public:
 
     // Why there is no connection: how the last address failed …
     OpenFailure take_failure() { return std::move(failure_); }
-    // … or that no source address could be used for any of them.
+    // … or that no source address could be used for any of them, or that the login rests.
     struct Held {
         std::string reason;  // empty: that was not it
         SteadyTime until = SteadyTime::min();
+        bool is_login = false;  // else no source address can be used
     };
     const Held& no_source() const { return no_source_; }
     // … or that limits of single addresses left no room.
@@ -93,6 +97,8 @@ private:
     bool take_room(const Candidate& candidate);
     void give_room_back();
     void hold(std::string reason, SteadyTime until);
+    static void note(Held held, Held& in);
+    bool rests(const std::shared_ptr<const config::RouteAccess>& access);
     void greet_proxy();
     void on_up(std::string_view first_octets);
     void on_bind_failed(std::string_view why);

@@ -56,7 +56,8 @@ void DeliverySession::on_connection_up(std::string_view first_octets) {
     const SteadyTime now = shard_.executor->now();
     const bool pipelining = settings_->pipelining && engine_.peers.may_pipeline(connector_.peer(), now);
     most_transactions_ = engine_.peers.max_transactions(connector_.peer(), now);
-    smtp_.emplace(smtp::ClientOptions{connector_.ehlo_name(), pipelining});
+    const bool is_tls_first = connector_.access() && connector_.access()->is_implicit_tls;
+    smtp_.emplace(smtp::ClientOptions{connector_.ehlo_name(), pipelining, is_tls_first});
     seen_replies_ = 0;
     tls_facts_ = {};
     tls_text_.clear();
@@ -64,6 +65,7 @@ void DeliverySession::on_connection_up(std::string_view first_octets) {
     tallied_.clear();
     phase_ = Phase::Opening;
     find_demand();
+    if (is_tls_first) return secure_first(first_octets);
     set_phase_deadline();
     if (!first_octets.empty()) on_data(first_octets);
 }
@@ -80,6 +82,8 @@ void DeliverySession::on_opening_failed(SmtpPhase phase, smtp::Ending ending, Re
 void DeliverySession::leave_address() {
     stream_.reset();
     secure_ = nullptr;
+    login_.reset();
+    login_secrets_.reset();
     smtp_.reset();
     out_.clear();
     ++question_;
@@ -122,6 +126,7 @@ void DeliverySession::on_data(std::string_view octets) {
             case smtp::ClientSession::Step::Wait: break;
             case smtp::ClientSession::Step::Ready: is_greeted_ = true; break;
             case smtp::ClientSession::Step::Handshake: secure(); break;
+            case smtp::ClientSession::Step::Challenge: on_challenge(); break;
             case smtp::ClientSession::Step::SendBody: send_body(); break;
             case smtp::ClientSession::Step::TransactionDone:
                 finish_transaction();
@@ -150,6 +155,7 @@ void DeliverySession::on_smtp_closed() {
             if (smtp_->closing_phase() == SmtpPhase::StartTls) {
                 return on_tls_failed(smtp_->closing_ending(), smtp_->closing_reply());
             }
+            if (smtp_->closing_phase() == SmtpPhase::Auth) return on_login_failed(smtp_->closing_reply());
             on_opening_failed(smtp_->closing_phase(), smtp_->closing_ending(), smtp_->closing_reply());
             return;
         case Phase::Idle:
@@ -211,7 +217,8 @@ void DeliverySession::flush() {
 Duration DeliverySession::phase_timeout() const {
     switch (smtp_->phase()) {
         case SmtpPhase::Greeting: return settings_->greeting_timeout;
-        case SmtpPhase::Ehlo: return settings_->ehlo_timeout;
+        case SmtpPhase::Ehlo:
+        case SmtpPhase::Auth: return settings_->ehlo_timeout;
         case SmtpPhase::Mail: return settings_->mail_timeout;
         case SmtpPhase::Rcpt: return settings_->rcpt_timeout;
         case SmtpPhase::Data: return settings_->data_timeout;
@@ -221,8 +228,7 @@ Duration DeliverySession::phase_timeout() const {
         case SmtpPhase::Quit: return settings_->quit_timeout;
         case SmtpPhase::None:
         case SmtpPhase::Resolve:
-        case SmtpPhase::Connect:
-        case SmtpPhase::Auth: break;
+        case SmtpPhase::Connect: break;
     }
     return Duration::max();  // idle: the idle timer decides
 }

@@ -1,6 +1,6 @@
 // DeliverySession: one connection of one queue: connects, speaks SMTP, delivers task after task, says goodbye.
 //
-//   Connecting ─▶ Opening (greeting, EHLO, STARTTLS, EHLO) ─▶ Idle ⇄ Working (loading, pacing, a transaction) ─▶ Closing ─▶ Gone
+//   Connecting ─▶ Opening (greeting, EHLO, STARTTLS, EHLO, AUTH) ─▶ Idle ⇄ Working (loading, pacing, a transaction) ─▶ Closing ─▶ Gone
 //        └──────── next address ◀───┘ failed            none left: the queue is told
 //
 // Its Connector finds the connection, address after address. Its permit (queue and virtual MTA) comes from the queue
@@ -21,6 +21,7 @@
 #include "connector.hpp"
 #include "engine.hpp"
 #include "postfleet/ports/transport.hpp"
+#include "postfleet/sasl/client_exchange.hpp"
 #include "postfleet/smtp/client_session.hpp"
 #include "tls_policy.hpp"
 
@@ -89,6 +90,7 @@ private:
     void on_tlsa(std::size_t base, TlsaAnswer&& answer);
     void on_greeted();
     void secure();
+    void secure_first(std::string_view first_octets);
     bool is_peer_verified() const;
     void on_tls_failed(smtp::Ending ending, Reply reply);
 
@@ -97,6 +99,14 @@ private:
     void tally(const std::string& domain, std::string_view result, std::string_view reason);
     void tally_failure(std::string_view result, std::string_view reason);
     void tally_success();
+
+    // login (delivery_login.cpp)
+    void on_secured();
+    void log_in(const config::RouteAccess& access);
+    void on_challenge();
+    void flush_login();
+    void on_login_failed(Reply reply);
+    void pass_over_login();
 
     // work (delivery_work.cpp)
     void next_work();
@@ -138,6 +148,9 @@ private:
     TlsFacts tls_facts_;                  // empty: plain text
     std::vector<std::uint32_t> tallied_;  // domains that this session has been counted for
     std::string tls_text_;                // "TLSv1.3/TLS_AES_128_GCM_SHA256/may/none", for events
+
+    std::optional<sasl::ClientExchange> login_;
+    std::shared_ptr<const Secrets> login_secrets_;  // login_ borrows from them
 
     std::unique_ptr<Stream> stream_;
     SecureStream* secure_ = nullptr;  // stream_, when it is one

@@ -16,8 +16,12 @@ std::string session_key_of(const std::string& identity, const std::string& addre
 // What TLS has to be with this host. What it has published is looked up while it greets us.
 void DeliverySession::find_demand() {
     demand_ = demand_of(*settings_);
+    const auto& access = connector_.access();
+    if (access) demand_ = on_route(std::move(demand_), *access, *settings_);
     waits_for_demand_ = false;
-    const bool heeds = heeds_publications(demand_) && !connector_.destination().tls_terms.is_waived;
+    const bool is_tls_first = access && access->is_implicit_tls;  // before TLSA records could be known
+    const bool heeds =
+        !is_tls_first && heeds_publications(demand_) && !connector_.destination().tls_terms.is_waived;
     is_demand_known_ = !heeds || connector_.tlsa_bases().empty();
     if (!is_demand_known_) ask_tlsa(0);
     else if (heeds) apply_sts();
@@ -56,7 +60,7 @@ void DeliverySession::on_tlsa(std::size_t base, TlsaAnswer&& answer) {
 
 // EHLO is answered, in clear or inside TLS.
 void DeliverySession::on_greeted() {
-    if (smtp_->is_secured()) return on_smtp_ready();
+    if (smtp_->is_secured()) return on_secured();
     if (!is_demand_known_) {
         waits_for_demand_ = true;
         return;
@@ -80,6 +84,12 @@ void DeliverySession::on_greeted() {
                                              : "validation-failure",
                   demand_.refusal);
     on_opening_failed(SmtpPhase::StartTls, smtp::Ending::Refused, std::move(why));
+}
+
+// TLS before the greeting (RFC 8314).
+void DeliverySession::secure_first(std::string_view first_octets) {
+    if (shard_.tls != nullptr && first_octets.empty()) return secure();
+    on_tls_failed(smtp::Ending::Garbage, Reply{0, {4, 7, 5}, "TLS cannot be used: the server spoke before it"});
 }
 
 // STARTTLS is answered with 220: the connection belongs to TLS from here on.

@@ -44,7 +44,10 @@ std::string identity_of(Destination::Kind kind, const std::string& site, const s
     }
     std::vector<std::string> parts;
     for (const Hop& hop : hops) {
-        parts.push_back('\n' + std::to_string(hop.preference) + ' ' + hop.host + ':' + std::to_string(hop.port));
+        std::string& part = parts.emplace_back('\n' + std::to_string(hop.preference) + ' ' + hop.host + ':');
+        part += std::to_string(hop.port);
+        // Connections are logged in as one user, and stay so.
+        if (hop.access) part += (hop.access->is_implicit_tls ? " tls " : " ") + hop.access->user;
     }
     std::sort(parts.begin(), parts.end());
     for (const std::string& part : parts) key += part;
@@ -72,8 +75,8 @@ std::vector<Candidate> delivery_order(const std::vector<Hop>& hops, const OrderR
     std::vector<Candidate> out;
     for (const Hop* hop : order) {
         for (const IpAddress& address : interleaved(hop->addresses, rules)) {
-            out.push_back(
-                {hop->host, Endpoint{address, hop->port}, hop->is_secure || hop->is_configured, tlsa_bases_of(*hop)});
+            out.push_back({hop->host, Endpoint{address, hop->port}, hop->is_secure || hop->is_configured,
+                           tlsa_bases_of(*hop), hop->access});
         }
     }
     if (rules.is_avoided) {

@@ -84,6 +84,7 @@ struct Candidate {
     Endpoint peer;
     bool is_name_trusted = false;           // by DNSSEC, or because the operator wrote it
     std::vector<std::string> tlsa_bases{};  // names whose TLSA records are believed, best first (RFC 7672 §2.2)
+    std::shared_ptr<const config::RouteAccess> access{};  // Hop::access
 };
 inline constexpr std::size_t kMaxCandidates = 12;  // addresses that one attempt to open a session tries
 

@@ -17,6 +17,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "login_memory.hpp"
 #include "message_references.hpp"
 #include "notifier.hpp"
 #include "outcome.hpp"
@@ -111,6 +112,9 @@ public:
     void report_source(EventType type, const VirtualMta& identity, std::string_view source, std::string_view reason,
                        Shard& shard);
 
+    // A smart host refused our login: an operator event, and a line in the log.
+    void report_login_refused(const Queue& queue, const OpenFailure& failure, std::string reason, Shard& shard);
+
     // --- reply patterns and modes of queues (engine_reactions.cpp)
     std::shared_ptr<const ReplyRules> reply_rules() const;  // null: there are none
     void carry_out(const Reaction& reaction, const std::shared_ptr<Queue>& queue, const OpenFailure& refusal,
@@ -159,6 +163,7 @@ public:
     StsTable sts_policies;
     SiteTable sites;
     PeerMemory peers;
+    LoginMemory logins;
     Renditions renditions;
     Notifier notifier;
     RateMeter accepted_rate;

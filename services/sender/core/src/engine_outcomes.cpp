@@ -332,11 +332,12 @@ void Engine::report_source(EventType type, const VirtualMta& identity, std::stri
     shard.recorder->add({});
 }
 
-void Engine::report_connect_failed(const Queue& queue, const OpenFailure& failure, Shard& shard) {
-    if (!reports(EventType::QueueConnectFailed)) return;
+namespace {
+
+Event queue_event(EventType type, const Queue& queue, const OpenFailure& failure, WallTime now) {
     Event event;
-    event.type = EventType::QueueConnectFailed;
-    event.time = shard.executor->wall_now();
+    event.type = type;
+    event.time = now;
     event.id = hash_event_id(std::string(to_string(event.type)) + '\n' + queue.name + '\n' + failure.mx_address + '\n' +
                              std::to_string(to_unix_microseconds(event.time)));
     event.queue = queue.name;
@@ -346,6 +347,26 @@ void Engine::report_connect_failed(const Queue& queue, const OpenFailure& failur
                                    .source_address = failure.source_address,
                                    .phase = failure.phase,
                                    .reply = failure.reply};
+    return event;
+}
+
+}  // namespace
+
+void Engine::report_connect_failed(const Queue& queue, const OpenFailure& failure, Shard& shard) {
+    if (!reports(EventType::QueueConnectFailed)) return;
+    shard.recorder->pending().events.push_back(
+        queue_event(EventType::QueueConnectFailed, queue, failure, shard.executor->wall_now()));
+    shard.recorder->add({});
+}
+
+void Engine::report_login_refused(const Queue& queue, const OpenFailure& failure, std::string reason, Shard& shard) {
+    dependencies.log.line(LogLevel::Error, "login-refused")
+        .field("queue", queue.name)
+        .field("host", failure.mx_host)
+        .field("address", failure.mx_address)
+        .field("reason", reason);
+    Event event = queue_event(EventType::QueueLoginRefused, queue, failure, shard.executor->wall_now());
+    event.reason = std::move(reason);
     shard.recorder->pending().events.push_back(std::move(event));
     shard.recorder->add({});
 }

@@ -13,6 +13,7 @@ void Queue::configure(SettingsPointer settings) {
     const std::lock_guard lock(mutex_);
     usual_settings_ = std::move(settings);
     apply_mode_locked();
+    no_source_until_ = SteadyTime::min();  // what held it may have been mended
     // expire_after may have become shorter: look at every task once.
     if (!tasks_.is_empty()) earliest_expiry_ = WallTime::min();
 }
@@ -163,7 +164,9 @@ std::uint64_t Queue::retry(const TaskTest& test, Shard& shard) {
         const std::lock_guard lock(mutex_);
         for (Route& route : routes_) route.retry_at = SteadyTime::min();  // the operator knows better
         deferred_until_ = SteadyTime::min();
+        no_source_until_ = SteadyTime::min();
     }
+    engine_.logins.end_rests();
     pump(shard, Spread::AllShards);
     return recipients;
 }

@@ -39,6 +39,7 @@ struct SenderMetrics {
           tls_failures(
               metrics.counter("postfleet_sender_tls_failures_total", "STARTTLS refused, or a handshake that failed")),
           signatures(metrics.counter("postfleet_sender_dkim_signatures_total", "DKIM signatures made")),
+          login_refusals(metrics.counter("postfleet_sender_login_refusals_total", "Logins that smart hosts refused")),
           content_reads(metrics.counter("postfleet_sender_content_reads_total",
                                         "Attempts that read their content from the spool")),
           unrecorded(metrics.gauge("postfleet_sender_unrecorded_outcomes", "Outcomes that are not durable yet")),
@@ -94,6 +95,7 @@ struct SenderMetrics {
     Counter& connect_failures;
     Counter &tls_handshakes, &tls_resumed, &tls_failures;
     Counter& signatures;
+    Counter& login_refusals;
     Counter& content_reads;
     Gauge& unrecorded;
     Histogram& delivery_seconds;

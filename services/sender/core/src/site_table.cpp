@@ -240,6 +240,7 @@ void SiteTable::resolve_route(const std::shared_ptr<Lookup>& lookup, const std::
         hop.host = hops[i].host;
         hop.port = hops[i].port;
         hop.is_configured = true;
+        hop.access = hops[i].access;
         if (const auto address = IpAddress::parse(hop.host)) {
             hop.addresses.push_back(*address);
         } else {

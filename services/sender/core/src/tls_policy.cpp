@@ -16,6 +16,18 @@ TlsDemand demand_of(const config::ShapingValues& settings) {
     return {};
 }
 
+TlsDemand on_route(TlsDemand demand, const config::RouteAccess& access, const config::ShapingValues& settings) {
+    if (access.is_verified()) {
+        return {.level = TlsLevel::Verified,
+                .authentication = TlsAuthentication::Verified,
+                .names = settings.tls_names,
+                .policy = "verify"};
+    }
+    const bool is_less = demand.level == TlsLevel::None || demand.level == TlsLevel::Opportunistic;
+    if (access.is_implicit_tls && is_less) return {.level = TlsLevel::Encrypted, .policy = "require"};
+    return demand;
+}
+
 bool heeds_publications(const TlsDemand& demand) {
     return demand.level == TlsLevel::Opportunistic || demand.level == TlsLevel::Encrypted;
 }

@@ -43,6 +43,9 @@ struct TlsDemand {
 
 TlsDemand demand_of(const config::ShapingValues& settings);
 
+// What it is with a next hop of a route, which may ask for more.
+TlsDemand on_route(TlsDemand demand, const config::RouteAccess& access, const config::ShapingValues& settings);
+
 // Whether what receivers publish counts: where the setting asks for less than that.
 bool heeds_publications(const TlsDemand& demand);
 // The demand with the TLSA records of `base`; nothing: there are none that are believed.

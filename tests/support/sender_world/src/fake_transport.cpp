@@ -54,7 +54,7 @@ public:
         const SteadyTime up = executor_.now() + host.connect_takes;
         at(up, [](FakeStream& s) { s.handler_->on_connected(); });
         at(up + host.greeting_after, [](FakeStream& s) {
-            if (s.host_ != nullptr) s.peer_->say(s.host_->greeting);
+            if (s.host_ != nullptr && !s.host_->greets_inside_tls) s.peer_->say(s.host_->greeting);
         });
     }
     void deliver(std::string octets) {
@@ -299,6 +299,7 @@ Result<std::unique_ptr<SecureStream>> FakeTlsClient::secure(std::unique_ptr<Stre
         if (!self || (*self)->failure() != TlsFailure::None) return;
         peer->is_secured = failure == TlsFailure::None;
         (*self)->finish(failure);
+        if (peer->is_secured && peer->host_.greets_inside_tls) peer->say(peer->host_.greeting);
     });
     return std::unique_ptr<SecureStream>(std::move(secured));
 }

@@ -48,7 +48,12 @@ void SenderWorld::route(const std::string& domain, const std::string& endpoint) 
 
 sender::SenderConfiguration SenderWorld::compiled() const {
     auto copy = std::make_shared<const config::Config>(config);
-    return {.config = copy, .routing = routing::Snapshot::compile(*copy), .signing_keys = signing_keys};
+    auto secrets = std::make_shared<sender::Secrets>();
+    for (const auto& [file, secret] : secret_files) secrets->emplace(file, Secret(secret));
+    return {.config = copy,
+            .routing = routing::Snapshot::compile(*copy),
+            .secrets = std::move(secrets),
+            .signing_keys = signing_keys};
 }
 
 void SenderWorld::start() {

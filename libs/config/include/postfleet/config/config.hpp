@@ -212,9 +212,22 @@ struct Binding {
     Origin origin;
 };
 
+enum class RouteTls : std::uint8_t { Verify, Implicit };
+
+// How a next hop is entered that is not an ordinary MX.
+struct RouteAccess {
+    std::optional<RouteTls> tls{};        // as it is written
+    bool is_implicit_tls = false;         // TLS from the first octet (RFC 8314)
+    std::string user{}, password_file{};  // empty: no login
+    // Only with a certificate that is trusted and for this host; a password goes nowhere else.
+    bool is_verified() const { return tls.has_value() || !user.empty(); }
+    friend bool operator==(const RouteAccess&, const RouteAccess&) = default;
+};
+
 struct RouteHop {
     std::string host;  // a name or an address
     std::uint16_t port = 25;
+    std::shared_ptr<const RouteAccess> access{};  // null: as any other; shared by the hops of a route
     friend bool operator==(const RouteHop&, const RouteHop&) = default;
 };
 

@@ -41,6 +41,7 @@ enum class EventType : std::uint8_t {
     VirtualMtaDisabled = 66,
     VirtualMtaEnabled = 67,
     QueueConnectFailed = 68,
+    QueueLoginRefused = 69,
 };
 
 // "email.delivered", "queue.backoff_entered"

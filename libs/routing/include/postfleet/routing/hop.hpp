@@ -11,10 +11,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "postfleet/base/network.hpp"
+#include "postfleet/config/config.hpp"
 
 namespace postfleet::routing {
 
@@ -26,6 +28,7 @@ struct Hop {
     bool is_secure = false;        // DNSSEC has validated how it was found, and its addresses
     bool is_configured = false;    // a route of the operator's
     std::string canonical_name{};  // the end of its aliases (RFC 7672 §2.2.2); empty: there are none
+    std::shared_ptr<const config::RouteAccess> access{};  // how a route's is entered; null: as any other
 };
 
 enum class HopsState : std::uint8_t { Complete, Partial };  // Partial: some host could not be looked up

@@ -8,7 +8,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "postfleet/sasl/mechanism.hpp"
 
@@ -21,13 +20,11 @@ struct ClientCredentials {
 
 class ClientExchange final {
 public:
-    // Of the server's list, in its order, the one that we speak and that costs the fewest rounds; PLAIN before LOGIN.
-    static std::optional<Mechanism> choose(const std::vector<std::string_view>& offered);
-
     // A mechanism that is neither PLAIN nor LOGIN is a bug.
     ClientExchange(Mechanism mechanism, const ClientCredentials& credentials);
 
-    // Base64, PLAIN only: LOGIN servers do not all take one.
+    // Base64, PLAIN only: LOGIN servers do not all take one. None when it would make the command line too long
+    // (RFC 4954 §4); it is the first answer() then.
     std::optional<std::string> initial_response();
     // The line to send; "*" when the server asks for more than the mechanism has.
     std::string answer();

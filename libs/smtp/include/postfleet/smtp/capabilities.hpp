@@ -2,7 +2,7 @@
 // PIPELINING RFC 2920, SMTPUTF8 RFC 6531, DSN RFC 3461, LIMITS RFC 9422,
 // STARTTLS RFC 3207, REQUIRETLS RFC 8689).
 //
-// MT-PRIORITY RFC 6710, DELIVERBY RFC 2852.
+// MT-PRIORITY RFC 6710, DELIVERBY RFC 2852, AUTH RFC 4954, also as "AUTH=", which is older.
 //
 // RCPTDOMAINMAX needs no field: a transaction of ours has recipients of one domain.
 // Parsed defensively: unknown keywords and malformed values are passed over, the first of duplicates counts,
@@ -24,6 +24,8 @@ struct Capabilities {
     bool dsn = false;
     bool starttls = false;
     bool require_tls = false;
+    bool auth_plain = false;  // of the mechanisms of AUTH, those that we speak
+    bool auth_login = false;
     bool mt_priority = false;
     bool deliver_by = false;
     std::uint32_t min_deliver_by = 0;  // seconds that it wants at least, for by-mode R

@@ -1,5 +1,5 @@
 // ClientSession: the client side of one SMTP connection (RFC 5321 §3, §4.1; PIPELINING RFC 2920, SIZE
-// RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461, STARTTLS RFC 3207).
+// RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461, STARTTLS RFC 3207, AUTH RFC 4954).
 //
 // Sans-IO: never touches a socket, a clock or a file. The driver feeds octets in, writes out what was
 // appended to `out` (once per turn), and carries out the Step it gets back, so any dialogue can be replayed
@@ -7,6 +7,8 @@
 //
 //   Greeting ─220▶ Ehlo ─250▶ Ready        Ehlo ─5xx▶ Helo ─250▶ Ready
 //   Ready ─start_tls▶ StartTls ─220▶ Handshake ─secured▶ Ehlo        StartTls ─4xx, 5xx▶ Closed
+//   Handshake ─secured▶ Greeting, when TLS comes first (RFC 8314)
+//   Ready ─authenticate▶ Auth ─334▶ Challenge, answer … ─235▶ Ehlo      Auth ─4xx, 5xx▶ Closed
 //   Ready ─begin▶ [Reset ▶] Mail ▶ Rcpt… ▶ Data ─354▶ Body ─body_written▶ EndOfData ▶ Ready
 //   Ready ─quit▶ Quit ▶ Closed              any ─421, garbage, loss▶ Closed
 //
@@ -21,6 +23,9 @@
 //
 // STARTTLS comes before the first transaction or never. Octets behind its 220 were put there by somebody in between
 // and close the connection (CVE-2011-0411). What the server offered in clear is forgotten. A refusal closes.
+//
+// AUTH is for secured connections. What the server offers afterwards may be more (RFC 9422), so EHLO comes again; a
+// server that will not answer it twice keeps what it has offered.
 //
 // The spans and views of a transaction are borrowed until it has ended. Threads: confined to its driver.
 // Errors: none; whatever the peer does is a Step. Calling begin() when not Ready is a bug.
@@ -82,7 +87,8 @@ struct TransactionResult {
 
 struct ClientOptions {
     std::string ehlo_name;
-    bool pipelining = true;  // use it when it is offered
+    bool pipelining = true;              // use it when it is offered
+    bool begins_with_handshake = false;  // implicit TLS: secured() comes before the greeting
 };
 
 class ClientSession final {
@@ -93,6 +99,7 @@ public:
         Helo,
         StartTls,
         Handshake,
+        Auth,
         Ready,
         Reset,
         Mail,
@@ -105,23 +112,28 @@ public:
     };
 
     enum class Step : std::uint8_t {
-        Wait,             // nothing to do until more octets come
-        Ready,            // the session is open: start_tls(), begin() or quit(), once the input is used up
-        Handshake,        // hand the connection to TLS, then call secured()
-        SendBody,         // write the content and ".\r\n", then call body_written()
+        Wait,       // nothing to do until more octets come
+        Ready,      // the session is open: start_tls(), authenticate(), begin() or quit(), once the input is used up
+        Handshake,  // hand the connection to TLS, then call secured()
+        Challenge,  // the server wants the next line of the login: answer()
+        SendBody,   // write the content and ".\r\n", then call body_written()
         TransactionDone,  // result() tells; begin() or quit() once the input is used up, unless closed
         Closed,           // write out, shut down; result() tells if has_transaction(), else closing_reply()
     };
 
-    explicit ClientSession(ClientOptions options) : options_(std::move(options)) {}
+    explicit ClientSession(ClientOptions options)
+        : options_(std::move(options)), state_(options_.begins_with_handshake ? State::Handshake : State::Greeting) {}
 
     // Takes octets off the front of `input`, up to the next thing to do. Call until `input` is empty.
     Step on_octets(std::string_view& input, std::string& out);
 
     // Ready → StartTls; before any transaction.
     void start_tls(std::string& out);
-    // TLS is up: EHLO again.
+    // TLS is up: EHLO again, or the greeting comes now.
     void secured(std::string& out);
+    // Ready → Auth; before any transaction, and never in clear. An empty initial response: the server asks first.
+    void authenticate(std::string_view mechanism, std::string_view initial_response, std::string& out);
+    void answer(std::string_view line, std::string& out);
     // Ready → a transaction. TransactionDone at once when the server cannot take it (Ending::Refused).
     Step begin(const ClientTransaction& transaction, std::string& out);
     // The content and the final dot have been given to the transport.
@@ -140,6 +152,7 @@ public:
     std::uint64_t replies() const { return replies_; }  // complete ones so far: a deadline is per reply
     bool is_closed() const { return state_ == State::Closed; }
     bool is_secured() const { return is_secured_; }
+    bool is_authenticated() const { return is_authenticated_; }
     bool has_transaction() const { return in_transaction_; }
     const Capabilities& capabilities() const { return capabilities_; }
     bool is_pipelining() const { return options_.pipelining && capabilities_.pipelining; }
@@ -157,6 +170,7 @@ private:
     Step on_ehlo(std::string& out);
     Step on_helo();
     Step on_start_tls(std::string_view rest);
+    Step on_auth(std::string& out);
     Step on_reset(std::string& out);
     Step on_mail(std::string& out);
     Step on_rcpt(std::string& out);
@@ -180,9 +194,10 @@ private:
     ClientOptions options_;
     Capabilities capabilities_;
     ReplyParser parser_;
-    State state_ = State::Greeting;
+    State state_;
     std::uint64_t replies_ = 0;
     bool is_secured_ = false;
+    bool is_authenticated_ = false;
     bool in_transaction_ = false;
     bool pipelined_ = false;  // this transaction's commands went out together
     bool needs_reset_ = false;

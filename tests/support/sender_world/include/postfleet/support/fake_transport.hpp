@@ -76,6 +76,7 @@ public:
     std::set<std::string> unbindable;    // source addresses that cannot be bound, for any peer
     Duration connect_takes{}, greeting_after{};
     std::string greeting = "220 mx.test ESMTP\r\n";
+    bool greets_inside_tls = false;  // TLS comes first
     std::string ehlo = "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 10000000\r\n250 8BITMIME\r\n";
     // The reply to a command line ("MAIL FROM:<…>", "DATA", "." for the end of data); nothing: the usual one.
     // An empty reply is silence.

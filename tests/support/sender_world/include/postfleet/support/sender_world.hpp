@@ -72,6 +72,7 @@ public:
     config::ShapingKeys& shaping() { return config.shaping.front().keys; }  // the general rule
     config::VirtualMta& add_virtual_mta(const std::string& name, const std::vector<std::string>& sources);
     void route(const std::string& domain, const std::string& endpoint);  // in config.routes
+    std::map<std::string, std::string> secret_files;                     // path → what is in it
 
     void start();
     void reload();
