@@ -13,6 +13,8 @@ using namespace postfleet;
 
 namespace {
 
+constexpr std::string_view kAnswer = "dXNlcg==";
+
 struct Driver {
     explicit Driver(bool pipelining) : session({.ehlo_name = "out.test", .pipelining = pipelining}) {
         for (int i = 0; i < 3; ++i) recipients.emplace_back().address = "r" + std::to_string(i) + "@x.test";
@@ -27,6 +29,7 @@ struct Driver {
                 case smtp::ClientSession::Step::Wait: break;
                 case smtp::ClientSession::Step::Ready: wants_work = true; break;
                 case smtp::ClientSession::Step::Handshake: session.secured(out); break;
+                case smtp::ClientSession::Step::Challenge: session.answer(kAnswer, out); break;
                 case smtp::ClientSession::Step::SendBody: session.body_written(); break;
                 case smtp::ClientSession::Step::TransactionDone:
                     check_result();
@@ -41,9 +44,16 @@ struct Driver {
             session.start_tls(out);
             return;
         }
+        if (session.is_secured() && session.capabilities().auth_login && !session.is_authenticated()) {
+            session.authenticate("LOGIN", "", out);
+            return;
+        }
         const smtp::ClientTransaction transaction{
-            .reverse_path = "from@a.test", .recipients = recipients, .size_octets = 1000};
-        if (session.begin(transaction, out) == smtp::ClientSession::Step::TransactionDone) check_result();
+            .reverse_path = "from@a.test", .recipients = recipients, .size_octets = 1000, .chunk_octets = 1000};
+        const auto step = session.begin(transaction, out);
+        require((step == smtp::ClientSession::Step::SendBody) ==
+                (session.is_chunked() && step != smtp::ClientSession::Step::TransactionDone));
+        if (step == smtp::ClientSession::Step::TransactionDone) check_result();
     }
 
     void end() {
@@ -56,7 +66,7 @@ struct Driver {
             const std::string_view line = rest.substr(0, end_of_line);
             require(line.starts_with("EHLO ") || line.starts_with("HELO ") || line.starts_with("MAIL FROM:<") ||
                     line.starts_with("RCPT TO:<") || line == "DATA" || line == "STARTTLS" || line == "RSET" ||
-                    line == ".");
+                    line == "." || line == "BDAT 1000 LAST" || line == "AUTH LOGIN" || line == kAnswer);
             rest.remove_prefix(end_of_line + 2);
         }
     }

@@ -213,12 +213,22 @@ CONFORMANCE_ROWS = ([f"S5321-{n}" for n in range(1, 12)] + [f"M5322-{n}" for n i
                                                        6710, 7505, 8314, 8689, 9422)])
 
 
+CLIENT_ROWS = [f"X{rfc}-client" for rfc in (1870, 2852, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 6710, 8314, 8689, 9422)]
+
+# What the other side may do wrong; docs/FAULTS.md.
+FAULT_ROWS = [f"F{n}" for n in (*range(30, 42), 43, 44, 45, 47, *range(48, 55), 56)]
+
+
 def check_conformance():
-    """Every row of docs/CONFORMANCE.md has tests, and each of them exists under the name that the page gives it."""
-    document = ROOT / "docs/CONFORMANCE.md"
+    """Every row of these pages has tests, and each of them exists under the name that the page gives it."""
+    check_rows(ROOT / "docs/CONFORMANCE.md", CONFORMANCE_ROWS + CLIENT_ROWS)
+    check_rows(ROOT / "docs/FAULTS.md", FAULT_ROWS)
+
+
+def check_rows(document, rows):
     text = document.read_text(encoding="utf-8")
     shown = dict(re.findall(r"^\| ([\w-]+) \| [^|]* \| (.*) \|$", text, re.M))
-    for row in CONFORMANCE_ROWS:
+    for row in rows:
         if row not in shown:
             complain(document, 1, f"{row} is missing")
     for row, tests in shown.items():

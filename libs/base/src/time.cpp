@@ -1,5 +1,7 @@
 #include "postfleet/base/time.hpp"
 
+#include <time.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -59,6 +61,11 @@ void put_digits(char* to, unsigned value, int digits) {
 WallTime wall_clock_now() { return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now()); }
 
 SteadyTime steady_clock_now() { return std::chrono::steady_clock::now(); }
+SteadyTime steady_clock_with_suspend() {
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    return SteadyTime(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+}
 
 std::int64_t to_unix_microseconds(WallTime time) { return time.time_since_epoch().count(); }
 

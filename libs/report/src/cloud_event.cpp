@@ -70,6 +70,7 @@ void write_delivery(JsonWriter& json, const DeliveryFacts& facts) {
     if (facts.reply.enhanced) json.member("enhanced_code", facts.reply.enhanced.to_string());
     member_if_known(json, "response", facts.reply.text);
     if (facts.phase != SmtpPhase::None) json.member("phase", to_string(facts.phase));
+    if (facts.in_doubt) json.member("in_doubt", true);
     json.member("duration_ms", std::chrono::duration_cast<std::chrono::milliseconds>(facts.elapsed).count());
     json.end_object();
 }

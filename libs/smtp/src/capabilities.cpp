@@ -60,6 +60,8 @@ Capabilities parse_capabilities(std::string_view lines) {
             out.smtputf8 = true;
         } else if (ascii_iequals(keyword, "DSN")) {
             out.dsn = true;
+        } else if (ascii_iequals(keyword, "CHUNKING")) {
+            out.chunking = true;
         } else if (ascii_iequals(keyword, "STARTTLS")) {
             out.starttls = true;
         } else if (ascii_iequals(keyword, "REQUIRETLS")) {

@@ -264,6 +264,7 @@ ClientSession::Step ClientSession::begin(const ClientTransaction& transaction, s
     result_ = {};
     mail_refusal_ = {};
     in_transaction_ = true;
+    is_chunked_ = false;
     dot_only_ = false;
     answered_ = 0;
     check_paths();
@@ -273,15 +274,18 @@ ClientSession::Step ClientSession::begin(const ClientTransaction& transaction, s
         return Step::TransactionDone;
     }
     pipelined_ = is_pipelining();
+    is_chunked_ =
+        std::exchange(took_last_, false) && pipelined_ && capabilities_.chunking && transaction.chunk_octets > 0;
     const bool reset_first = std::exchange(needs_reset_, false);
     if (reset_first) out += "RSET\r\n";
     if (!reset_first || pipelined_) write_mail(out);
     if (pipelined_) {
         for (std::size_t i = 0; i < transaction_.recipients.size(); ++i) write_rcpt(out, i);
-        out += "DATA\r\n";
+        if (is_chunked_) write_chunk_command(out);
+        else out += "DATA\r\n";
     }
     state_ = reset_first ? State::Reset : State::Mail;
-    return Step::Wait;
+    return is_chunked_ ? Step::SendBody : Step::Wait;
 }
 
 void ClientSession::write_mail(std::string& out) const {
@@ -343,6 +347,12 @@ void ClientSession::write_rcpt(std::string& out, std::size_t position) const {
     out += "\r\n";
 }
 
+void ClientSession::write_chunk_command(std::string& out) const {
+    out += "BDAT ";
+    append_number(out, transaction_.chunk_octets);
+    out += " LAST\r\n";
+}
+
 ClientSession::Step ClientSession::on_reset(std::string& out) {
     // A server that refuses RSET is in a state we do not know.
     if (!is_code(2)) return close(Ending::Garbage, parser_.to_reply());
@@ -379,7 +389,7 @@ ClientSession::Step ClientSession::on_rcpt(std::string& out) {
 
 ClientSession::Step ClientSession::expect_end_of_recipients(std::string& out) {
     if (pipelined_) {
-        state_ = State::Data;
+        state_ = is_chunked_ ? State::EndOfData : State::Data;
         return Step::Wait;
     }
     if (result_.refused.size() == transaction_.recipients.size()) {
@@ -392,7 +402,7 @@ ClientSession::Step ClientSession::expect_end_of_recipients(std::string& out) {
 }
 
 ClientSession::Step ClientSession::on_data(std::string& out) {
-    const bool nobody = mail_refusal_.code != 0 || result_.refused.size() == transaction_.recipients.size();
+    const bool nobody = is_for_nobody();
     if (parser_.code() == 354 || is_code(3)) {
         if (!nobody) {
             state_ = State::Body;
@@ -417,6 +427,11 @@ void ClientSession::body_written() {
 ClientSession::Step ClientSession::on_end_of_data() {
     if (is_code(3)) return close(Ending::Garbage, own_words({4, 5, 0}, "the server answered the message with 3xx"));
     if (dot_only_) return end_transaction({});
+    if (is_chunked_ && (!is_code(2) || is_for_nobody())) {
+        needs_reset_ = true;
+        return end_transaction(is_for_nobody() ? Reply{} : parser_.to_reply());
+    }
+    took_last_ = is_code(2) && result_.refused.empty();
     return end_transaction(parser_.to_reply());
 }
 
@@ -456,7 +471,8 @@ ClientSession::Step ClientSession::close(Ending ending, Reply reply) {
         result_.ending = ending;
         result_.phase = where.phase;
         result_.reply = reply;
-        result_.outcome_known = where.outcome_known || dot_only_ || ending == Ending::Replied;
+        const bool may_have_it = is_chunked_ ? !is_for_nobody() : !where.outcome_known && !dot_only_;
+        result_.outcome_known = !may_have_it || ending == Ending::Replied;
         if (ending == Ending::Garbage) doubt_refusals();
         if (mail_refusal_.code != 0) {
             result_.ending = Ending::Replied;
@@ -484,7 +500,8 @@ void ClientSession::on_timed_out() {
 
 void ClientSession::doubt_refusals() {
     const bool in_envelope = state_ == State::Mail || state_ == State::Rcpt || state_ == State::Data;
-    if (in_envelope && pipelined_) result_.refused.clear();
+    // The reply to a chunk is one of many; what came before it may have been for something else.
+    if ((in_envelope && pipelined_) || (state_ == State::EndOfData && is_chunked_)) result_.refused.clear();
 }
 
 void ClientSession::abort(std::string_view why) {

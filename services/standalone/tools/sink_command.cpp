@@ -36,6 +36,7 @@ void add_listening(CLI::App& command, SinkArguments& arguments) {
         ->capture_default_str()
         ->type_name("NAME");
     command.add_flag("--no-pipelining", arguments.no_pipelining, "do not offer PIPELINING, and count who uses it");
+    command.add_flag("--chunking", options.chunking, "offer CHUNKING, and take BDAT");
     command.add_flag("--no-8bitmime", arguments.no_eight_bit, "do not offer 8BITMIME");
     command.add_flag("--no-enhanced-status", arguments.no_enhanced_status, "replies without enhanced status codes");
     command.add_option("--max-size", arguments.max_size, "SIZE limit; 0 offers none")

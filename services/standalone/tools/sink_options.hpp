@@ -16,6 +16,7 @@ struct SinkOptions {
 
     // What EHLO offers.
     bool pipelining = true;
+    bool chunking = false;
     bool eight_bit = true;
     bool enhanced_status = true;
     std::uint64_t max_message_size = 64ull << 20;  // 0: SIZE is not offered and nothing is refused for it

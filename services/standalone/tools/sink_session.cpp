@@ -139,8 +139,10 @@ void SinkSession::on_data(std::string_view octets) {
 }
 
 void SinkSession::consume(std::string_view input) {
-    while (!input.empty() && (state_ == State::Command || state_ == State::Content)) {
-        input.remove_prefix(state_ == State::Content ? take_content(input) : take_line(input));
+    while (!input.empty() && (state_ == State::Command || state_ == State::Content || state_ == State::Chunk)) {
+        input.remove_prefix(state_ == State::Content ? take_content(input)
+                            : state_ == State::Chunk ? take_chunk(input)
+                                                     : take_line(input));
     }
     if (state_ == State::Waiting) held_.append(input);
     send_out();
@@ -185,11 +187,12 @@ void SinkSession::on_command(std::string_view line) {
         case verb("MAIL"): return on_mail(line);
         case verb("RCPT"): return on_rcpt(line);
         case verb("DATA"):
-            if (recipients_ == 0) {
+            if (recipients_ == 0 || has_chunks_) {
                 out_ += replies.bad_sequence;
                 return;
             }
             return answer(SinkPhase::Data, replies.data);
+        case verb("BDAT"): return on_chunk_command(line);
         case verb("EHLO"): reset_transaction(); return answer(SinkPhase::Ehlo, replies.ehlo);
         case verb("HELO"): reset_transaction(); return answer(SinkPhase::Ehlo, replies.helo);
         case verb("RSET"):
@@ -242,6 +245,16 @@ void SinkSession::on_rcpt(std::string_view line) {
 std::size_t SinkSession::take_content(std::string_view input) {
     const std::size_t end = scanner_.find_end(input);
     const std::string_view piece = input.substr(0, std::min(end, input.size()));
+    keep(piece);
+    if (end != EndOfDataScanner::npos) {
+        content_octets_ -= 3;  // ".CRLF"
+        kept_.resize(std::min<std::uint64_t>(kept_.size(), content_octets_));
+        on_end_of_data();
+    }
+    return piece.size();
+}
+
+void SinkSession::keep(std::string_view piece) {
     content_octets_ += piece.size();
     const bool is_within_limit =
         shared_.options.max_message_size == 0 || content_octets_ <= shared_.options.max_message_size;
@@ -250,12 +263,46 @@ std::size_t SinkSession::take_content(std::string_view input) {
     } else if (!shared_.options.id_header.empty() && kept_.size() < kMaxHead) {
         kept_.append(piece.substr(0, kMaxHead - kept_.size()));
     }
-    if (end != EndOfDataScanner::npos) on_end_of_data();
+}
+
+// RFC 3030 §2: the octets come, whatever becomes of them.
+void SinkSession::on_chunk_command(std::string_view line) {
+    std::string_view argument = trim(line.substr(4));
+    const auto [end, error] = std::from_chars(argument.data(), argument.data() + argument.size(), chunk_left_);
+    const std::string_view rest = trim(argument.substr(static_cast<std::size_t>(end - argument.data())));
+    if (error != std::errc{} || !shared_.options.chunking || (!rest.empty() && !ascii_iequals(rest, "LAST"))) {
+        out_ += shared_.replies.bad_syntax;  // what follows could be anything
+        state_ = State::Over;
+        return;
+    }
+    is_last_chunk_ = !rest.empty();
+    if (!std::exchange(has_chunks_, true)) content_octets_ = 0;
+    state_ = State::Chunk;
+    if (chunk_left_ == 0) on_end_of_chunk();
+}
+
+std::size_t SinkSession::take_chunk(std::string_view input) {
+    const std::string_view piece = input.substr(0, std::min<std::uint64_t>(chunk_left_, input.size()));
+    chunk_left_ -= piece.size();
+    if (recipients_ > 0) keep(piece);
+    if (chunk_left_ == 0) on_end_of_chunk();
     return piece.size();
 }
 
+void SinkSession::on_end_of_chunk() {
+    if (recipients_ == 0) {
+        state_ = State::Command;
+        has_chunks_ = false;
+        out_ += shared_.replies.bad_sequence;
+    } else if (is_last_chunk_) {
+        on_end_of_data();
+    } else {
+        state_ = State::Command;
+        out_ += shared_.replies.ok;
+    }
+}
+
 void SinkSession::on_end_of_data() {
-    content_octets_ -= 3;  // ".CRLF"
     state_ = State::Command;
     const std::uint64_t limit = shared_.options.max_message_size;
     if (limit != 0 && content_octets_ > limit) {
@@ -383,7 +430,7 @@ void SinkSession::accept_message() {
     }
     if (!shared_.options.id_header.empty()) find_id();
     if (shared_.store != nullptr) {
-        message.content = std::string_view(kept_).substr(0, kept_.size() - 3);
+        message.content = kept_;
         shared_.store->add(message);
     }
     if (shared_.options.print) {
@@ -417,6 +464,7 @@ void SinkSession::find_id() {
 void SinkSession::reset_transaction() {
     has_sender_ = false;
     recipients_ = 0;
+    has_chunks_ = false;
     accepted_.clear();
     kept_.clear();
 }

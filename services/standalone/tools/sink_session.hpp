@@ -1,6 +1,7 @@
 // SinkSession: one SMTP connection to the sink (RFC 5321, server side, as little as speed asks for).
 //
-//   Command -> (DATA) -> Content -> Command …        Waiting: a delayed reply; input is held
+//   Command -> (DATA) -> Content -> Command …        (BDAT) -> Chunk -> Command …
+//                                                    Waiting: a delayed reply; input is held
 //                                                    Stalled: a fault; input is thrown away
 //
 // Content is scanned where it lies and kept only if something wants it. The effect of a command happens
@@ -33,11 +34,15 @@ public:
     std::size_t index = 0;  // in the shard's list
 
 private:
-    enum class State : std::uint8_t { Command, Content, Waiting, Stalled, Over };
+    enum class State : std::uint8_t { Command, Content, Chunk, Waiting, Stalled, Over };
 
     void consume(std::string_view input);
     std::size_t take_line(std::string_view input);
     std::size_t take_content(std::string_view input);
+    std::size_t take_chunk(std::string_view input);
+    void on_chunk_command(std::string_view line);
+    void on_end_of_chunk();
+    void keep(std::string_view piece);
     void on_command(std::string_view line);
     void on_mail(std::string_view line);
     void on_rcpt(std::string_view line);
@@ -66,6 +71,9 @@ private:
     std::uint32_t messages_ = 0;  // begun on this connection
     std::uint32_t recipients_ = 0;
     std::uint64_t content_octets_ = 0;
+    std::uint64_t chunk_left_ = 0;  // octets of a chunk that are still to come
+    bool is_last_chunk_ = false;
+    bool has_chunks_ = false;  // the transaction's content comes by BDAT
     EndOfDataScanner scanner_;
     std::string partial_;  // a command line that is not complete
     std::string held_;     // input during Waiting

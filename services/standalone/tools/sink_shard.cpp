@@ -14,6 +14,7 @@ SinkReplies::SinkReplies(const SinkOptions& options) {
     greeting = line(220, "", options.hostname + " ESMTP postfleet sink");
     std::vector<std::string> keywords{options.hostname};
     if (options.pipelining) keywords.push_back("PIPELINING");
+    if (options.chunking) keywords.push_back("CHUNKING");
     if (options.max_message_size != 0) keywords.push_back(fmt::format("SIZE {}", options.max_message_size));
     if (options.eight_bit) keywords.push_back("8BITMIME");
     if (options.enhanced_status) keywords.push_back("ENHANCEDSTATUSCODES");

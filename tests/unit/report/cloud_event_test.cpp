@@ -148,6 +148,13 @@ TEST_CASE("events render as the golden files say", "[cloudevents]") {
     check_golden("queue-backoff-entered", queue_backoff());
 }
 
+TEST_CASE("a delivery that may have been one says so", "[F49]") {
+    Event event = deferred_without_a_reply();
+    CHECK(render(event).find("in_doubt") == std::string::npos);
+    event.delivery->in_doubt = true;
+    CHECK(render(event).find("\"in_doubt\":true,\"duration_ms\"") != std::string::npos);
+}
+
 TEST_CASE("the same event has the same bytes every time", "[cloudevents]") {
     CHECK(render(delivered()) == render(delivered()));
 }

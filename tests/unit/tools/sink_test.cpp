@@ -61,6 +61,30 @@ std::string send_message(SmtpScript& client, std::string_view recipient,
     return client.command(std::string(content) + ".");
 }
 
+TEST_CASE("a sink that is told to takes chunks, and reads those that it refuses", "[X3030]") {
+    Folder folder;
+    const std::string stored = folder / "mail.jsonl";
+    const auto sink = run({.chunking = true, .store_file = stored});
+    SmtpScript client(sink->addresses()[0]);
+    CHECK(client.reply().substr(0, 3) == "220");
+    CHECK(client.command("EHLO me").find("CHUNKING") != std::string::npos);
+    client.send("MAIL FROM:<a@src.test>\r\nRCPT TO:<x@one.test>\r\nBDAT 16 LAST\r\nSubject: x\r\n\r\n.\r");
+    for (int i = 0; i < 2; ++i) CHECK(client.reply().substr(0, 3) == "250");
+    CHECK(client.reply() == "250 2.0.0 accepted");
+    client.send("MAIL FROM:<>\r\nRCPT TO:<x@one.test>\r\nBDAT 5\r\n12345BDAT 0\r\nBDAT 3 LAST\r\n678");
+    for (int i = 0; i < 4; ++i) CHECK(client.reply().substr(0, 3) == "250");
+    CHECK(client.reply() == "250 2.0.0 accepted");
+    client.send("BDAT 6 LAST\r\nQUIT\r\nMAIL FROM:<>\r\nRCPT TO:<x@one.test>\r\nBDAT 1\r\nxDATA\r\nBDAT many\r\n");
+    CHECK(client.reply().substr(0, 3) == "503");  // for nobody
+    for (int i = 0; i < 3; ++i) CHECK(client.reply().substr(0, 3) == "250");
+    CHECK(client.reply().substr(0, 3) == "503");  // DATA in the middle of chunks
+    CHECK(client.reply().substr(0, 3) == "501");
+    CHECK(client.reply().empty());
+    sink->stop();
+    CHECK(sink->counts().messages == 2);
+    CHECK(read_file(stored).find("12345678") != std::string::npos);
+}
+
 TEST_CASE("a sink takes mail, counts it by domain and source, and offers what it is told to") {
     const auto sink = run({.threads = 2});
     SmtpScript client(sink->addresses()[0]);

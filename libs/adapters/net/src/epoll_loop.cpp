@@ -158,7 +158,7 @@ void EpollLoop::cancel(TimerId timer) { timers_.cancel(timer); }
 
 WallTime EpollLoop::wall_now() const {
     if (!wall_is_read_) {
-        wall_now_ = wall_clock_now();
+        wall_now_ = clock_.read(wall_clock_now(), steady_clock_with_suspend());
         wall_is_read_ = true;
     }
     return wall_now_;

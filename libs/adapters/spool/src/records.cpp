@@ -278,6 +278,7 @@ void write_delivery(const DeliveryFacts& delivery, std::string& octets) {
     to.nested(6, [&] { write_reply(delivery.reply, octets); });
     to.number(7, static_cast<std::uint64_t>(delivery.elapsed.count()));
     to.number(8, delivery.offered);
+    to.number(9, delivery.in_doubt ? 1 : 0);
 }
 
 bool read_delivery(std::string_view fields, DeliveryFacts& delivery) {
@@ -293,6 +294,7 @@ bool read_delivery(std::string_view fields, DeliveryFacts& delivery) {
                 break;
             case 7: delivery.elapsed = Duration(static_cast<std::int64_t>(from.number())); break;
             case 8: delivery.offered = from.number_as<Extensions>(); break;
+            case 9: delivery.in_doubt = from.number() != 0; break;
             default: break;
         }
         if (delivery.phase > SmtpPhase::Quit) from.mark_bad();

@@ -172,6 +172,8 @@ void DeliverySession::on_smtp_closed() {
         case Phase::Connecting:
         case Phase::Gone: break;
     }
+    // Whoever floods us is not listened to until he has had enough.
+    if (smtp_->closing_ending() == smtp::Ending::Garbage) return gone();
     start_closing();
 }
 

@@ -32,6 +32,7 @@ class DeliverySession final : public StreamHandler,
                               public std::enable_shared_from_this<DeliverySession> {
 public:
     static constexpr Duration kGoodbye = std::chrono::seconds(3);
+    static constexpr std::uint64_t kMostChunkOctets = 64 * 1024;    // sent before anybody has asked for it
     static constexpr Duration kBusyRest = std::chrono::seconds(1);  // when too much is being rendered
 
     // On `shard`; the permits have been taken.
@@ -117,6 +118,8 @@ private:
     void begin_transaction();
     std::uint64_t octets_on_the_wire() const;
     void maybe_pass_turn();
+    const SharedOctets& first_octets() const;
+    std::uint64_t chunk_octets() const;
     void send_body();
     void send_chunk(const SharedOctets& chunk);
     void read_next_chunk();

@@ -141,6 +141,7 @@ void DeliverySession::begin_transaction() {
         .return_content = message.return_content,
         .envelope_id = message.envelope_id,
         .size_octets = octets_on_the_wire(),
+        .chunk_octets = chunk_octets(),
         .mt_priority = message.mt_priority,
         .deliver_by = message.deliver_by,
         .now = shard_.executor->wall_now(),
@@ -148,7 +149,9 @@ void DeliverySession::begin_transaction() {
     began_at_ = shard_.executor->now();
     body_ = {};
     tally_success();
-    if (smtp_->begin(transaction, out_) == smtp::ClientSession::Step::TransactionDone) {
+    const auto step = smtp_->begin(transaction, out_);
+    if (step == smtp::ClientSession::Step::SendBody) send_body();
+    if (step == smtp::ClientSession::Step::TransactionDone) {
         finish_transaction();  // the server cannot take this one
         // Not from here: a thousand such messages would be a thousand frames deep.
         shard_.executor->post([self = shared_from_this()] {
@@ -171,10 +174,22 @@ void DeliverySession::maybe_pass_turn() {
 
 // --- the body ------------------------------------------------------------------------------------------
 
-void DeliverySession::send_body() {
+const SharedOctets& DeliverySession::first_octets() const {
     const Rendition* const rendition = work_.rendition.get();
-    send_chunk(rendition && rendition->content ? rendition->content : work_.hot->first_chunk);
+    return rendition && rendition->content ? rendition->content : work_.hot->first_chunk;
 }
+
+// What the message has if it may go as one chunk with its envelope, as it is in memory; else 0.
+std::uint64_t DeliverySession::chunk_octets() const {
+    if (!settings_->chunking || work_.content_chunks() != 1) return 0;
+    const Rendition* const rendition = work_.rendition.get();
+    const std::string& content = *first_octets();
+    const std::uint64_t octets =
+        content.size() + (rendition ? rendition->header : work_.hot->message->prepended_header).size();
+    return octets <= kMostChunkOctets && content.ends_with("\r\n") ? octets : 0;
+}
+
+void DeliverySession::send_body() { send_chunk(first_octets()); }
 
 void DeliverySession::send_chunk(const SharedOctets& chunk) {
     const Message& message = *work_.hot->message;
@@ -184,7 +199,8 @@ void DeliverySession::send_chunk(const SharedOctets& chunk) {
     if (!out_.empty()) pieces[n++] = {out_, nullptr};
     if (body_.chunk == 0 && rendition) pieces[n++] = {rendition->header, work_.rendition};
     if (body_.chunk == 0 && !rendition) pieces[n++] = {message.prepended_header, work_.hot->message};
-    if (rendition ? rendition->has_leading_dots : message.has_leading_dots) {
+    const bool has_dots = rendition ? rendition->has_leading_dots : message.has_leading_dots;
+    if (has_dots && !smtp_->is_chunked()) {
         auto stuffed = std::make_shared<const std::string>(smtp::stuff_dots(*chunk, body_.at_line_start));
         pieces[n++] = {*stuffed, stuffed};
     } else {
@@ -193,15 +209,15 @@ void DeliverySession::send_chunk(const SharedOctets& chunk) {
     }
     const bool is_last = body_.chunk + 1 >= work_.content_chunks();
     std::string_view end;
-    if (is_last) end = body_.at_line_start ? ".\r\n" : "\r\n.\r\n";
-    if (is_last) pieces[n++] = {end, nullptr};
+    if (is_last && !smtp_->is_chunked()) end = body_.at_line_start ? ".\r\n" : "\r\n.\r\n";
+    if (!end.empty()) pieces[n++] = {end, nullptr};
     stream_->write(std::span(pieces).first(n));
     out_.clear();
     body_.is_on_the_wire = stream_->unsent_octets() > 0;
     ++body_.chunk;
     if (!is_last) {
         read_next_chunk();
-    } else if (!body_.is_on_the_wire) {
+    } else if (!body_.is_on_the_wire && !smtp_->is_chunked()) {
         smtp_->body_written();
     }
     set_phase_deadline();
@@ -277,10 +293,10 @@ void DeliverySession::judge_recipients(const smtp::TransactionResult& result) {
     end.reply = result.reply;
     end.fresh_connection = transactions_ == 0;
     end.touched = result.touched;
-    end.is_pipelined = smtp_->is_pipelining();
+    end.is_pipelined = smtp_->is_pipelining() && result.outcome_known;
     Disposition rest = Disposition::NotTried;
     if (result.refused.size() < recipients_) rest = judge(end).disposition;
-    results_.assign(recipients_, RecipientResult{rest, result.phase, &result.reply, {}, {}});
+    results_.assign(recipients_, RecipientResult{rest, result.phase, &result.reply, {}, {}, !result.outcome_known});
     for (const auto& refusal : result.refused) {
         AttemptEnd refused;
         refused.phase = SmtpPhase::Rcpt;
@@ -296,7 +312,9 @@ void DeliverySession::learn_from(const smtp::TransactionResult& result) {
     if (result.ending != smtp::Ending::Lost && result.ending != smtp::Ending::Garbage && result.reply.code != 421)
         return;
     const SteadyTime now = shard_.executor->now();
-    const bool in_envelope = result.phase >= SmtpPhase::Mail && result.phase <= SmtpPhase::Data;
+    // A chunk is part of the envelope's write.
+    const bool in_envelope = (result.phase >= SmtpPhase::Mail && result.phase <= SmtpPhase::Data) ||
+                             (result.phase == SmtpPhase::EndOfData && smtp_->is_chunked());
     const bool out_of_step = result.ending == smtp::Ending::Garbage || has_timed_out_;
     if (in_envelope && out_of_step && smtp_->is_pipelining()) {
         engine_.peers.on_out_of_step(connector_.peer(), now);

@@ -105,6 +105,7 @@ private:
         facts.phase = result.phase;
         facts.reply = *result.reply;
         facts.elapsed = context_.elapsed;
+        facts.in_doubt = result.in_doubt;
         return facts;
     }
 

@@ -32,6 +32,7 @@ struct RecipientResult {
     const Reply* reply = nullptr;  // null: nobody answered anything (expired, cancelled)
     std::string_view reason;       // "expired …", "deleted by …"
     std::optional<Duration> wait;  // Deferred: instead of the retry list
+    bool in_doubt = false;         // the server may have taken it
 };
 
 // What is the same for all recipients of the attempt.

@@ -16,6 +16,7 @@
 
 #include "postfleet/base/log.hpp"
 #include "postfleet/base/metrics.hpp"
+#include "postfleet/base/settled_clock.hpp"
 #include "postfleet/crypto/openssl_digests.hpp"
 #include "postfleet/curl/client.hpp"
 #include "postfleet/dns/unbound_resolver.hpp"
@@ -72,6 +73,7 @@ private:
     void add_admin_routes();
 
     void on_tick();
+    void watch_clock();
     void reload_by_itself(const char* why);
     Result<std::string> reload();
     Status apply(const ConfigPointer& next);
@@ -88,6 +90,8 @@ private:
     const std::string config_path_;
     const WallTime started_at_ = wall_clock_now();
     std::atomic<bool> starting_{true}, draining_{false};
+    SettledClock clock_;  // as each shard has one, to tell what they do
+    bool is_clock_in_doubt_ = false;
 
     mutable std::mutex config_mutex_;  // the two below
     ConfigPointer config_;

@@ -18,10 +18,23 @@ void Server::on_tick() {
     const std::vector<std::string> stalled = watchdog_->stalled(now);
     for (const std::string& who : stalled) log_.line(LogLevel::Error, "stalled").field("who", who);
     if (stalled.empty()) runtime::notify_service_manager("WATCHDOG=1");
+    watch_clock();
     bool changed = false;
     // While a reload is under way there is nothing to look for, and the main thread must not wait for it.
     if (const std::unique_lock lock(operations_, std::try_to_lock); lock && !draining_) changed = watch_->is_changed();
     if (changed) reload_by_itself("changed files");
+}
+
+// The shards go on by the time that they believe; somebody should look why.
+void Server::watch_clock() {
+    const WallTime system = wall_clock_now();
+    const auto off =
+        std::chrono::duration_cast<std::chrono::seconds>(system - clock_.read(system, steady_clock_with_suspend()));
+    const bool is_in_doubt = off != off.zero();
+    if (std::exchange(is_clock_in_doubt_, is_in_doubt) == is_in_doubt) return;
+    log_.line(is_in_doubt ? LogLevel::Error : LogLevel::Warning, is_in_doubt ? "clock-jumped" : "clock-settled")
+        .field("seconds", off.count())
+        .field("then", is_in_doubt ? "mail goes on by the old time, for an hour at most" : "the system's time counts");
 }
 
 void Server::reload_by_itself(const char* why) {

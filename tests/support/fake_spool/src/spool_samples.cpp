@@ -116,7 +116,8 @@ Event sample_event(std::uint64_t n, EventType type) {
                                    extension_bit("SIZE") | extension_bit("XFORWARD"),
                                    SmtpPhase::EndOfData,
                                    Reply{250, {2, 0, 0}, "queued as 4711"},
-                                   std::chrono::milliseconds(17)};
+                                   std::chrono::milliseconds(17),
+                                   true};
     event.bounce = BounceFacts{"soft", "greylisted", true};
     event.reason = "because " + std::to_string(n);
     return event;

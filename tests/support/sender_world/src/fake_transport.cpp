@@ -144,11 +144,20 @@ void Peer::reset() {
 void Peer::on_octets(std::string_view octets) {
     input_.append(octets);
     if (host_.on_octets && host_.on_octets(*this, input_)) return;
-    if (!in_data_) {
+    if (!in_data_ && !chunk_) {
         const auto lines = static_cast<unsigned>(std::count(input_.begin(), input_.end(), '\n'));
         most_pipelined = std::max(most_pipelined, lines);
     }
     for (;;) {
+        if (chunk_) {
+            if (input_.size() < *chunk_) return;
+            delivery_.content = input_.substr(0, *chunk_);
+            input_.erase(0, *chunk_);
+            chunk_.reset();
+            if (delivery_.to.empty()) say("503 5.5.1 no valid recipients\r\n");
+            else end_of_data();
+            continue;
+        }
         if (in_data_) {
             std::size_t end = input_.starts_with(".\r\n") && delivery_.content.empty() ? 0 : input_.find("\r\n.\r\n");
             if (end == std::string::npos) return;
@@ -187,6 +196,10 @@ void Peer::end_of_data() {
 void Peer::on_line(std::string_view view) {
     const std::string line(view);
     commands.push_back(line);
+    if (line.starts_with("BDAT ")) {
+        chunk_ = std::stoul(line.substr(5));
+        return;
+    }
     if (line.starts_with("RCPT") && stream_ != nullptr) {
         host_.recipients_seen.emplace_back(stream_->executor_.now(), line);
     }

@@ -18,6 +18,7 @@ using WallTime = std::chrono::sys_time<std::chrono::microseconds>;
 using SteadyTime = std::chrono::time_point<std::chrono::steady_clock, std::chrono::nanoseconds>;
 
 WallTime wall_clock_now();
+SteadyTime steady_clock_with_suspend();  // goes on while the machine sleeps; not to be compared with the other one
 SteadyTime steady_clock_now();
 
 std::int64_t to_unix_microseconds(WallTime time);

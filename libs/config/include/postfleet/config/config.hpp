@@ -288,6 +288,7 @@ struct ShapingValues {
 
     Duration idle_timeout = std::chrono::seconds(5);  // an open connection waits this long for more mail
     bool pipelining = true;                           // use it when it is offered
+    bool chunking = true;                             // with pipelining, for small messages
     AddressFamily address_family = AddressFamily::Ipv6First;
 
     DeliveryTls tls = DeliveryTls::May;
@@ -325,6 +326,7 @@ struct ShapingKeys {
     std::optional<Duration> connect_timeout, greeting_timeout, ehlo_timeout, mail_timeout, rcpt_timeout, data_timeout,
         body_timeout, end_of_data_timeout, quit_timeout, idle_timeout;
     std::optional<bool> pipelining;
+    std::optional<bool> chunking;
     std::optional<AddressFamily> address_family;
     std::optional<DeliveryTls> tls;
     std::optional<HostNames> tls_names;
@@ -356,14 +358,14 @@ struct ShapingRule {
 
 // What a reply does besides its usual effect. PowerMTA has the first seven.
 enum class ReplyAction {
-    Backoff,          // the queue runs by its careful rules
-    Normal,           // and does no longer
-    SkipMx,           // another host of the destination is to take this mail, even after a 5xx
-    BounceQueue,      // all mail of the queue comes back with this reply
-    BounceRecipient,  // a 4xx to RCPT counts as a 5xx
-    DisableSource,    // the queue does not use this source address any more
-    DeferQueue,       // the whole queue waits for its first retry_after
-    DeferRecipient,   // a 5xx counts as a 4xx
+    Backoff,           // the queue runs by its careful rules
+    Normal,            // and does no longer
+    SkipMx,            // another host of the destination is to take this mail, even after a 5xx
+    BounceQueue,       // all mail of the queue comes back with this reply
+    BounceRecipient,   // a 4xx to RCPT counts as a 5xx
+    DisableSource,     // the queue does not use this source address any more
+    DeferQueue,        // the whole queue waits for its first retry_after
+    DeferRecipient,    // a 5xx counts as a 4xx
 };
 
 struct ReplyRule {

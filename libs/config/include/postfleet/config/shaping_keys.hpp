@@ -104,6 +104,9 @@ void for_each_shaping_key(Visit&& visit) {
                                "How long an open connection waits for more mail."});
     visit(ShapingKey<bool>{"pipelining", &K::pipelining, &V::pipelining, kQueue,
                            "Use PIPELINING (RFC 2920) where the remote side offers it."});
+    visit(ShapingKey<bool>{"chunking", &K::chunking, &V::chunking, kQueue,
+                           "Send a message of at most 64 KiB together with its envelope (CHUNKING, RFC 3030) where the "
+                           "remote side offers that and PIPELINING, and has taken the message before it."});
     visit(ShapingKey<AddressFamily>{"address_family", &K::address_family, &V::address_family, kQueue,
                                     "Which addresses of a host are tried: those of one family first and the other's "
                                     "in turn, or one family only. A family that the virtual MTA has no source of is "

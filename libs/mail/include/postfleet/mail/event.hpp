@@ -75,7 +75,8 @@ struct DeliveryFacts {
     Extensions offered = 0;  // by the server; 0: none, or it was not asked
     SmtpPhase phase = SmtpPhase::None;
     Reply reply;
-    Duration elapsed{};  // this attempt, from dispatch to the final reply
+    Duration elapsed{};     // this attempt, from dispatch to the final reply
+    bool in_doubt = false;  // the connection was lost when the server may have taken the message (RFC 1047)
     friend bool operator==(const DeliveryFacts&, const DeliveryFacts&) = default;
 };
 

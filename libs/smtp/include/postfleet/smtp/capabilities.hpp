@@ -2,7 +2,7 @@
 // PIPELINING RFC 2920, SMTPUTF8 RFC 6531, DSN RFC 3461, LIMITS RFC 9422,
 // STARTTLS RFC 3207, REQUIRETLS RFC 8689).
 //
-// MT-PRIORITY RFC 6710, DELIVERBY RFC 2852, AUTH RFC 4954, also as "AUTH=", which is older.
+// CHUNKING RFC 3030, MT-PRIORITY RFC 6710, DELIVERBY RFC 2852, AUTH RFC 4954, also as "AUTH=", which is older.
 //
 // RCPTDOMAINMAX needs no field: a transaction of ours has recipients of one domain.
 // Parsed defensively: unknown keywords and malformed values are passed over, the first of duplicates counts,
@@ -22,6 +22,7 @@ struct Capabilities {
     bool eight_bit_mime = false;
     bool smtputf8 = false;
     bool dsn = false;
+    bool chunking = false;
     bool starttls = false;
     bool require_tls = false;
     bool auth_plain = false;  // of the mechanisms of AUTH, those that we speak

@@ -10,13 +10,18 @@
 //   Handshake ─secured▶ Greeting, when TLS comes first (RFC 8314)
 //   Ready ─authenticate▶ Auth ─334▶ Challenge, answer … ─235▶ Ehlo      Auth ─4xx, 5xx▶ Closed
 //   Ready ─begin▶ [Reset ▶] Mail ▶ Rcpt… ▶ Data ─354▶ Body ─body_written▶ EndOfData ▶ Ready
+//   Ready ─begin▶ Mail ▶ Rcpt… ▶ EndOfData ▶ Ready, the message in one chunk behind its envelope (CHUNKING RFC 3030)
 //   Ready ─quit▶ Quit ▶ Closed              any ─421, garbage, loss▶ Closed
 //
 // Goes back only through Ready. RSET is sent lazily, in front of the next MAIL, after a transaction that did
 // not run to its end. With PIPELINING, [RSET] MAIL RCPT… DATA is one write; when every RCPT was refused and
 // DATA gets 354 all the same, a lone "." ends it and its reply is ignored.
 //
-// A loss in EndOfData leaves the outcome unknown. A 421 closes in every state, and is the answer for every
+// A chunk is sent before anybody has said 250 to its recipients. So only messages go that way which the driver calls
+// small, over a connection that took all of the message before; the next one after a refusal goes by DATA. A server that
+// gets a chunk without a recipient throws it away (RFC 3030 §2), and RSET comes next.
+//
+// A loss in EndOfData, or after a chunk, leaves the outcome unknown. A 421 closes in every state, and is the answer for every
 // recipient that has none of its own. Replies that nobody asked for (an early talker, one that is out of
 // step) close, too; the transaction ends as Ending::Garbage. When replies to a pipelined envelope are missing or too
 // many, nobody knows which of them was to which RCPT, and no refusal is believed.
@@ -54,8 +59,9 @@ struct ClientTransaction {
     bool requires_tls = false;      // REQUIRETLS (RFC 8689): to a verified server that offers it, or not at all
     bool is_peer_verified = false;  // if that matters
     ReturnContent return_content = ReturnContent::NotGiven;
-    std::string_view envelope_id;   // passed on where the server offers DSN
-    std::uint64_t size_octets = 0;  // all that goes over the wire, without dot-stuffing
+    std::string_view envelope_id;    // passed on where the server offers DSN
+    std::uint64_t size_octets = 0;   // all that goes over the wire, without dot-stuffing
+    std::uint64_t chunk_octets = 0;  // the same, if it may go as one chunk; 0: it may not
     // Passed on where the server offers them, and forgotten where it does not.
     std::optional<std::int8_t> mt_priority;  // RFC 6710
     std::optional<DeliverBy> deliver_by;     // RFC 2852
@@ -116,7 +122,7 @@ public:
         Ready,      // the session is open: start_tls(), authenticate(), begin() or quit(), once the input is used up
         Handshake,  // hand the connection to TLS, then call secured()
         Challenge,  // the server wants the next line of the login: answer()
-        SendBody,   // write the content and ".\r\n", then call body_written()
+        SendBody,   // write the content: is_chunked(): as it is; else and ".\r\n", then call body_written()
         TransactionDone,  // result() tells; begin() or quit() once the input is used up, unless closed
         Closed,           // write out, shut down; result() tells if has_transaction(), else closing_reply()
     };
@@ -134,7 +140,8 @@ public:
     // Ready → Auth; before any transaction, and never in clear. An empty initial response: the server asks first.
     void authenticate(std::string_view mechanism, std::string_view initial_response, std::string& out);
     void answer(std::string_view line, std::string& out);
-    // Ready → a transaction. TransactionDone at once when the server cannot take it (Ending::Refused).
+    // Ready → a transaction. TransactionDone at once when the server cannot take it (Ending::Refused); SendBody at
+    // once when it goes as a chunk.
     Step begin(const ClientTransaction& transaction, std::string& out);
     // The content and the final dot have been given to the transport.
     void body_written();
@@ -154,6 +161,7 @@ public:
     bool is_secured() const { return is_secured_; }
     bool is_authenticated() const { return is_authenticated_; }
     bool has_transaction() const { return in_transaction_; }
+    bool is_chunked() const { return is_chunked_; }  // this transaction, or the last one
     const Capabilities& capabilities() const { return capabilities_; }
     bool is_pipelining() const { return options_.pipelining && capabilities_.pipelining; }
 
@@ -183,7 +191,11 @@ private:
     void write_dsn(std::string& out) const;
     void write_deliver_by(std::string& out) const;
     void write_rcpt(std::string& out, std::size_t position) const;
+    void write_chunk_command(std::string& out) const;
     Step expect_end_of_recipients(std::string& out);
+    bool is_for_nobody() const {
+        return mail_refusal_.code != 0 || result_.refused.size() == transaction_.recipients.size();
+    }
     Step end_transaction(Reply reply);
     Step close(Ending ending, Reply reply);
     void doubt_refusals();
@@ -199,7 +211,9 @@ private:
     bool is_secured_ = false;
     bool is_authenticated_ = false;
     bool in_transaction_ = false;
-    bool pipelined_ = false;  // this transaction's commands went out together
+    bool pipelined_ = false;   // this transaction's commands went out together
+    bool is_chunked_ = false;  // and the message, too
+    bool took_last_ = false;   // the transaction before this one, for every recipient
     bool needs_reset_ = false;
     bool paths_are_safe_ = true;  // no control octets
     bool paths_are_ascii_ = true;

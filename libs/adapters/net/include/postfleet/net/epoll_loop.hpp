@@ -27,6 +27,7 @@
 
 #include "postfleet/base/executor.hpp"
 #include "postfleet/base/result.hpp"
+#include "postfleet/base/settled_clock.hpp"
 #include "postfleet/net/task_inbox.hpp"
 #include "postfleet/net/timer_heap.hpp"
 #include "postfleet/net/unique_fd.hpp"
@@ -70,7 +71,7 @@ public:
     void cancel(TimerId timer) override;
     SteadyTime now() const override { return now_; }
     SteadyTime precise_now() const override { return steady_clock_now(); }
-    WallTime wall_now() const override;
+    WallTime wall_now() const override;  // settled: a jump of the system's clock is not believed at once
     bool is_current_thread() const override;
     unsigned shard() const override { return shard_; }
 
@@ -124,6 +125,7 @@ private:
     TaskInbox inbox_;
     std::vector<Callback> local_tasks_, running_tasks_;
     SteadyTime now_;
+    mutable SettledClock clock_;
     mutable WallTime wall_now_{};  // read when first asked for in a turn
     mutable bool wall_is_read_ = false;
     bool stopping_ = false;

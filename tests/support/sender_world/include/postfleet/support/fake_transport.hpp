@@ -28,7 +28,7 @@ class FakeStream;
 struct Delivery {
     std::string from;
     std::vector<std::string> to;  // accepted ones
-    std::string content;          // as it came, dot-stuffed, without the final dot
+    std::string content;          // as it came (by DATA dot-stuffed, without the final dot)
     unsigned connection = 0;
     bool is_secured = false;
     SteadyTime at{};
@@ -65,6 +65,7 @@ private:
     FakeStream* stream_ = nullptr;
     std::string input_;
     bool in_data_ = false;
+    std::optional<std::size_t> chunk_;  // octets of a BDAT LAST that are still to come
     bool has_mail_ = false;
     Delivery delivery_;
 };
