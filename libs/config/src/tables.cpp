@@ -121,7 +121,7 @@ const Section& tls_reports_section() {
         "TLS reports (RFC 8460): to each domain that asks for them, once a day, how TLS with its hosts went.",
         {
             value_key<T>("from", &T::from, TextCodec{"mail address", check_report_sender},
-                         "Whom they are from, and who gets what bounces.", kRequired),
+                         "Whom they are from.", kRequired),
             value_key<T>("organization", &T::organization, TextCodec{"name"}, "Our name in them.",
                          {.default_text = "(the domain of from)"}),
             value_key<T>("contact", &T::contact, TextCodec{"how to reach us"}, "Whom to ask about them.",

@@ -11,30 +11,41 @@ namespace {
 constexpr const char* kReports = "postfleet_sender_tls_reports_total";
 constexpr const char* kReportsHelp = "TLS reports, by how they were sent";
 
-AcceptedMessage message_of(const tls_report::Report& report, const tls_report::MailFields& mail, MessageId id,
-                           std::string content) {
+struct Outgoing {
+    MessageId id;
+    tls_report::MailFields mail;
+    std::string content;
+};
+
+AcceptedMessage message_of(const tls_report::Report& report, Outgoing&& outgoing, const routing::BindResult& bound) {
+    const tls_report::MailFields& mail = outgoing.mail;
     auto message = std::make_shared<Message>();
-    message->id = id;
+    message->id = outgoing.id;
+    message->pool = bound.pool;
+    message->priority = Priority::Low;
     message->accepted_at = mail.now;
     message->reverse_path = mail.from;
     message->tls_wish = TlsWish::Waived;
     message->listener = "tls-reports";
     message->has_leading_dots = false;
-    message->size_octets = content.size();
+    message->size_octets = outgoing.content.size();
     message->header_from = mail.from;
     message->header_message_id = mail.message_id;
     message->header_subject = tls_report::subject_of(report);
     AcceptedMessage accepted;
     Task& task = accepted.tasks.emplace_back();
-    task.key.message = id;
+    task.key.message = outgoing.id;
     task.due = task.accepted_at = mail.now;
     task.domain = domain_of(mail.to);
-    task.size_octets = content.size();
+    task.virtual_mta = bound.virtual_mta;
+    task.pool = bound.pool;
+    task.priority = message->priority;
+    task.size_octets = message->size_octets;
     Recipient& recipient = task.recipients.emplace_back();
     recipient.address = mail.to;
     recipient.notify = kNotifyNever;  // a report about a report helps nobody
     accepted.message = std::move(message);
-    accepted.last_chunk = std::make_shared<const std::string>(std::move(content));
+    accepted.last_chunk = std::make_shared<const std::string>(std::move(outgoing.content));
     return accepted;
 }
 
@@ -94,22 +105,16 @@ void TlsReporter::on_record(const std::shared_ptr<Sending>& sending, const TxtAn
 
 void TlsReporter::send_mail(const std::shared_ptr<Sending>& sending, const std::string& to) {
     const WallTime now = executor_.wall_now();
-    const MessageId id = ids_.next(now);
-    const tls_report::MailFields mail{.from = sending->settings.from,
-                                      .to = to,
-                                      .message_id = "<" + id.to_string() + "@" + sending->report.submitter + ">",
-                                      .now = now};
-    std::string content = tls_report::report_mail(sending->report, mail, sending->gzipped);
-    AcceptedMessage accepted = message_of(sending->report, mail, id, std::move(content));
-    Task& task = accepted.tasks.front();
+    Outgoing outgoing{.id = ids_.next(now), .mail = {.from = sending->settings.from, .to = to, .now = now}};
+    outgoing.mail.message_id = "<" + outgoing.id.to_string() + "@" + sending->report.submitter + ">";
     const auto rules = engine_.routing();
-    const routing::BindRequest request{
-        .virtual_mta = sending->settings.virtual_mta, .mail_from = mail.from, .rcpt_domain = task.domain};
+    const routing::BindRequest request{.virtual_mta = sending->settings.virtual_mta,
+                                       .mail_from = sending->settings.from,
+                                       .rcpt_domain = domain_of(to)};
     const routing::BindResult bound = rules->bind(request, engine_.shards[0]->random());
     if (!bound) return on_sent(sending, Error{ErrorKind::NotFound, bound.refusal});
-    task.virtual_mta = bound.virtual_mta;
-    task.pool = bound.pool;
-    task.priority = Priority::Low;
+    outgoing.content = tls_report::report_mail(sending->report, outgoing.mail, sending->gzipped);
+    AcceptedMessage accepted = message_of(sending->report, std::move(outgoing), bound);
     handover_.hand_over(std::move(accepted), {&executor_, [this, sending](Status status) {
                                                   if (status) mailed_.add();
                                                   on_sent(sending, status);
