@@ -84,6 +84,7 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
         if (!passed_on_->hello_name.empty()) message_->helo = passed_on_->hello_name;
         extended_ = passed_on_->extended.value_or(extended_);
     }
+    begin_merge(request);
     last_refusal_ = {};
     refused_recipients_ = 0;
     return smtp::Decision::accept();
