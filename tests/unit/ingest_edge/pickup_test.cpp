@@ -155,7 +155,8 @@ TEST_CASE("files that were there before the start are taken, however many", "[pi
 TEST_CASE("names with odd octets are names like others", "[pickup][SEC-17]") {
     World world;
     world.start();
-    for (const std::string name : {"a\nb", "\xff\xfe", "-rf", "a b;c", std::string(255, 'n').c_str()}) {
+    for (const std::string& name : {std::string("a\nb"), std::string("\xff\xfe"), std::string("-rf"),
+                                    std::string("a b;c"), std::string(255, 'n')}) {
         world.move_in(name, kFile);
     }
     CHECK(world.takes(5));
