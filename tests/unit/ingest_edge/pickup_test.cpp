@@ -301,12 +301,12 @@ TEST_CASE("a directory that everybody can write to is refused, and so is one tha
 }
 
 TEST_CASE("draining ends when no file is under way, and stops the taking", "[pickup]") {
+    auto loop = net::EpollLoop::create(0);  // outlives the threads that complete on it
+    REQUIRE(loop);
     World world;
     world.start();
     world.move_in("first", kFile);
     REQUIRE(world.takes(1));
-    auto loop = net::EpollLoop::create(0);
-    REQUIRE(loop);
     bool drained = false;
     world.service.drain({loop->get(), [&](Status) { drained = true; }});
     for (int i = 0; i < 2000 && !drained; ++i) (*loop)->run_turn(std::chrono::milliseconds(10));
