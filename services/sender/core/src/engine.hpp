@@ -53,6 +53,8 @@ struct ScheduleRequest {
     bool waives_tls_policy = false;
     schedule::NewTask task;
 };
+// All that a stored task says; it is borrowed, too. What else shares its message, the caller knows.
+ScheduleRequest request_for(const Task& task);
 
 class Engine final {
 public:

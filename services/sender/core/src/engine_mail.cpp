@@ -1,5 +1,6 @@
 // How mail gets into the spool and into queues, and from one queue into another.
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -43,6 +44,25 @@ void add_accepted_events(const AcceptedMessage& accepted, SpoolBatch& batch) {
 
 }  // namespace
 
+ScheduleRequest request_for(const Task& task) {
+    ScheduleRequest request;
+    request.domain = task.domain;
+    request.virtual_mta = task.virtual_mta;
+    request.waives_tls_policy = task.waives_tls_policy;
+    request.task.key = task.key;
+    request.task.due = task.due;
+    request.task.accepted_at = task.accepted_at;
+    request.task.deadline = deadline_of(task);
+    request.task.recipients = static_cast<std::uint32_t>(task.recipients.size());
+    for (const Recipient& recipient : task.recipients) {
+        request.task.attempts = std::max(request.task.attempts, recipient.attempts);
+    }
+    request.task.priority = task.priority;
+    request.task.tenant = task.tenant;
+    request.task.job = task.job;
+    return request;
+}
+
 NewMail Engine::add_to(SpoolBatch& batch, AcceptedMessage&& accepted) {
     // Numbers that cannot collide when tasks split later (outcome.hpp).
     for (Task& task : accepted.tasks) {
@@ -79,19 +99,8 @@ void Engine::schedule_new(NewMail&& mail, Shard& shard) {
         hot->task = std::move(task);
         hot->message = mail.message;
         const Task& kept = hot->task;
-        ScheduleRequest request;
-        request.domain = kept.domain;
-        request.virtual_mta = kept.virtual_mta;
-        request.waives_tls_policy = kept.waives_tls_policy;
-        request.task.key = kept.key;
-        request.task.due = kept.due;
-        request.task.accepted_at = kept.accepted_at;
-        request.task.deadline = deadline_of(kept);
-        request.task.recipients = static_cast<std::uint32_t>(kept.recipients.size());
-        request.task.priority = kept.priority;
+        ScheduleRequest request = request_for(kept);
         request.task.shares_message = shares;
-        request.task.tenant = kept.tenant;
-        request.task.job = kept.job;
         const std::unique_ptr<HotTask> names = mail.hot ? nullptr : std::move(hot);
         if (mail.hot) {
             hot->first_chunk = mail.hot->first_chunk;

@@ -47,22 +47,8 @@ public:
         const bool shares = tasks_.size() > 1;
         if (shares) engine_.references.set(tasks_.front().key.message, static_cast<std::uint32_t>(tasks_.size()));
         for (const Task& task : tasks_) {
-            ScheduleRequest request;
-            request.domain = task.domain;
-            request.waives_tls_policy = task.waives_tls_policy;
-            request.virtual_mta = task.virtual_mta;
-            request.task.key = task.key;
-            request.task.due = task.due;
-            request.task.accepted_at = task.accepted_at;
-            request.task.deadline = deadline_of(task);
-            request.task.recipients = static_cast<std::uint32_t>(task.recipients.size());
-            for (const Recipient& recipient : task.recipients) {
-                request.task.attempts = std::max(request.task.attempts, recipient.attempts);
-            }
-            request.task.priority = task.priority;
+            ScheduleRequest request = request_for(task);
             request.task.shares_message = shares;
-            request.task.tenant = task.tenant;
-            request.task.job = task.job;
             Shard& shard = *engine_.shards[next_shard_++ % engine_.shards.size()];
             engine_.schedule(std::move(request), shard);
             ++scheduled_;
