@@ -248,6 +248,34 @@ class Delivery:
         return None
 
 
+class ThreadedServer:
+    """A server with a thread for each connection, for scripts that are easier to write so: `_serve(connection)`."""
+
+    process = None
+
+    def __init__(self, address="127.0.0.1", port=0):
+        import threading
+        self.connected = 0
+        self.socket = socket.create_server((address, port), backlog=100)
+        self.port = self.socket.getsockname()[1]
+
+        def accept():
+            while True:
+                try:
+                    connection, _ = self.socket.accept()
+                except OSError:
+                    return
+                self.connected += 1
+                connection.settimeout(60)
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        threading.Thread(target=accept, daemon=True).start()
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # or accept() keeps the port
+        self.socket.close()
+
+
 class Sink:
     """A scripted MX of our own, written apart from the product so that a fault of ours cannot hide in it.
 

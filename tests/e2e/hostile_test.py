@@ -5,30 +5,15 @@ import socket
 import threading
 import unittest
 
-from harness import EndToEnd, wait_for
+from harness import EndToEnd, ThreadedServer, wait_for
 
 
-class Script:
+class Script(ThreadedServer):
     """A server that runs `play(connection)` for each connection, in a thread."""
-
-    process = None
 
     def __init__(self, play):
         self.play = play
-        self.connections = 0
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=100)
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            self.connections += 1
-            connection.settimeout(60)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        super().__init__()
 
     def _serve(self, connection):
         try:
@@ -36,9 +21,6 @@ class Script:
                 self.play(connection)
         except OSError:
             pass
-
-    def close(self):
-        self.socket.close()
 
 
 def usual(connection, replies):

@@ -2,38 +2,23 @@
 
 import base64
 import os
-import socket
 import ssl
-import threading
 import unittest
 
 from auth_test import hash_password
-from harness import EndToEnd, free_port, run, wait_for
+from harness import EndToEnd, ThreadedServer, free_port, run, wait_for
 from tls_out_test import Authority
 
 
-class SmartHost:
+class SmartHost(ThreadedServer):
     """A submission server: AUTH inside TLS only, one thread per connection. `said`: (encrypted?, line)."""
-
-    process = None
 
     def __init__(self, certificate, implicit=False, mechanisms="PLAIN LOGIN", password="hunter2", refusal=""):
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate)
         self.implicit, self.mechanisms, self.password, self.refusal = implicit, mechanisms, password, refusal
         self.said, self.mails = [], []
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=100)
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            connection.settimeout(60)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        super().__init__()
 
     def _serve(self, connection):
         try:
@@ -102,9 +87,6 @@ class SmartHost:
 
     def wait(self, count):
         wait_for(lambda: len(self.mails) >= count, f"{count} mails")
-
-    def close(self):
-        self.socket.close()
 
 
 class SmartHostTest(EndToEnd):

@@ -7,11 +7,10 @@ import socket
 import ssl
 import subprocess
 import tempfile
-import threading
 import unittest
 
 from dns_server import DnsServer
-from harness import EndToEnd, run, wait_for
+from harness import EndToEnd, ThreadedServer, run, wait_for
 
 
 class Authority:
@@ -50,10 +49,8 @@ class Authority:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Mx:
+class Mx(ThreadedServer):
     """A scripted MX with TLS, one thread per connection. What it saw: (encrypted?, line), per connection."""
-
-    process = None
 
     def __init__(self, certificate=None, starttls="220 go", behind="", instead=None, client_ca=None, newest=None, drop="",
                  address="127.0.0.1", port=0):
@@ -69,18 +66,7 @@ class Mx:
         self.offers = certificate is not None
         self.starttls, self.behind, self.instead, self.drop = starttls, behind, instead, drop
         self.connections, self.mails = [], []   # mails: (encrypted?, content, client's certificate)
-        self.socket = socket.create_server((address, port), backlog=100)
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            connection.settimeout(60)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        super().__init__(address, port)
 
     def _serve(self, connection):
         lines = []
@@ -148,10 +134,6 @@ class Mx:
     def said_in_clear(self):
         return [text for lines in self.connections for encrypted, text in lines
                 if not encrypted and text[:4] in ("MAIL", "RCPT", "DATA")]
-
-    def close(self):
-        self.socket.shutdown(socket.SHUT_RDWR)  # or accept() keeps the port
-        self.socket.close()
 
 
 class TlsOutTest(EndToEnd):
