@@ -17,7 +17,7 @@ NINJA := ninja -j $(J)
 SOURCES := git ls-files '*.cpp' '*.hpp'
 
 help:  ## print the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 run: build  ## start the standalone stack with a sink and send real mail through it (ONCE=1: and stop)
 	@ONCE=$(ONCE) deploy/run/demo
@@ -68,6 +68,11 @@ bench-connections: build/release/build.ninja  ## idle connections and slow sende
 	@cmake/install-dependencies build
 	@$(NINJA) -C build/release executables
 	@tests/bench/connections $(ARGS)
+
+bench-instructions: build/release/build.ninja  ## what a message costs in instructions, against its budget (ARGS=--help)
+	@cmake/install-dependencies build
+	@$(NINJA) -C build/release executables
+	@tests/bench/instructions --check $(ARGS)
 
 torture: build/release/build.ninja  ## 1,000 kills, 500 power losses, every fault (KILLS=…, STATES=…, SEED=…)
 	@$(NINJA) -C build/release executables postfleet_faults
