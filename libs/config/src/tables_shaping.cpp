@@ -42,6 +42,8 @@ auto shaping_codec() {
     else if constexpr (std::is_same_v<T, Duration>) return DurationCodec{};
     else if constexpr (std::is_same_v<T, DurationOrNever>) return DurationOrNeverCodec{};
     else if constexpr (std::is_same_v<T, std::string>) return refusal_codec();
+    else if constexpr (std::is_same_v<T, Priority>)
+        return ChoiceCodec<T>{{"high", "normal", "low"}, {T::High, T::Normal, T::Low}};
     else if constexpr (std::is_same_v<T, bool>) return FlagCodec{};
     else if constexpr (std::is_same_v<T, AddressFamily>) {
         using A = AddressFamily;
@@ -191,6 +193,7 @@ std::string show_value(const HostNames& value) { return shaping_codec<HostNames>
 std::string show_value(const CipherList& value) { return shaping_codec<CipherList>().show(value); }
 std::string show_value(const FilePath& value) { return shaping_codec<FilePath>().show(value); }
 std::string show_value(const DurationOrNever& value) { return DurationOrNeverCodec{}.show(value); }
+std::string show_value(Priority value) { return shaping_codec<Priority>().show(value); }
 std::string show_value(const std::string& value) { return value.empty() ? "none" : value; }
 
 }  // namespace postfleet::config

@@ -17,6 +17,24 @@ Duration cost(const Pace& pace, std::uint64_t octets) {
     return std::max(pace.interval + RateLimit::guard(pace.interval), of_data + RateLimit::guard(of_data));
 }
 
+// Where it stands in all its lines, so that no two of them can each be before the other. By its own turns: one that
+// comes seldom passes over the others no more often than one that comes much.
+SteadyTime place_of(Priority priority, std::span<const PacedScope> scopes, std::uint64_t octets, SteadyTime now) {
+    Duration longest = Duration::min(), shortest = Duration::max();
+    for (const PacedScope& scope : scopes) {
+        const Duration turn = cost(scope.pace, octets);
+        longest = std::max(longest, turn);
+        shortest = std::min(shortest, turn);
+    }
+    if (scopes.empty()) return now;
+    switch (priority) {
+        case Priority::High: return now - PacedLimit::kHeadStart * longest;
+        case Priority::Normal: return now;
+        case Priority::Low: return now + PacedLimit::kHeadStart * shortest;
+    }
+    return now;
+}
+
 }  // namespace
 
 SteadyTime PacedLimit::next(const Pace& pace) const {
@@ -48,10 +66,10 @@ const PacedLimit::Waiting* PacedLimit::find(const void* who) const {
     return nullptr;
 }
 
-std::size_t PacedLimit::in_the_way(SteadyTime since, const void* who, SteadyTime until) const {
+std::size_t PacedLimit::in_the_way(SteadyTime stands_as, const void* who, SteadyTime until) const {
     std::size_t ahead = 0;
     for (const Waiting& waiting : line_) {
-        if (waiting.who == who || waiting.since > since) break;
+        if (waiting.who == who || waiting.stands_as > stands_as) break;
         if (waiting.ready_at <= until) ++ahead;
     }
     return ahead;
@@ -59,12 +77,13 @@ std::size_t PacedLimit::in_the_way(SteadyTime since, const void* who, SteadyTime
 
 void PacedLimit::stand(const Waiting& waiting) {
     for (Waiting& known : line_) {
-        if (known.who != waiting.who) continue;
+        if (known.who != waiting.who || known.stands_as != waiting.stands_as) continue;
         known = waiting;
         return;
     }
-    const auto behind =
-        std::find_if(line_.rbegin(), line_.rend(), [&](const Waiting& other) { return other.since <= waiting.since; });
+    leave(waiting.who);
+    const auto behind = std::find_if(line_.rbegin(), line_.rend(),
+                                     [&](const Waiting& other) { return other.stands_as <= waiting.stands_as; });
     line_.insert(behind.base(), waiting);
 }
 
@@ -74,22 +93,23 @@ void PacedLimit::leave(const void* who) {
 
 // --- several scopes ------------------------------------------------------------------------------------
 
-std::optional<SteadyTime> take_all(std::span<const PacedScope> scopes, const void* who, std::uint64_t octets,
+std::optional<SteadyTime> take_all(std::span<const PacedScope> scopes, const Asker& asker, std::uint64_t octets,
                                    SteadyTime now) {
-    SteadyTime ready = SteadyTime::min(), since = now;
+    const void* const who = asker.address;
+    SteadyTime ready = SteadyTime::min(), stands_as = place_of(asker.priority, scopes, octets, now);
     for (const PacedScope& scope : scopes) {
         const Duration grace =
             std::clamp(cost(scope.pace, octets), PacedLimit::kShortestGrace, PacedLimit::kLongestGrace);
         scope.limit->forget_absent(who, now - grace);
         ready = std::max(ready, scope.limit->next(scope.pace));
-        if (const auto* place = scope.limit->find(who)) since = std::min(since, place->since);
+        if (const auto* place = scope.limit->find(who)) stands_as = std::min(stands_as, place->stands_as);
     }
     bool is_free = ready <= now;
     SteadyTime ask_at = ready;
     for (const PacedScope& scope : scopes) {
         const Duration turn = cost(scope.pace, octets);
         const SteadyTime next = std::max(now, scope.limit->next(scope.pace));
-        const auto ahead = scope.limit->in_the_way(since, who, next + turn);
+        const auto ahead = scope.limit->in_the_way(stands_as, who, next + turn);
         if (ahead == 0) continue;
         is_free = false;
         // Whoever stands before takes one turn each, so that everybody wakes about once.
@@ -100,7 +120,7 @@ std::optional<SteadyTime> take_all(std::span<const PacedScope> scopes, const voi
             scope.limit->take(now, scope.pace, octets);
             scope.limit->leave(who);
         } else {
-            scope.limit->stand({who, since, ready, ask_at});
+            scope.limit->stand({who, stands_as, ready, ask_at});
         }
     }
     return is_free ? std::nullopt : std::optional(ask_at);

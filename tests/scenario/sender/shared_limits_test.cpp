@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <map>
+#include <string>
 
 #include "postfleet/support/sender_world.hpp"
 
@@ -322,4 +324,30 @@ TEST_CASE("what limits and who waits for it can be listed") {
     CHECK(limits[1].name == "v1");
     CHECK(limits[1].max_message_rate == "100/m");
     CHECK(limits[1].next_message_in);
+}
+
+TEST_CASE("a queue of high priority is served first where several wait for the same limit, others not never") {
+    SenderWorld world;
+    route_domains(world, 50ms);
+    world.config.outbound.total.max_connections = 1;
+    world.shaping().max_messages_per_connection = 1;
+    config::ShapingRule rule;
+    rule.match.site = "d4.test";
+    rule.keys.priority = Priority::High;
+    world.config.shaping.push_back(rule);
+    world.start();
+    send_to_all(world, 60);
+    world.advance(6s);
+    std::map<std::string, int> delivered;
+    int in_a_row = 0, most_in_a_row = 0;
+    for (const Event& event : world.events(EventType::Delivered)) {
+        ++delivered[event.queue];
+        in_a_row = event.queue == "d4.test/v1" ? in_a_row + 1 : 0;
+        most_in_a_row = std::max(most_in_a_row, in_a_row);
+    }
+    CHECK(delivered["d4.test/v1"] == 60);
+    CHECK(delivered["d1.test/v1"] > 1);
+    CHECK(delivered["d1.test/v1"] < 30);
+    CHECK(most_in_a_row >= 10);
+    CHECK(most_in_a_row <= 17);
 }

@@ -22,6 +22,7 @@ Pace octets(std::uint64_t count, Duration period) { return {{}, {count, period}}
 struct Taker {
     std::vector<PacedScope> scopes;
     std::uint64_t octets = 1000;
+    Priority priority = Priority::Normal;
     SteadyTime asks_at = kStart;
     std::vector<SteadyTime> taken;
 };
@@ -33,7 +34,7 @@ void run(std::vector<Taker>& takers, Duration length) {
                                         [](const Taker& a, const Taker& b) { return a.asks_at < b.asks_at; });
         const SteadyTime now = next.asks_at;
         if (now > kStart + length) return;
-        if (const auto wait = take_all(next.scopes, &next, next.octets, now)) {
+        if (const auto wait = take_all(next.scopes, {&next, next.priority}, next.octets, now)) {
             REQUIRE(*wait > now);
             next.asks_at = *wait;
         } else {
@@ -113,6 +114,51 @@ TEST_CASE("a slow scope does not slow those who share the other one", "[P6]") {
     run(takers, 20s);
     CHECK(takers[2].taken.size() >= 4);
     CHECK(takers[0].taken.size() + takers[1].taken.size() >= 3800);
+}
+
+TEST_CASE("a higher priority goes first, and a lower one all the same now and then") {
+    PacedLimit limit;
+    std::vector<Taker> takers(6);
+    for (Taker& taker : takers) taker.scopes = {{&limit, one_every(10ms)}};
+    for (int i = 0; i < 3; ++i) takers[i].priority = Priority::High;
+    takers[3].priority = Priority::Normal;
+    takers[4].priority = takers[5].priority = Priority::Low;
+    run(takers, 20s);
+    const std::size_t high = takers[0].taken.size() + takers[1].taken.size() + takers[2].taken.size();
+    CHECK(high >= 1200);
+    CHECK(takers[3].taken.size() > takers[4].taken.size());
+    CHECK(takers[4].taken.size() >= 10);
+    CHECK(all_of(takers).size() >= 1900);
+}
+
+TEST_CASE("each of high priority passes over a lower one that waits a bounded number of times") {
+    PacedLimit limit;
+    std::vector<Taker> takers(4);
+    for (Taker& taker : takers) taker.scopes = {{&limit, one_every(10ms)}};
+    for (int i = 0; i < 3; ++i) takers[i].priority = Priority::High;
+    run(takers, 20s);
+    const auto& seldom = takers[3].taken;
+    REQUIRE(seldom.size() >= 20);
+    for (std::size_t i = 1; i < seldom.size(); ++i) {
+        std::size_t passed_over = 0;
+        for (int k = 0; k < 3; ++k) {
+            for (const SteadyTime at : takers[k].taken) passed_over += at > seldom[i - 1] && at < seldom[i];
+        }
+        CHECK(passed_over <= 3 * (PacedLimit::kHeadStart + 2));
+    }
+}
+
+TEST_CASE("priorities of those who share several scopes of different rates hold up nobody", "[P5]") {
+    PacedLimit fast, slow, own;
+    std::vector<Taker> takers(4);
+    for (Taker& taker : takers) taker.scopes = {{&fast, one_every(10ms)}, {&slow, one_every(50ms)}};
+    takers[0].priority = takers[1].priority = Priority::High;
+    takers[3].priority = Priority::Low;
+    takers[0].scopes.push_back({&own, one_every(1s)});
+    run(takers, 100s);
+    CHECK(all_of(takers).size() >= 1850);
+    CHECK(takers[0].taken.size() >= 95);
+    for (const Taker& taker : takers) CHECK(taker.taken.size() >= 20);
 }
 
 TEST_CASE("one that does not come back loses its place") {

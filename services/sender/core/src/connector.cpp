@@ -129,7 +129,7 @@ bool Connector::take_room(const Candidate& candidate) {
         if (now < next) {
             hold("rate limited: " + use.limit->describe(), next);
         } else if (!use.limit->try_take_connection(use.allows.max_connections)) {
-            use.limit->wait(queue_, SharedLimit::Need::Starved);
+            use.limit->wait(queue_, SharedLimit::Need::Starved, settings_->priority);
             // One may have come back before we stood in line.
             if (use.limit->has_room(use.allows.max_connections)) engine_.wake_next(use.limit);
             hold("connection limit of " + use.limit->describe(), now + kLookAgain);
@@ -143,7 +143,7 @@ bool Connector::take_room(const Candidate& candidate) {
         return false;
     }
     const std::lock_guard lock(engine_.limits.rates_mutex());
-    if (const auto wait = shaping::take_all(rates, queue_.get(), 0, now)) {
+    if (const auto wait = shaping::take_all(rates, {queue_.get(), settings_->priority}, 0, now)) {
         hold("connect rate limited: " + limits_.front().limit->describe(), *wait);
         give_room_back();
         return false;

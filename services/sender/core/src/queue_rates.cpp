@@ -75,7 +75,7 @@ std::optional<SteadyTime> Queue::take_message_permit(const DeliverySession& sess
     const std::lock_guard lock(mutex_);
     const Paces paces = message_paces_locked(session);
     const auto rates = lock_rates(paces);
-    return shaping::take_all(paces.all(), asker_locked(session), octets, now);
+    return shaping::take_all(paces.all(), {asker_locked(session), settings_->priority}, octets, now);
 }
 
 void Queue::wait_for_permit(const DeliverySession& session, SteadyTime until) {

@@ -111,7 +111,7 @@ bool Queue::may_open_locked(Route& route, std::uint32_t number, SteadyTime now, 
     std::optional<SteadyTime> wait;
     {
         const auto rates = lock_rates(paces);
-        wait = shaping::take_all(paces.all(), this, 0, now);
+        wait = shaping::take_all(paces.all(), {this, settings_->priority}, 0, now);
     }
     if (wait) {
         wake_at = std::min(wake_at, *wait);
@@ -148,7 +148,8 @@ bool Queue::take_shared_connections_locked() {
         give_back_shared_connections_locked(taken);
         // One may come back before we stand in line; then nobody would wake us, so we look once more.
         wider_[taken].limit->wait(shared_from_this(),
-                                  connections_ == 0 ? SharedLimit::Need::Starved : SharedLimit::Need::More);
+                                  connections_ == 0 ? SharedLimit::Need::Starved : SharedLimit::Need::More,
+                                  settings_->priority);
     }
     return false;
 }
@@ -169,10 +170,11 @@ void Queue::give_back_shared_connections_locked(std::size_t count) {
 }
 
 // Somebody who shares a limit with this queue has no connection at all, and this session can be spared: it has nothing
-// to do, or is one of several, or had its turn.
+// to do, or had its turn, or is one of several of a queue of no higher priority.
 bool Queue::must_yield_locked(const DeliverySession& session, bool is_idle) const {
     const bool had_its_turn = session.transactions() >= kTurnTransactions;
-    const auto is_wanted = [](const LimitUse& use) { return use.limit->has_starved(); };
+    const Priority least = is_idle || had_its_turn ? Priority::Low : settings_->priority;
+    const auto is_wanted = [least](const LimitUse& use) { return use.limit->has_starved(least); };
     if (is_idle || had_its_turn || connections_ > 1) {
         if (std::any_of(wider_.begin(), wider_.end(), is_wanted)) return true;
     }

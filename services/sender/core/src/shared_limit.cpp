@@ -45,9 +45,10 @@ std::shared_ptr<Queue> SharedLimit::next_in_line() {
     if (crowd_.load(std::memory_order_acquire) == 0) return nullptr;
     const std::lock_guard lock(mutex_);
     while (!line_.empty()) {
-        const Waiting first = std::move(line_.front());
-        line_.pop_front();
-        if (first.need == Need::Starved) --starved_;
+        const auto place = line_.begin() + static_cast<std::ptrdiff_t>(next_place_locked());
+        const Waiting first = std::move(*place);
+        line_.erase(place);
+        count_locked(first, -1u);
         if (auto queue = first.alive.lock()) {
             ++woken_;
             return queue;
@@ -55,6 +56,33 @@ std::shared_ptr<Queue> SharedLimit::next_in_line() {
         --crowd_;
     }
     return nullptr;
+}
+
+// One that entered the line, or left it (change -1).
+void SharedLimit::count_locked(const Waiting& waiting, std::uint32_t change) {
+    if (waiting.need == Need::Starved) starved_[static_cast<std::size_t>(waiting.priority)] += change;
+}
+
+// The line must not be empty.
+std::size_t SharedLimit::next_place_locked() {
+    std::array<std::optional<std::size_t>, kPriorities> first;
+    for (std::size_t i = 0; i < line_.size(); ++i) {
+        auto& place = first[static_cast<std::size_t>(line_[i].priority)];
+        if (!place) place = i;
+    }
+    std::optional<std::size_t> chosen;
+    for (std::size_t priority = 0; priority < kPriorities; ++priority) {
+        if (!first[priority]) {
+            passed_over_[priority] = 0;
+        } else if (!chosen) {
+            chosen = first[priority];
+            passed_over_[priority] = 0;
+        } else if (++passed_over_[priority] > kStarvationBound) {
+            passed_over_[priority] = 0;
+            return *first[priority];
+        }
+    }
+    return *chosen;
 }
 
 void SharedLimit::had_its_try() {
@@ -69,21 +97,21 @@ bool SharedLimit::is_before_others(const Queue& queue) const {
     return woken_ == 0 && (line_.empty() || line_.front().queue == &queue);
 }
 
-void SharedLimit::wait(const std::shared_ptr<Queue>& queue, Need need) {
+void SharedLimit::wait(const std::shared_ptr<Queue>& queue, Need need, Priority priority) {
     const std::lock_guard lock(mutex_);
     const auto known =
         std::find_if(line_.begin(), line_.end(), [&](const Waiting& w) { return w.queue == queue.get(); });
     if (known != line_.end()) {
-        if (known->need == need) return;
-        if (known->need == Need::Starved) --starved_;
+        if (known->need == need && known->priority == priority) return;
+        count_locked(*known, -1u);
         line_.erase(known);
         --crowd_;
     }
     ++crowd_;
-    if (need == Need::More) return line_.push_back({queue.get(), queue, need});
-    ++starved_;
-    const auto behind = std::find_if(line_.begin(), line_.end(), [](const Waiting& w) { return w.need == Need::More; });
-    line_.insert(behind, {queue.get(), queue, need});
+    const auto behind = need == Need::More ? line_.end()
+                                           : std::find_if(line_.begin(), line_.end(),
+                                                          [](const Waiting& w) { return w.need == Need::More; });
+    count_locked(*line_.insert(behind, {queue.get(), queue, need, priority}), +1);
 }
 
 void SharedLimit::leave(const Queue& queue) {
@@ -91,7 +119,7 @@ void SharedLimit::leave(const Queue& queue) {
     const std::lock_guard lock(mutex_);
     std::erase_if(line_, [&](const Waiting& waiting) {
         if (waiting.queue != &queue) return false;
-        if (waiting.need == Need::Starved) --starved_;
+        count_locked(waiting, -1u);
         --crowd_;
         return true;
     });

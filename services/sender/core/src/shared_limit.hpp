@@ -8,7 +8,8 @@
 //
 //   in_use   permits out now, whoever counts them          limit: comes with every call
 //   line     queues, each once; one that has no connection yet is `starved`: it stands before those who want more,
-//            and others make room for it
+//            of its priority, and others of no higher one make room for it. The highest priority is first; a lower one
+//            that was passed over kStarvationBound times goes once
 //
 // SharedLimits owns them, by scope and name, as long as the process lives, except those of addresses: they are
 // forgotten when nobody holds a permit and no rate remembers anything.
@@ -16,6 +17,7 @@
 // Threads: thread-safe. Lock order: queue, then these. shared_ptr: queues and connections hold what they use.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <deque>
 #include <memory>
@@ -37,6 +39,8 @@ class Queue;
 
 class SharedLimit final {
 public:
+    static constexpr std::uint32_t kStarvationBound = 16;
+
     SharedLimit(LimitScope its_scope, std::string its_name) : scope(its_scope), name(std::move(its_name)) {}
 
     const LimitScope scope;
@@ -50,14 +54,20 @@ public:
     bool has_room(std::uint32_t most) const { return connections_.in_use() < most; }
     void give_back_connection() { connections_.give_back(); }  // then wake next_in_line()
     enum class Need { Starved, More };
-    void wait(const std::shared_ptr<Queue>& queue, Need need);
+    void wait(const std::shared_ptr<Queue>& queue, Need need, Priority priority);
     void leave(const Queue& queue);
     // The one to be woken, out of the line; null: nobody. Others do not overtake it until it had_its_try().
     std::shared_ptr<Queue> next_in_line();
     void had_its_try();
     bool is_before_others(const Queue& queue) const;  // nobody stands before it, and nobody has just been woken
     bool is_waiting(const Queue& queue) const;
-    bool has_starved() const { return starved_.load(std::memory_order_relaxed) > 0; }
+    // A queue without a connection waits, of this priority at least.
+    bool has_starved(Priority least) const {
+        for (std::size_t i = 0; i <= static_cast<std::size_t>(least); ++i) {
+            if (starved_[i].load(std::memory_order_relaxed) > 0) return true;
+        }
+        return false;
+    }
 
     std::uint32_t connections() const { return connections_.in_use(); }
     std::size_t queues_waiting() const;
@@ -70,13 +80,17 @@ private:
         const Queue* queue;
         std::weak_ptr<Queue> alive;
         Need need;
+        Priority priority;
     };
+    std::size_t next_place_locked();
+    void count_locked(const Waiting& waiting, std::uint32_t change);
     mutable std::mutex mutex_;
     config::FlowLimits limits_;
-    std::deque<Waiting> line_;             // the starved ones first
+    std::deque<Waiting> line_;  // the starved ones first
+    std::array<std::uint32_t, kPriorities> passed_over_{};
     std::uint32_t woken_ = 0;              // and have not tried yet
     std::atomic<std::uint32_t> crowd_{0};  // all of these
-    std::atomic<std::uint32_t> starved_{0};
+    std::array<std::atomic<std::uint32_t>, kPriorities> starved_{};
     shaping::ConnectionLimit connections_;
 };
 

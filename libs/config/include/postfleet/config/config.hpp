@@ -306,6 +306,8 @@ struct ShapingValues {
     DurationOrNever backoff_leave_after{std::chrono::hours(1)};
     bool backoff_leave_on_delivery = false;
 
+    Priority priority = Priority::Normal;  // of the queue, among those that wait for the same limit
+
     std::string forced_reply;  // "550 5.7.1 …": the answer to all mail of the queue, without asking a server; empty: none
 
     bool dsn_failure = true, dsn_delay = true, dsn_success = true;  // which notifications senders get by mail
@@ -341,6 +343,7 @@ struct ShapingKeys {
     std::optional<std::vector<Duration>> backoff_retry_after;
     std::optional<DurationOrNever> backoff_leave_after;
     std::optional<bool> backoff_leave_on_delivery;
+    std::optional<Priority> priority;
     std::optional<std::string> forced_reply;
     std::optional<bool> dsn_failure, dsn_delay, dsn_success;
 };

@@ -150,6 +150,10 @@ void for_each_shaping_key(Visit&& visit) {
                                       "The queue leaves backoff after this long."});
     visit(ShapingKey<bool>{"backoff.leave_on_delivery", &K::backoff_leave_on_delivery, &V::backoff_leave_on_delivery,
                            kQueue, "The queue leaves backoff when a recipient has been delivered."});
+    visit(
+        ShapingKey<Priority>{"priority", &K::priority, &V::priority, kQueue,
+                             "Which queue goes first where several wait for the same limit; a lower one is passed over "
+                             "for a while, and not for ever. It goes before the priority of the mail."});
     visit(ShapingKey<std::string>{"forced_reply", &K::forced_reply, &V::forced_reply, kQueue,
                                   "All mail of the queue is answered with this reply, and no server is asked: 5xx "
                                   "bounces it, 4xx defers it."});
@@ -177,6 +181,7 @@ std::string show_value(const HostNames& value);
 std::string show_value(const CipherList& value);
 std::string show_value(const FilePath& value);
 std::string show_value(const DurationOrNever& value);
+std::string show_value(Priority value);
 std::string show_value(const std::string& value);
 // "site: google, virtual_mta: promo-1"; empty: general.
 std::string show_match(const ShapingMatch& match);

@@ -8,7 +8,8 @@
 //   line    who has to wait stands in the line of every scope, oldest first, and says when it will be ready.
 //           Whoever is older and can go within one interval goes before us; whoever cannot (its other scopes
 //           are slower) holds up nobody. So nobody starves between two busy scopes, and a slow one does not
-//           slow the others.
+//           slow the others. One of high priority stands as if it had come kHeadStart of its turns earlier, one of
+//           low as many later: each high one passes over a lower one kHeadStart times, and not for ever.
 //
 // One who does not come back by itself loses its place a turn after it should have come (kShortestGrace to
 // kLongestGrace).
@@ -43,9 +44,16 @@ struct PacedScope {
     Pace pace;
 };
 
-// Nothing: a permit of each scope is taken, and `octets` will follow it. Else when to ask again. `who` is any
-// address that stands for the one who asks.
-std::optional<SteadyTime> take_all(std::span<const PacedScope> scopes, const void* who, std::uint64_t octets,
+// Who asks: any address that stands for it.
+struct Asker {
+    Asker(const void* its_address, Priority its_priority = Priority::Normal)
+        : address(its_address), priority(its_priority) {}
+    const void* address;
+    Priority priority;
+};
+
+// Nothing: a permit of each scope is taken, and `octets` will follow it. Else when to ask again.
+std::optional<SteadyTime> take_all(std::span<const PacedScope> scopes, const Asker& asker, std::uint64_t octets,
                                    SteadyTime now);
 // It does not wait any more.
 void leave_all(std::span<const PacedScope> scopes, const void* who);
@@ -56,25 +64,26 @@ class PacedLimit final {
 public:
     static constexpr Duration kShortestGrace = std::chrono::milliseconds(100);
     static constexpr Duration kLongestGrace = std::chrono::seconds(5);
+    static constexpr int kHeadStart = 16;
 
     // When a permit could be had if nobody waited; the past if there is one now.
     SteadyTime next(const Pace& pace) const;
     std::size_t waiting() const { return line_.size(); }
 
 private:
-    friend std::optional<SteadyTime> take_all(std::span<const PacedScope>, const void*, std::uint64_t, SteadyTime);
+    friend std::optional<SteadyTime> take_all(std::span<const PacedScope>, const Asker&, std::uint64_t, SteadyTime);
     friend void leave_all(std::span<const PacedScope>, const void*);
     friend void mark_all_used(std::span<const PacedScope>, SteadyTime);
 
     struct Waiting {
         const void* who;
-        SteadyTime since;     // of the first time it had to wait
-        SteadyTime ready_at;  // when all its scopes will be
+        SteadyTime stands_as;  // when it first had to wait, with the head start of its priority; in all lines the same
+        SteadyTime ready_at;   // when all its scopes will be
         SteadyTime asks_at;
     };
     void forget_absent(const void* but, SteadyTime since);
     const Waiting* find(const void* who) const;
-    std::size_t in_the_way(SteadyTime since, const void* who, SteadyTime until) const;
+    std::size_t in_the_way(SteadyTime stands_as, const void* who, SteadyTime until) const;
     void stand(const Waiting& waiting);
     void leave(const void* who);
     void take(SteadyTime now, const Pace& pace, std::uint64_t octets);
