@@ -78,9 +78,10 @@ const Section& listener_section() {
                  ChoiceCodec<MessageChecks>{{"allow", "repair", "refuse"},
                                             {MessageChecks::Allow, MessageChecks::Repair, MessageChecks::Refuse}},
                  "A message without From, Date or Message-ID, with a field twice that may occur once, or with a "
-                 "line of more than 998 octets (RFC 5322): take it as it is; add Date and Message-ID and refuse "
-                 "what cannot be repaired; refuse it, and From with several addresses and a Message-ID that is not "
-                 "<left@right>, too, as large receivers do."),
+                 "line of more than 998 octets (RFC 5322): take it as it is; add Date and Message-ID, re-encode or "
+                 "fold what has long lines, and refuse what cannot be repaired; refuse it, and From with several "
+                 "addresses and a Message-ID that is not <left@right>, too, as large receivers do. See "
+                 "docs/SUBMISSION.md."),
              value_key<L>(
                  "received", &L::received,
                  ChoiceCodec<ReceivedField>{{"full", "hide_client", "none"},

@@ -1,6 +1,7 @@
 // What a listener makes of messages that break RFC 5322, and of what must not go on: Bcc, Return-Path, the client's name.
 #include "ingest_fixture.hpp"
 #include "postfleet/base/text.hpp"
+#include "postfleet/mime/short_lines.hpp"
 
 namespace postfleet::ingest {
 namespace {
@@ -11,16 +12,32 @@ std::string with(const std::string& keys) {
     return text;
 }
 
-std::string send(IngestFixture& f, const std::string& message) {
+enum class Way { Data, Bdat };
+
+std::string send(IngestFixture& f, const std::string& message, Way way = Way::Data) {
     Client client(f);
-    client.begin();
-    return client.say(message + ".\r\n");
+    if (way == Way::Data) {
+        client.begin();
+        return client.say(message + ".\r\n");
+    }
+    client.say("EHLO client.example\r\nMAIL FROM:<a@sender.example>\r\nRCPT TO:<b@rcpt.example>\r\n");
+    return client.say("BDAT " + std::to_string(message.size()) + " LAST\r\n" + message);
 }
 
 const Message& taken(IngestFixture& f) { return *f.handover.accepted.at(0).message; }
 
 const std::string kGood =
     "From: a@b.example\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\nMessage-ID: <1@b.example>\r\n\r\nx\r\n";
+
+std::string head() { return kGood.substr(0, kGood.size() - 3); }
+
+// A good message with a line of `length` octets, which begins at `before` or soon after.
+std::string with_line(std::size_t before, std::size_t length) {
+    std::string message = kGood;
+    while (message.size() + 100 < before) message += std::string(70, 'y') + "\r\n";
+    while (message.size() + 2 < before) message += "\r\n";
+    return message + std::string(length, 'z') + "\r\nend\r\n";
+}
 
 }  // namespace
 
@@ -91,25 +108,114 @@ TEST_CASE("no From, and a field twice that may occur once, are refused by repair
     }
 }
 
-TEST_CASE("a line of 998 octets is taken, one of 999 is not, wherever it stands and however it is cut", "[M5322-2]") {
+TEST_CASE("M5322-2: a line of 998 octets is taken, one of 999 is not, wherever it stands and however it is cut",
+          "[M5322-2]") {
     for (const std::size_t before :
          {std::size_t{0}, kContentChunkOctets - 700, kContentChunkOctets - 700 + 299, 2 * kContentChunkOctets}) {
         for (const std::size_t length : {std::size_t{998}, std::size_t{999}}) {
             INFO(before << " " << length);
-            IngestFixture f(with("message_checks: repair"));
-            std::string message = kGood;
-            while (message.size() + 100 < before) message += std::string(70, 'y') + "\r\n";
-            while (message.size() + 2 < before) message += "\r\n";
-            message += std::string(length, 'z') + "\r\nend\r\n";
-            const std::string reply = send(f, message);
+            IngestFixture f(with("message_checks: refuse"));
+            const std::string reply = send(f, with_line(before, length));
             if (length == 998) {
                 CHECK(reply.starts_with("250"));
+                CHECK_FALSE(taken(f).has_long_lines);
             } else {
                 CHECK(reply == "550 5.6.0 Message breaks RFC 5322: a line of more than 998 octets\r\n");
                 CHECK(f.handover.accepted.empty());
+                CHECK(f.refused(Reason::MalformedMessage) == 1);
             }
         }
     }
+}
+
+TEST_CASE("M5322-2: where nothing is checked a line is taken as it is, of any length, by DATA and by BDAT",
+          "[M5322-2]") {
+    for (const Way way : {Way::Data, Way::Bdat}) {
+        IngestFixture f;
+        const std::string message = "From: a@b.example\r\nX: " + std::string(5000, 'h') + "\r\n\r\n" +
+                                    std::string(3 * kContentChunkOctets, 'z') + "\r\n";
+        CHECK(send(f, message, way).starts_with("250"));
+        const Message& got = taken(f);
+        CHECK_FALSE(got.has_long_lines);
+        CHECK(got.content_chunks == 4);
+        CHECK(got.size_octets == message.size());
+    }
+}
+
+TEST_CASE("M5322-2: repair re-encodes a body with long lines at once when the message is small", "[M5322-2]") {
+    for (const Way way : {Way::Data, Way::Bdat}) {
+        IngestFixture f(with("message_checks: repair"));
+        CHECK(send(f, with_line(0, 999), way).starts_with("250"));
+        const AcceptedMessage& accepted = f.handover.accepted.at(0);
+        const std::string& content = *accepted.last_chunk;
+        CHECK(content.find("\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n"
+                           "Content-Transfer-Encoding: quoted-printable\r\n\r\nx\r\nzzz") != std::string::npos);
+        CHECK_FALSE(mime::has_long_line(content));
+        CHECK(accepted.message->size_octets == content.size());
+        CHECK_FALSE(accepted.message->has_long_lines);
+        CHECK(accepted.tasks.at(0).size_octets == content.size());
+    }
+}
+
+TEST_CASE("M5322-2: repair leaves it to the sender when the message is large, or will be merged", "[M5322-2]") {
+    for (const Way way : {Way::Data, Way::Bdat}) {
+        for (const std::size_t before : {std::size_t{0}, kContentChunkOctets - 700, 2 * kContentChunkOctets}) {
+            IngestFixture f(with("message_checks: repair"));
+            std::string message = with_line(before, 999);
+            while (message.size() <= kContentChunkOctets) message += std::string(70, 'y') + "\r\n";
+            CHECK(send(f, message, way).starts_with("250"));
+            CHECK(taken(f).has_long_lines);
+            CHECK(taken(f).size_octets == message.size());
+        }
+    }
+    IngestFixture f(with("message_checks: repair, mail_merge: true"));
+    Client client(f);
+    client.say(
+        "EHLO client.example\r\nXMRG FROM:<a@sender.example>\r\nXDFN name=\"x\"\r\nRCPT TO:<b@rcpt.example>\r\n"
+        "XPRT 1 LAST\r\n");
+    const std::string template_text = kGood + std::string(1200, 'z') + " [name]\r\n";
+    CHECK(client.say(template_text + ".\r\n").starts_with("250"));
+    CHECK(taken(f).has_long_lines);
+    CHECK(*f.handover.accepted.at(0).last_chunk == template_text);
+}
+
+TEST_CASE("M5322-2: repair folds long header fields, of small and of large messages", "[M5322-2]") {
+    std::string to = "To: ";
+    while (to.size() < 2500) to += "someone@rcpt.example, ";
+    to += "last@rcpt.example\r\n";
+    for (const std::size_t body :
+         {std::size_t{10}, kContentChunkOctets - to.size() - kGood.size(), 2 * kContentChunkOctets}) {
+        INFO(body);
+        IngestFixture f(with("message_checks: repair"));
+        std::string lines;
+        while (lines.size() < body) lines += std::string(70, 'y') + "\r\n";
+        CHECK(send(f, to + kGood + lines).starts_with("250"));
+        const std::string& first = *(f.handover.chunks.empty() ? f.handover.accepted.at(0).last_chunk
+                                                               : f.handover.chunks.begin()->second.at(0));
+        CHECK_FALSE(mime::has_long_line(first));
+        CHECK(first.find(",\r\n someone@") != std::string::npos);
+        CHECK_FALSE(taken(f).has_long_lines);
+        CHECK(taken(f).size_octets == to.size() + kGood.size() + lines.size() + 4);  // two folds
+    }
+}
+
+TEST_CASE("M5322-2: what repair cannot mend is refused with the reason, and nothing of it is kept", "[M5322-2]") {
+    const std::string line(1200, 'z');
+    const auto check = [&](const std::string& message, const std::string& why) {
+        for (const Way way : {Way::Data, Way::Bdat}) {
+            IngestFixture f(with("message_checks: repair"));
+            CHECK(send(f, message, way) == "550 5.6.0 Message breaks RFC 5322: " + why + "\r\n");
+            CHECK(f.handover.accepted.empty());
+            CHECK(f.refused(Reason::MalformedMessage) == 1);
+        }
+    };
+    const std::string not_repaired = "a line of more than 998 octets, and this cannot be repaired: ";
+    check("Content-Type: multipart/signed; boundary=b\r\n" + head() + "--b\r\n\r\n" + line + "\r\n--b--\r\n",
+          not_repaired + "it has long lines in multipart/signed, which must not change");
+    check("Content-Type: message/partial\r\n" + head() + line + "\r\n",
+          not_repaired + "it has a part in message/partial, which must not be encoded");
+    check("Subject: " + line + "\r\n" + kGood,
+          "a header field has a line of more than 998 octets and no white space to fold it at");
 }
 
 TEST_CASE("the header has a limit of its own, and so have its hops", "[M5322-4][S5321-9]") {

@@ -212,4 +212,26 @@ TEST_CASE("a dialogue that goes wrong, goes on, or ends early makes a bad file",
     CHECK(refusal("EHLO " + std::string(100'000, 'x') + "\n").starts_with("500 5.5.2"));
 }
 
+TEST_CASE("M5322-2: a file with long lines is taken as it is, repaired or refused, as its directory says",
+          "[M5322-2][pickup]") {
+    const std::string head = "From: a@src.test\nDate: Thu, 1 Jan 2026 00:00:00 +0000\nMessage-ID: <1@src.test>\n";
+    const std::string file = kEnvelope + head + "\n" + std::string(1200, 'z') + "\n";
+    PickupWorld allowing("message_checks: allow");
+    CHECK(allowing.send(file) == PickupTransaction::State::Accepted);
+    CHECK(allowing.handover.accepted.at(0).last_chunk->ends_with("\r\n" + std::string(1200, 'z') + "\r\n"));
+    PickupWorld repairing("message_checks: repair");
+    CHECK(repairing.send(file) == PickupTransaction::State::Accepted);
+    CHECK(repairing.handover.accepted.at(0).last_chunk->find(
+              "Content-Transfer-Encoding: quoted-printable\r\n\r\nzzz") != std::string::npos);
+    const std::string sealed = kEnvelope + "Content-Type: multipart/signed; boundary=b\n" + head + "\n--b\n\n" +
+                               std::string(1200, 'z') + "\n--b--\n";
+    CHECK(repairing.send(sealed) == PickupTransaction::State::Refused);
+    CHECK(repairing.transaction->refusal() ==
+          "550 5.6.0 Message breaks RFC 5322: a line of more than 998 octets, and this cannot be repaired: it has long "
+          "lines in multipart/signed, which must not change");
+    PickupWorld refusing("message_checks: refuse");
+    CHECK(refusing.send(file) == PickupTransaction::State::Refused);
+    CHECK(refusing.transaction->refusal() == "550 5.6.0 Message breaks RFC 5322: a line of more than 998 octets");
+}
+
 }  // namespace postfleet::ingest

@@ -1,6 +1,7 @@
 // What goes out is not always what is stored: mail for servers without 8BITMIME (RFC 6152).
 #include <catch2/catch.hpp>
 
+#include "postfleet/mime/short_lines.hpp"
 #include "postfleet/support/sender_world.hpp"
 
 using namespace postfleet;
@@ -116,4 +117,70 @@ TEST_CASE("when the workers have too much to do the message waits, and no attemp
     world.advance(2s);
     REQUIRE(world.count(EventType::Delivered) == 1);
     CHECK(world.events(EventType::Delivered)[0].attempt == 1);
+}
+
+TEST_CASE("M5322-2: long lines that acceptance left are broken before mail is sent, and before it is signed",
+          "[M5322-2]") {
+    SenderWorld world;
+    world.route("x.test", kMx);
+    world.start();
+    world.accept({.content = "Subject: hi\r\n\r\n" + std::string(1200, 'z') + "\r\n.dot\r\n",
+                  .has_leading_dots = true,
+                  .has_long_lines = true});
+    REQUIRE(world.host(kMx).deliveries.size() == 1);
+    const std::string& content = world.host(kMx).deliveries[0].content;
+    CHECK(content.starts_with(
+        "Received: from test\r\nSubject: hi\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\nzzz"));
+    CHECK_FALSE(mime::has_long_line(content));
+    CHECK(content.ends_with("\r\n=2Edot\r\n"));
+    CHECK(world.spool.tasks().empty());
+}
+
+TEST_CASE("M5322-2: 8-bit mail with long lines goes to a server without 8BITMIME in 7 bits and short lines",
+          "[M5322-2][X6152]") {
+    SenderWorld world;
+    take_seven_bit_only(world);
+    Mail mail = eight_bit_mail();
+    mail.content = "X: " + std::string(600, 'a') + " " + std::string(600, 'b') + "\r\n" + mail.content;
+    mail.has_long_lines = true;
+    world.accept(mail);
+    REQUIRE(world.host(kMx).deliveries.size() == 1);
+    const std::string& content = world.host(kMx).deliveries[0].content;
+    CHECK(content.find("K=C3=B6ln") != std::string::npos);
+    CHECK_FALSE(mime::has_long_line(content));
+}
+
+TEST_CASE("M5322-2: what cannot be repaired when it is to be sent bounces as 5.6.3 with the reason", "[M5322-2]") {
+    SenderWorld world;
+    world.route("x.test", kMx);
+    world.start();
+    world.accept({.content = "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n" + std::string(1200, 'z') +
+                             "\r\n--b--\r\n",
+                  .has_long_lines = true});
+    CHECK(world.host(kMx).deliveries.empty());
+    CHECK(world.spool.tasks().empty());
+    REQUIRE(world.count(EventType::Bounced) == 1);
+    const Reply reply = world.events(EventType::Bounced)[0].delivery->reply;
+    CHECK(reply.enhanced.to_string() == "5.6.3");
+    CHECK(reply.text ==
+          "a line has more than 998 octets, and this cannot be repaired: it has long lines in multipart/signed, which "
+          "must not change");
+}
+
+TEST_CASE("M5322-2: a line of any length that was taken as it is goes out as it is, by DATA and in a chunk",
+          "[M5322-2][SEC-2]") {
+    SenderWorld world;
+    world.route("x.test", kMx);
+    world.host(kMx).ehlo = "250-mx.test\r\n250-PIPELINING\r\n250 CHUNKING\r\n";
+    world.start();
+    for (const std::size_t length : {20'000, 20'000, 300'000}) {
+        world.accept({.content = "Subject: hi\r\n\r\n." + std::string(length, 'z') + "\r\n", .has_leading_dots = true});
+    }
+    const auto& deliveries = world.host(kMx).deliveries;
+    REQUIRE(deliveries.size() == 3);
+    const std::string header = "Received: from test\r\nSubject: hi\r\n\r\n";
+    CHECK(deliveries[0].content == header + ".." + std::string(20'000, 'z') + "\r\n");  // DATA, as on the wire
+    CHECK(deliveries[1].content == header + "." + std::string(20'000, 'z') + "\r\n");   // BDAT
+    CHECK(deliveries[2].content == header + ".." + std::string(300'000, 'z') + "\r\n");
 }

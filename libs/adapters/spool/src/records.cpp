@@ -29,7 +29,7 @@ void optional_time(FieldWriter& to, std::uint32_t field, const std::optional<Wal
 enum class Scope { Whole, ForEvents };
 
 // Above priority (2 bits) and body type (2 bits).
-constexpr std::uint64_t kSmtpUtf8 = 16, kLeadingDots = 32;
+constexpr std::uint64_t kSmtpUtf8 = 16, kLeadingDots = 32, kLongLines = 64;
 // Beside the by-mode (1 bit).
 constexpr std::uint64_t kByTrace = 2;
 
@@ -56,7 +56,8 @@ void write_message(const Message& m, Scope scope, std::string& octets) {
     to.octets(11, m.helo);
     to.octets(12, m.pool);
     to.number(13, static_cast<std::uint64_t>(m.priority) | static_cast<std::uint64_t>(m.body_type) << 2 |
-                      (m.smtputf8 ? kSmtpUtf8 : 0) | (m.has_leading_dots ? kLeadingDots : 0));
+                      (m.smtputf8 ? kSmtpUtf8 : 0) | (m.has_leading_dots ? kLeadingDots : 0) |
+                      (m.has_long_lines ? kLongLines : 0));
     to.number(14, m.size_octets);
     to.number(15, m.content_chunks);
     if (scope == Scope::Whole) to.octets(16, m.prepended_header);
@@ -109,6 +110,7 @@ void read_flags(Message& m, FieldReader& from) {
     m.body_type = static_cast<BodyType>(body);
     m.smtputf8 = (flags & kSmtpUtf8) != 0;
     m.has_leading_dots = (flags & kLeadingDots) != 0;
+    m.has_long_lines = (flags & kLongLines) != 0;
 }
 
 DeliverBy& deliver_by_of(Message& m) { return m.deliver_by ? *m.deliver_by : m.deliver_by.emplace(); }

@@ -83,6 +83,7 @@ HeaderFacts HeaderFacts::gather(std::string_view content, config::HeaderTrust tr
     mime::HeaderReader reader(content);
     while (const auto field = reader.next()) {
         facts.has_fields = true;
+        facts.largest_field = std::max(facts.largest_field, field->span.end - field->span.begin);
         const bool extension = field->name.size() > 2 && ascii_lower(field->name[0]) == 'x';
         if (!extension) take_known_field(facts, *field);
         else if (trust == config::HeaderTrust::Honour) take_trusted_field(facts, *field);

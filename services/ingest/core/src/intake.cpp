@@ -160,34 +160,8 @@ smtp::Decision Intake::on_header(std::string& content) {
     }
     if (rules_->listener.remove_bcc) facts.remove_blind_copies();
     facts.strip(content);
+    if (auto refusal = fold_header(facts, content)) return std::move(*refusal);
     return smtp::Decision::accept();
-}
-
-// Repair adds Date and Message-ID later; what else is wrong only the sender can put right.
-std::optional<smtp::Decision> Intake::check_header(const HeaderFacts& facts) {
-    const config::Listener& listener = rules_->listener;
-    if (facts.header_octets > listener.max_header_size) {
-        return refuse(Reason::HeaderTooBig, 552, {5, 3, 4}, "Message header too big");
-    }
-    if (facts.hops > listener.max_hops) {
-        return refuse(Reason::TooManyHops, 554, {5, 4, 6}, "Too many hops, mail loop?");
-    }
-    if (listener.message_checks == config::MessageChecks::Allow) return std::nullopt;
-    std::string wrong;
-    if (!facts.duplicate.empty()) wrong = "more than one " + std::string(facts.duplicate) + " field";
-    else if ((facts.seen & kFrom) == 0) wrong = "no From field";
-    else if (listener.message_checks == config::MessageChecks::Repair) return std::nullopt;
-    else if ((facts.seen & kDate) == 0) wrong = "no Date field";
-    else if ((facts.seen & kMessageId) == 0) wrong = "no Message-ID field";
-    else if (!facts.has_one_author()) wrong = "not exactly one address in From";
-    else if (!facts.has_usable_message_id()) wrong = "a Message-ID that is not <left@right>";
-    else return std::nullopt;
-    return refuse(Reason::MalformedMessage, 550, {5, 6, 0}, "Message breaks RFC 5322: " + wrong);
-}
-
-std::optional<smtp::Decision> Intake::check_lines(std::string_view part) {
-    if (rules_->listener.message_checks == config::MessageChecks::Allow || ruler_.measure(part)) return std::nullopt;
-    return refuse(Reason::MalformedMessage, 550, {5, 6, 0}, "Message breaks RFC 5322: a line of more than 998 octets");
 }
 
 // Binds every task, or says why not. One question to the rules when they do not look at the recipient.
@@ -242,18 +216,17 @@ smtp::Decision Intake::on_chunk(SharedOctets chunk, std::uint32_t number) {
 }
 
 smtp::Decision Intake::on_end_of_data(smtp::ContentEnd&& end) {
-    if (auto refusal = check_lines(end.last_chunk)) {
-        on_abandoned();
-        return std::move(*refusal);
-    }
+    auto refusal = check_lines(end.last_chunk);
+    if (!refusal && message_->has_long_lines) refusal = shorten_lines(end);
     AcceptedMessage accepted;
     accepted.last_chunk = std::make_shared<const std::string>(std::move(end.last_chunk));
-    if (merge_ != nullptr) {
+    if (!refusal && merge_ != nullptr) {
         merge_->take(accepted.last_chunk);
-        if (auto refusal = finish_merge(std::move(end.parts))) {
-            on_abandoned();
-            return std::move(*refusal);
-        }
+        refusal = finish_merge(std::move(end.parts));
+    }
+    if (refusal) {
+        on_abandoned();
+        return std::move(*refusal);
     }
     complete_message(end);
     accepted.message = message_;

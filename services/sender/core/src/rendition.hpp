@@ -1,6 +1,7 @@
 // Rendition: the octets of one message as one kind of transaction sends them.
 //
-//   stored content ─▶ mail merge ─▶ 7-bit conversion, where the server lacks 8BITMIME ─▶ fields of our own ─▶ DKIM ─▶ wire
+//   stored content ─▶ mail merge ─▶ long lines broken, where acceptance left that to us
+//                  ─▶ 7-bit conversion, where the server lacks 8BITMIME ─▶ fields of our own ─▶ DKIM ─▶ wire
 //
 // Each step sees the octets that the one before made; nothing touches them after the last. Most mail needs no
 // rendition: it goes out as it is stored. `header` goes in front of the content, in place of
@@ -23,9 +24,11 @@ namespace postfleet::sender {
 
 // What a transaction asks for. The default is the message as it is stored.
 struct RenditionForm {
-    bool seven_bit = false;  // the server does not offer 8BITMIME, and the content needs it
-    bool is_signed = false;  // there are DKIM keys; whether one is for this message its header says
-    bool is_merged = false;  // for one recipient, from its variables
+    bool seven_bit = false;    // the server does not offer 8BITMIME, and the content needs it
+    bool short_lines = false;  // acceptance wants its long lines broken (Message::has_long_lines)
+    bool is_signed = false;    // there are DKIM keys; whether one is for this message its header says
+    bool is_merged = false;    // for one recipient, from its variables
+    bool is_rewritten() const { return seven_bit || short_lines || is_merged; }
     bool is_as_stored() const { return *this == RenditionForm{}; }
     friend bool operator==(const RenditionForm&, const RenditionForm&) = default;
 };

@@ -4,6 +4,7 @@
 
 #include "postfleet/merge/merger.hpp"
 #include "postfleet/mime/seven_bit.hpp"
+#include "postfleet/mime/short_lines.hpp"
 
 namespace postfleet::sender {
 
@@ -45,6 +46,14 @@ void RenditionJob::rewrite(std::string_view content) {
         Result<std::string> merged = merge::Merger(*order_.merge->message, order_.merge->recipient).merge(content);
         if (!merged) return fail(merged.error().text);
         content = text = std::move(*merged);
+    }
+    if (order_.form.short_lines) {
+        Result<std::string> shortened = mime::to_short_lines(content);
+        if (!shortened) {
+            return refuse(kCannotConvert,
+                          "a line has more than 998 octets, and this cannot be repaired: " + shortened.error().text);
+        }
+        content = text = std::move(*shortened);
     }
     if (order_.form.seven_bit) {
         Result<std::string> converted = mime::to_seven_bit(content);

@@ -45,7 +45,7 @@ public:
 
 private:
     bool is_whole() const { return chunks_ == order_.message->content_chunks; }
-    bool is_rewritten() const { return order_.form.seven_bit || order_.form.is_merged; }
+    bool is_rewritten() const { return order_.form.is_rewritten(); }
     void rewrite(std::string_view content);
     // On the first octets of what goes out; false: it is done.
     bool begin_signing(std::string_view content);

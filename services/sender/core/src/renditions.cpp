@@ -26,7 +26,7 @@ struct Renditions::Running {
     }
 
     bool charge() {
-        if (!job.order().form.seven_bit && !job.order().form.is_merged) return true;
+        if (!job.order().form.is_rewritten()) return true;
         charged = job.order().message->size_octets;
         const std::uint64_t before = shared->working.fetch_add(charged);
         return before == 0 || before + charged <= kMaxWorking;
@@ -65,7 +65,7 @@ void Renditions::make(RenditionOrder&& order, Completion<RenditionOutcome> done)
     else if (!running->shared->cache.join(running->job.key(), now, std::move(done))) return;
     const Message& message = *running->job.order().message;
     const bool is_quick = message.content_chunks == 1 && message.size_octets <= kMaxMergedAtOnce;
-    if (form.is_merged && is_quick && !form.seven_bit && !form.is_signed) {
+    if (is_quick && form == RenditionForm{.is_merged = true}) {
         running->job.take(*chunk);
         return running->settle(running->job.outcome());
     }

@@ -39,6 +39,7 @@ public:
     RenditionForm form_for(const Message& message, const smtp::Capabilities& server) const {
         // Mail that needs SMTPUTF8 is not converted: it goes as it is, or not at all (RFC 6531 §3.6).
         return {.seven_bit = message.body_type != BodyType::SevenBit && !server.eight_bit_mime && !message.smtputf8,
+                .short_lines = message.has_long_lines,
                 .is_signed = signs_.load(std::memory_order_relaxed),
                 .is_merged = static_cast<bool>(message.merge)};
     }

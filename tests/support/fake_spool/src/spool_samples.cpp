@@ -47,6 +47,7 @@ std::shared_ptr<Message> sample_message(std::uint64_t n) {
         DeliverBy{time_at(n + 4), n % 2 == 0 ? DeliverBy::Mode::Notify : DeliverBy::Mode::Return, n % 3 == 0};
     message->mt_priority = static_cast<std::int8_t>(static_cast<int>(n % 19) - 9);
     message->has_leading_dots = n % 3 == 0;
+    message->has_long_lines = n % 3 == 1;
     message->size_octets = 2000;
     message->prepended_header = "Received: from client.example\r\n";
     message->header_from = "News <news@news.example>";

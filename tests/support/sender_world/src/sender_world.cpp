@@ -137,6 +137,7 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
     message->pool = mail.pool;
     message->priority = mail.priority;
     message->has_leading_dots = mail.has_leading_dots;
+    message->has_long_lines = mail.has_long_lines;
     message->tls_wish = mail.tls_wish;
     message->body_type = mail.body_type;
     message->user = mail.user;

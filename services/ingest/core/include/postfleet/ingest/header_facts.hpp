@@ -37,6 +37,7 @@ struct HeaderFacts {
     std::string_view duplicate;            // the first name that occurs twice and may not (RFC 5322 §3.6)
     std::uint32_t hops = 0;                // Received fields
     std::size_t header_octets = 0;         // as it came
+    std::size_t largest_field = 0;         // its octets, with its last CRLF
     bool tls_not_required = false;         // TLS-Required: No (RFC 8689)
     bool has_fields = false;
     bool is_cut_off = false;  // the content ended before its header did

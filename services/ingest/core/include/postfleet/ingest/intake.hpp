@@ -142,6 +142,9 @@ private:
     bool take_schedule(const smtp::MailSchedule& schedule, Message& message);
     std::optional<smtp::Decision> check_header(const HeaderFacts& facts);
     std::optional<smtp::Decision> check_lines(std::string_view part);
+    std::optional<smtp::Decision> fold_header(const HeaderFacts& facts, std::string& content);
+    std::optional<smtp::Decision> shorten_lines(smtp::ContentEnd& end);
+    smtp::Decision refuse_malformed(const std::string& what);
     std::optional<smtp::Decision> bind(const HeaderFacts& facts);
     void begin_merge(const smtp::MailRequest& request);
     std::optional<smtp::Decision> check_recipient_variables(smtp::RcptRequest& request);

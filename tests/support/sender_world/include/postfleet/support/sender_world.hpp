@@ -49,6 +49,7 @@ struct Mail {
     Priority priority = Priority::Normal;
     std::optional<Duration> expires_in;
     bool has_leading_dots = false;
+    bool has_long_lines = false;
     TlsWish tls_wish = TlsWish::NotGiven;
     BodyType body_type = BodyType::SevenBit;
     std::string user, dkim_options;
