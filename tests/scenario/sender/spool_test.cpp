@@ -154,6 +154,37 @@ TEST_CASE("beyond the memory for content the first attempt reads the spool, and 
     CHECK(world.host("192.0.2.1:25").deliveries[0].content.ends_with("hello\r\n"));
 }
 
+TEST_CASE("mail that is held does not keep its content in memory; everybody else's does", "[P6]") {
+    SenderWorld world;
+    world.route("dead.test", "192.0.2.1:25");
+    world.route("well.test", "192.0.2.2:25");
+    world.config.spool.memory_for_content = 20'000;  // about ten of these
+    FakeHost& dead = world.host("192.0.2.1:25");
+    dead.refuses = CloseReason{CloseReason::Kind::ConnectRefused, "refused"};
+    const auto reads = [&] { return world.metrics->counter("postfleet_sender_content_reads_total", "").value(); };
+    world.start();
+    SECTION("by a host that cannot be reached") {
+        for (int i = 0; i < 30; ++i) world.accept({.to = {"a@dead.test"}});
+    }
+    SECTION("by an operator's order, before or after it came") {
+        dead.refuses.reset();
+        dead.greeting_after = 1min;
+        for (int i = 0; i < 15; ++i) world.accept({.to = {"a@dead.test"}});
+        CHECK(world.pause({.queue = "dead.test/v1"}) == 1);
+        for (int i = 0; i < 15; ++i) world.accept({.to = {"a@dead.test"}});
+    }
+    const auto before = reads();
+    for (int i = 0; i < 5; ++i) world.accept({.to = {"b@well.test"}});
+    CHECK(world.host("192.0.2.2:25").deliveries.size() == 5);
+    CHECK(reads() == before);
+
+    dead.refuses.reset();
+    world.resume({.queue = "dead.test/v1"});
+    world.advance(5min);
+    CHECK(dead.deliveries.size() == 30);
+    CHECK(reads() > before);
+}
+
 TEST_CASE("a body of many chunks goes out piece by piece, as the socket takes it", "[F40]") {
     SenderWorld world;
     world.route("x.test", "192.0.2.1:25");

@@ -69,9 +69,14 @@ Queue::Queue(Engine& engine, std::string its_site, std::shared_ptr<VirtualMta> i
 
 void Queue::arrive(schedule::NewTask&& task, const std::shared_ptr<Destination>& to, Shard& shard) {
     Action action;
+    std::unique_ptr<schedule::Attachment> forgotten;  // goes last: the task's names may stand in it
     {
         const std::lock_guard lock(mutex_);
         task.destination = route_of_locked(to);
+        if (task.attachment && !may_keep_content_locked(task.destination, shard.executor->now())) {
+            forgotten = std::move(task.attachment);
+        }
+        keeps_content_ |= task.attachment != nullptr;
         const schedule::TaskId id = tasks_.add(std::move(task), shard.executor->wall_now());
         earliest_expiry_ = std::min(earliest_expiry_, expiry_locked(id));
         action = next_action_locked(shard, Spread::Here);
@@ -107,6 +112,7 @@ void Queue::put_aside(Work&& work, WallTime until, Shard& shard) {
 void Queue::put_back(Work&& work, Shard& shard) {
     {
         const std::lock_guard lock(mutex_);
+        keeps_content_ |= work.hot != nullptr;
         tasks_[work.id].attachment = std::move(work.hot);
         tasks_.put_back(work.id);
     }
@@ -182,6 +188,7 @@ void Queue::on_resolve_failed(const std::shared_ptr<Destination>& to, Shard& sha
             if (action.work) action.kind = Action::Kind::Untried;
         }
     }
+    forget_content(shard.executor->now());
     perform(std::move(action), shard);
     pump(shard, Spread::AllShards);
 }

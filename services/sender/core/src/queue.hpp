@@ -92,6 +92,9 @@ public:
     // DNS failed for this domain: one of its tasks is deferred, the others hold.
     void on_resolve_failed(const std::shared_ptr<Destination>& to, Shard& shard);
 
+    // Waiting mail that is held (at the time `now`, or longer) lets go of its content (queue_content.cpp).
+    void forget_content(SteadyTime now);
+
     // --- sessions (queue_sessions.cpp)
     struct Next {
         enum class Kind : std::uint8_t { Work, Idle, Quit } kind = Kind::Idle;
@@ -156,6 +159,7 @@ public:
 
 private:
     static constexpr std::uint32_t kSlice = 1024;
+    static constexpr std::uint64_t kGoesSoon = 256;  // in line before a task that keeps its content all the same
 
     struct Route {
         std::shared_ptr<Destination> to;  // null: DNS has not answered
@@ -203,6 +207,8 @@ private:
     const void* asker_locked(const DeliverySession& session) const;
     std::unique_lock<std::mutex> lock_rates(const Paces& paces);
     void mark_paced_locked(Work& work, const std::shared_ptr<DeliverySession>& session);
+    bool is_held_locked(const Route& route, SteadyTime now) const;
+    bool may_keep_content_locked(std::uint32_t route, SteadyTime now) const;
     std::uint32_t route_of_locked(const std::shared_ptr<Destination>& to);
     Work take_locked(std::uint32_t route, WallTime now, std::vector<Work>& expired);
     Work make_work_locked(schedule::TaskId id);
@@ -242,6 +248,7 @@ private:
     SteadyTime permit_at_ = SteadyTime::min();  // when to ask for the next one again, if that is far away
     const DeliverySession* turn_ = nullptr;     // holds a task and waits for its message permit
     bool paused_ = false;
+    bool keeps_content_ = false;  // some waiting task may have its content in memory
     std::string pause_reason_;
     SteadyTime no_source_until_ = SteadyTime::min();
     std::string no_source_reason_;

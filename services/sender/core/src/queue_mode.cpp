@@ -54,6 +54,7 @@ void Queue::defer_all(std::string reason, Shard& shard) {
         deferred_until_ = shard.executor->now() + settings_->retry_after.front();
         deferred_reason_ = std::move(reason);
     }
+    forget_content(shard.executor->now());
     pump(shard, Spread::AllShards);  // sets the timer
 }
 

@@ -24,9 +24,12 @@ SettingsPointer Queue::settings() const {
 }
 
 void Queue::set_paused(bool paused, std::string reason) {
-    const std::lock_guard lock(mutex_);
-    paused_ = paused;
-    pause_reason_ = std::move(reason);
+    {
+        const std::lock_guard lock(mutex_);
+        paused_ = paused;
+        pause_reason_ = std::move(reason);
+    }
+    if (paused) forget_content(SteadyTime::max());
 }
 
 bool Queue::is_abandoned() const {

@@ -212,6 +212,7 @@ void Queue::on_open_failed(std::uint32_t number, OpenFailure failure, Shard& sha
             action.untried.failure = failure;
         }
     }
+    if (is_news) forget_content(shard.executor->now());
     if (is_news) engine_.report_connect_failed(*this, failure, shard);
     perform(std::move(action), shard);
 }

@@ -1,7 +1,8 @@
 // Work: one task on its way through an attempt, and the content that is still in memory.
 //
 // HotTask is what take-in keeps so that the first attempt reads nothing from disk; it hangs on the waiting task
-// (schedule::Attachment) until the attempt, or until the task is deferred. HotBudget bounds them all.
+// (schedule::Attachment) until the attempt, or until the task is deferred. HotBudget bounds them all, and a queue keeps
+// what goes soon only (queue_content.cpp).
 // Threads: values; HotBudget is thread-safe.
 #pragma once
 
@@ -38,6 +39,9 @@ public:
 
     void set_limit(std::uint64_t octets) { limit_.store(octets, std::memory_order_relaxed); }
     std::uint64_t used() const { return used_.load(std::memory_order_relaxed); }
+    bool is_half_used() const {
+        return used_.load(std::memory_order_relaxed) > limit_.load(std::memory_order_relaxed) / 2;
+    }
     bool try_charge(std::uint64_t octets) {
         if (used_.fetch_add(octets, std::memory_order_relaxed) + octets <= limit_.load(std::memory_order_relaxed)) {
             return true;
@@ -87,7 +91,7 @@ struct Work {
     bool is_paced = false;          // some rate holds: it needs a permit
     bool is_one_recipient = false;  // one of recipients
     WallTime due{};
-    WallTime expires{};             // or the time of a notice, if that is earlier
+    WallTime expires{};  // or the time of a notice, if that is earlier
     std::shared_ptr<const shaping::Settings> settings;
     std::unique_ptr<HotTask> hot;                // null: read it
     std::shared_ptr<const Rendition> rendition;  // null: the message goes out as it is stored
