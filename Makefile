@@ -84,11 +84,12 @@ bench-latency:  ## high-priority mail and small jobs beside bulk mail (ARGS=--he
 bench-slow-sync:  ## the rate that is left when every sync takes 5 ms longer (ARGS=--help)
 bench-scaling:  ## the cost of a message by queues, virtual MTAs, recipients, size, backlog (ARGS=--help)
 
-torture: build/release/build.ninja  ## 1,000 kills, 500 power losses, every fault (KILLS=…, STATES=…, SEED=…)
+torture: build/release/build.ninja  ## 1,000 kills, 500 power losses, every fault (KILLS=…, STATES=…, SEED=…, OTHER=an older postfleet)
 	@$(NINJA) -C build/release executables postfleet_faults
 	@tests/torture/kills --kills $(KILLS) --seed $(SEED) --results build/torture/kills.json
 	@tests/torture/power_loss --states $(STATES) --seed $(SEED) --results build/torture/power_loss.json
-	@tests/torture/faults_test.py
+	@POSTFLEET_LARGE_MESSAGES=1000 tests/torture/faults_test.py
+	@tests/torture/upgrade --spool tests/golden/spool/spool-1.tar.xz $(if $(OTHER),--other "$(OTHER)" --turns 20)
 	@tests/torture/provider --results build/torture/provider.json
 
 docs: build  ## write the generated reference pages again

@@ -320,7 +320,7 @@ class Sink:
         self.connections.append(connection)
         try:
             await self._dialogue(reader, writer, connection)
-        except (ConnectionError, self._asyncio.IncompleteReadError):
+        except (ConnectionError, self._asyncio.IncompleteReadError, self._asyncio.CancelledError):
             pass
         finally:
             connection.closed = time.monotonic()
@@ -398,6 +398,12 @@ class Sink:
         return most
 
     def close(self):
-        self.loop.call_soon_threadsafe(self.server.close)
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        async def end():
+            self.server.close()
+            sessions = [t for t in self._asyncio.all_tasks() if t is not self._asyncio.current_task()]
+            for session in sessions:
+                session.cancel()
+            await self._asyncio.gather(*sessions, return_exceptions=True)
+            self.loop.stop()
+        self._asyncio.run_coroutine_threadsafe(end(), self.loop)
         self.thread.join(10)

@@ -1,18 +1,23 @@
 #!/usr/bin/env python3
 """One fault at a time under a steady load, and what must be true during it and after it. The scenarios' numbers are those
-of the fault list: F09 a sync fails once, F10 for ever, F11 and F12 full disks, F14 SIGTERM, F56 clock jumps, F57 a
-process that stood still, F59 hardly any processor time."""
+of the fault list: F08 flipped bits, F09 a sync fails once, F10 for ever, F11 and F12 full disks, F14 SIGTERM, F18 more
+large mail than memory, F56 clock jumps, F57 a process that stood still, F59 hardly any processor time."""
 
 import errno
+import glob
+import json
 import os
+import random
+import re
 import signal
+import subprocess
 import tempfile
 import time
 import unittest
 
 from faults import FAIL, TEAR, Faults
-from harness import EndToEnd, Stack, wait_for
-from load import Account, World, settle
+from harness import POSTFLEET, EndToEnd, Stack, free_port, wait_for
+from load import Account, World, is_whole, settle
 
 
 class OneFault(EndToEnd):
@@ -47,6 +52,92 @@ class OneFault(EndToEnd):
 
     def is_ready(self):
         return self.base_stack.http("/healthz/ready")[0] == 200
+
+    def flip_bits(self, count, chance):
+        """One bit each in `count` places of the log that hold something; returns how many were flipped. The headers of
+        segments, and the files of the index, are left to the unit tests."""
+        places = []
+        for path in glob.glob(os.path.join(self.base_stack.data, "spool", "log", "*.log")):
+            with open(path, "rb") as f:
+                octets = f.read()
+            places += [(path, at) for at in chance.sample(range(4096, len(octets)), 200000) if octets[at]]
+        chosen = chance.sample(places, min(count, len(places)))
+        for path, at in chosen:
+            with open(path, "r+b") as f:
+                f.seek(at)
+                octet = f.read(1)[0]
+                f.seek(at)
+                f.write(bytes([octet ^ (1 << chance.randrange(8))]))
+        return len(chosen)
+
+    def test_F08_flipped_bits_cost_what_they_hit_and_are_told(self):
+        chance = random.Random(8)
+        refuse = {"all": True}
+        stack = self.begin(shaping="shaping:\n  - {retry_after: [1h], max_connections: 8}\n", octets=6000)
+        inner = self.world.sink.rcpt
+        self.world.sink.rcpt = lambda r, n: "451 4.3.0 later" if refuse["all"] else inner(r, n)
+        self.more(600)
+        self.world.stop()
+        self.assertEqual(stack.stop(), 0)
+        flipped = self.flip_bits(30, chance)
+        self.assertGreater(flipped, 10)
+        refuse["all"] = False
+        stack.start(env=self.faults.environment())
+
+        def is_empty():   # some are deferred or cut off at their first attempt: their hour is over, too
+            stack.command("retry", "--all")
+            return stack.queued() == 0
+        wait_for(is_empty, "everything that can be read to end", every=0.3)
+        aside = stack.json("status")["spool"]["quarantined"]
+        arrived, ended = self.world.arrived(), {}
+
+        def reported():
+            ended.update({e["data"]["recipient"]: e for e in stack.events("delivered", "bounced", "expired")})
+            return set(arrived) <= set(ended)
+        wait_for(reported, "the last events", every=0.2)
+        self.assertTrue(stack.process.is_running())
+        torn = [d.recipient for d in self.world.sink.deliveries if not is_whole(d)]
+        self.assertEqual(torn, [], "nothing damaged may be sent")
+        damaged = {r for r, e in ended.items() if "damaged" in json.dumps(e["data"]) and r not in arrived}
+        silent = self.world.accepted - set(ended)
+        print(f"F08: {flipped} bits flipped, {len(self.world.accepted)} accepted, {len(damaged)} bounced as damaged, "
+              f"{len(silent)} in {aside} records set aside")
+        self.assertLessEqual(len(silent), 3 * aside, "what has no end must at least be told, record by record")
+        self.assertLessEqual(len(damaged) + len(silent), 3 * flipped, "a flip costs the message that it hit")
+        self.assertGreater(aside, 0, "no flip was noticed: the test hit nothing")
+        self.assertIn("quarantined", stack.process.output())
+        before = len(self.world.sink.deliveries)
+        stack.send("after@plain.test")
+        wait_for(lambda: len(self.world.sink.deliveries) > before, "new mail to be delivered")
+
+    def test_F18_more_large_mail_than_memory_is_held_back_and_none_of_it_lost(self):
+        # 1,000 of them are a question of patience: POSTFLEET_LARGE_MESSAGES=1000
+        messages, limit = int(os.environ.get("POSTFLEET_LARGE_MESSAGES", "60")), 64
+        sink = free_port()
+        stack = self.stack(f'routes: {{"*": ["127.0.0.1:{sink}"]}}\nlimits: {{memory_for_incoming: {limit}MiB}}\n'
+                           "shaping: [{max_connections: 8}]\n", listener="max_message_size: 30MiB").start()
+
+        def anonymous():
+            with open(f"/proc/{stack.process.child.pid}/status") as f:
+                return int(re.search(r"RssAnon:\s+(\d+)", f.read()).group(1)) / 1024
+        idle = anonymous()
+        load = subprocess.Popen([POSTFLEET, "load", f"127.0.0.1:{stack.port}", "--sink", f"127.0.0.1:{sink}", "--json",
+                                 "-n", str(messages), "--sessions", "40", "--size", "25MiB", "--retry", "1000",
+                                 "--retry-after", "50ms", "--patience", "300s", "--wait", "300s"],
+                                stdout=subprocess.PIPE, text=True)
+        most = 0.0
+
+        def ended():
+            nonlocal most
+            most = max(most, anonymous())
+            return load.poll() is not None
+        wait_for(ended, "the large messages to be delivered", 60 + messages * 5)
+        report = json.loads(load.communicate()[0])
+        print(f"F18: {messages} messages of 25 MiB, 40 at once: at most {most:.0f} MiB of memory, {idle:.0f} at rest")
+        self.assertEqual(load.returncode, 0, report)
+        self.assertTrue(stack.process.is_running())
+        # Incoming and outgoing content, and what the spool's index and writer may have besides.
+        self.assertLess(most - idle, 3 * limit)
 
     def test_F09_a_sync_that_fails_once_refuses_what_waited_for_it_and_nothing_else(self):
         self.begin()
