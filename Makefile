@@ -11,6 +11,7 @@ S ?= 60
 J ?= $(shell nproc)
 KILLS ?= 1000
 STATES ?= 500
+MINUTES ?= 60
 SEED ?= 20261122
 CTEST := ctest --output-on-failure --no-label-summary --no-tests=error -j $(J) $(if $(T),-R "$(T)",)
 NINJA := ninja -j $(J)
@@ -92,6 +93,10 @@ torture: build/release/build.ninja  ## 1,000 kills, 500 power losses, every faul
 	@tests/torture/upgrade --spool tests/golden/spool/spool-1.tar.xz $(if $(OTHER),--other "$(OTHER)" --turns 20)
 	@tests/torture/provider --results build/torture/provider.json
 
+soak: build/release/build.ninja  ## an hour of mixed mail and faults: nothing grows, nothing is missing (MINUTES=…)
+	@$(NINJA) -C build/release executables
+	@tests/torture/soak --minutes $(MINUTES) --seed $(SEED)
+
 docs: build  ## write the generated reference pages again
 	@docs/generate
 
@@ -107,4 +112,4 @@ build/%/build.ninja: CMakePresets.json | dependencies
 	@echo "Configuring build/$*"
 	@cmake --preset $* >build/configure-$*.log 2>&1 || { cat build/configure-$*.log; exit 1; }
 
-.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench bench-connections bench-backlog bench-latency bench-slow-sync bench-scaling torture dkim-survey docs clean
+.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench bench-connections bench-backlog bench-latency bench-slow-sync bench-scaling torture soak dkim-survey docs clean
