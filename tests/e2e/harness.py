@@ -220,7 +220,7 @@ class EndToEnd(unittest.TestCase):
             any(test is self for test, _ in getattr(getattr(self._outcome, "result", None), "failures", []) +
                 getattr(getattr(self._outcome, "result", None), "errors", []))
         for closer in reversed(self.closers):
-            if failed and closer.process:
+            if failed and getattr(closer, "process", None):
                 print(f"--- {closer.process.log_path} (the end of it)\n{closer.process.output()[-6000:]}")
             closer.close()
 

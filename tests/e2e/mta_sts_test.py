@@ -17,12 +17,13 @@ class PolicyHost:
     """An HTTPS server on port 443 that says what it is told to; `requests` has the first line and Host of each."""
 
     process = None
+    address = WEB_ADDRESS
 
     def __init__(self, certificate, body="", status="200 OK", headers="Content-Type: text/plain"):
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate)
         self.body, self.status, self.headers, self.requests, self.failed = body, status, headers, [], 0
-        self.socket = socket.create_server((WEB_ADDRESS, 443), backlog=50)
+        self.socket = socket.create_server((self.address, 443), backlog=50)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -42,13 +43,16 @@ class PolicyHost:
                 while (line := stream.readline().strip()) != b"":
                     lines.append(line.decode())
                 self.requests.append(lines)
-                body = self.body.encode()
-                secured.sendall(f"HTTP/1.1 {self.status}\r\n{self.headers}\r\nContent-Length: {len(body)}\r\n\r\n".encode())
-                secured.sendall(body)
+                self._answer(secured, stream, lines)
         except (OSError, ValueError):
             self.failed += 1
         finally:
             connection.close()
+
+    def _answer(self, secured, stream, lines):
+        body = self.body.encode()
+        secured.sendall(f"HTTP/1.1 {self.status}\r\n{self.headers}\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        secured.sendall(body)
 
     def close(self):
         self.socket.shutdown(socket.SHUT_RDWR)

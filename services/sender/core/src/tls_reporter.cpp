@@ -62,7 +62,7 @@ TlsReporter::TlsReporter(Engine& engine, Handover& handover, const Compressor* c
                                               "Tries to send a TLS report that failed")) {}
 
 void TlsReporter::start() {
-    executor_.post([this] { executor_.schedule_at(executor_.now() + kTick, [this] { tick(); }); });
+    executor_.post([this] { executor_.schedule_at(executor_.now() + kFirstTick, [this] { tick(); }); });
 }
 
 void TlsReporter::tick() {

@@ -28,10 +28,11 @@ class TlsReporter final {
 public:
     static constexpr std::size_t kAtOnce = 20;  // reports begun per tick
     static constexpr Duration kTick = std::chrono::minutes(1);
+    static constexpr Duration kFirstTick = std::chrono::seconds(5);  // what became due while we were away
 
     TlsReporter(Engine& engine, Handover& handover, const Compressor* compressor);
 
-    void start();  // the first tick comes after kTick
+    void start();
     void tick();
 
 private:
