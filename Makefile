@@ -75,7 +75,7 @@ bench-instructions: build/release/build.ninja  ## what a message costs in instru
 	@$(NINJA) -C build/release executables
 	@tests/bench/instructions --check $(ARGS)
 
-bench-backlog bench-latency bench-slow-sync bench-scaling: build/release/build.ninja
+bench-backlog bench-latency bench-slow-sync bench-scaling bench-outbound: build/release/build.ninja
 	@cmake/install-dependencies build
 	@$(NINJA) -C build/release executables postfleet_faults
 	@tests/bench/$(subst -,_,$(@:bench-%=%)) $(ARGS)
@@ -83,6 +83,7 @@ bench-backlog bench-latency bench-slow-sync bench-scaling: build/release/build.n
 bench-backlog:  ## a million messages for a dead host: memory, rates beside it, restart, delivery (ARGS=--help)
 bench-latency:  ## high-priority mail and small jobs beside bulk mail (ARGS=--help)
 bench-slow-sync:  ## the rate that is left when every sync takes 5 ms longer (ARGS=--help)
+bench-outbound:  ## five thousand connections to the outside at once (ARGS=--help)
 bench-scaling:  ## the cost of a message by queues, virtual MTAs, recipients, size, backlog (ARGS=--help)
 
 torture: build/release/build.ninja  ## 1,000 kills, 500 power losses, every fault (KILLS=…, STATES=…, SEED=…, OTHER=an older postfleet)
@@ -112,4 +113,4 @@ build/%/build.ninja: CMakePresets.json | dependencies
 	@echo "Configuring build/$*"
 	@cmake --preset $* >build/configure-$*.log 2>&1 || { cat build/configure-$*.log; exit 1; }
 
-.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench bench-connections bench-backlog bench-latency bench-slow-sync bench-scaling torture soak dkim-survey docs clean
+.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench bench-connections bench-backlog bench-latency bench-slow-sync bench-scaling bench-outbound torture soak dkim-survey docs clean
