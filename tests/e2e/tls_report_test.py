@@ -36,7 +36,7 @@ class ReportHost(PolicyHost):
 
 
 class TlsReports(EndToEnd):
-    def test_RFC8460_a_days_sessions_are_reported_by_mail_and_by_post(self):
+    def test_a_days_sessions_are_reported_by_mail_and_by_post(self):
         authority = Authority()
         self.closers.append(authority)
         good = Mx(authority.certificate("mx1.rpt.test"), address=GOOD, port=25)
