@@ -82,8 +82,8 @@ void fuzz_smtp_server(std::span<const std::byte> input) {
     if ((choice & 4) != 0) {  // what not every listener offers
         settings.auth_mechanisms = "TEST";
         settings.auth_without_tls = true;
-        settings.max_hold = std::chrono::hours(24);
-        settings.offers_deliver_by = settings.offers_mt_priority = settings.offers_merge = true;
+        settings.schedule = {.max_hold = std::chrono::hours(24), .deliver_by = true, .mt_priority = true};
+        settings.offers_merge = true;
     }
     const Run whole = run(settings, text, text.size());
     const Run cut = run(settings, text, 1 + choice / 4);

@@ -31,6 +31,22 @@ Section with_account_limits(Section section) {
     return section;
 }
 
+template <class O>
+Section with_schedule_rights(Section section, const std::string& otherwise) {
+    const KeyOptions inherited{.default_text = otherwise};
+    section.keys.push_back(value_key<O>(
+        "max_future_release", [](auto& o) -> auto& { return o.schedule.max_future_release; },
+        DurationCodec{.lowest = Duration{}}, "How far ahead they may schedule mail (FUTURERELEASE). 0: they may not.",
+        inherited));
+    section.keys.push_back(value_key<O>(
+        "deliver_by", [](auto& o) -> auto& { return o.schedule.deliver_by; }, FlagCodec{},
+        "Whether they may say by when their mail must have come (DELIVERBY).", inherited));
+    section.keys.push_back(value_key<O>(
+        "mt_priority", [](auto& o) -> auto& { return o.schedule.mt_priority; }, FlagCodec{},
+        "Whether they may give their mail a priority (MT-PRIORITY).", inherited));
+    return section;
+}
+
 // The rates of what arrives; `scope` says whose, as "_per_client" and " and client".
 template <class O>
 void add_arrival_rates(std::vector<Key>& keys, ArrivalRates O::*rates, const std::string& suffix,
@@ -125,8 +141,12 @@ const Section& outbound_section() {
     return section;
 }
 
-Section with_tenant_limits(Section section) { return with_account_limits<Tenant>(std::move(section)); }
+Section with_tenant_limits(Section section) {
+    return with_schedule_rights<Tenant>(with_account_limits<Tenant>(std::move(section)), "(as the listener's)");
+}
 
-Section with_user_limits(Section section) { return with_account_limits<User>(std::move(section)); }
+Section with_user_limits(Section section) {
+    return with_schedule_rights<User>(with_account_limits<User>(std::move(section)), "(as its tenant's)");
+}
 
 }  // namespace postfleet::config

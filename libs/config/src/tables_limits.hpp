@@ -1,4 +1,5 @@
-// The keys of limits at the door, for the sections of listeners, users and tenants.
+// The keys of limits at the door, and of who may say when its mail is sent, for the sections of listeners, users and
+// tenants.
 #pragma once
 
 #include "schema.hpp"

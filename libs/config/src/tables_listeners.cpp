@@ -90,8 +90,10 @@ const Section& listener_section() {
                  "Without it mail loops are not seen."),
              value_key<L>("remove_bcc", &L::remove_bcc, FlagCodec{},
                           "Whether Bcc fields are taken out of the message."),
-             value_key<L>("max_future_release", &L::max_future_release, DurationCodec{.lowest = Duration{}},
-                          "How far ahead a client may schedule its mail (FUTURERELEASE, RFC 4865). 0: it may not."),
+             value_key<L>(
+                 "max_future_release", &L::max_future_release, DurationCodec{.lowest = Duration{}},
+                 "How far ahead a client may schedule its mail (FUTURERELEASE, RFC 4865). 0: it may not. This and the "
+                 "next two hold unless `users` or `tenants` say otherwise of who has logged in."),
              value_key<L>(
                  "deliver_by", &L::deliver_by, FlagCodec{},
                  "Whether a client may say by when its mail must have come (DELIVERBY, RFC 2852). In by-mode R it "
@@ -112,6 +114,8 @@ const Section& listener_section() {
                           "A message with more Received fields is a loop and refused."),
              value_key<L>("max_header_size", &L::max_header_size, SizeCodec{1024, kContentChunkOctets},
                           "Messages with a larger header are refused with 552. At most 256KiB."),
+             value_key<L>("max_header_field_size", &L::max_header_field_size, SizeCodec{1024, kContentChunkOctets},
+                          "The same for each field of it. Large receivers take no fields of more than some 100 kB."),
              value_key<L>("max_message_size", &L::max_message_size, SizeCodec{1024},
                           "Larger messages are refused with 552."),
              value_key<L>("max_recipients", &L::max_recipients, count(1, 100'000),

@@ -14,13 +14,14 @@ void ServerSession::ehlo(std::string_view argument, std::string& out) {
     out.append("250-").append(settings_->hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
     out.append(std::to_string(settings_->max_message_octets));
     out.append("\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n");
-    if (settings_->max_hold.count() > 0) {
-        const auto until = std::chrono::floor<std::chrono::seconds>(policy_.now()) + settings_->max_hold;
-        out.append("250-FUTURERELEASE ").append(std::to_string(settings_->max_hold.count()));
+    const ScheduleOffer schedule = policy_.schedule_offer(settings_->schedule);
+    if (schedule.max_hold.count() > 0) {
+        const auto until = std::chrono::floor<std::chrono::seconds>(policy_.now()) + schedule.max_hold;
+        out.append("250-FUTURERELEASE ").append(std::to_string(schedule.max_hold.count()));
         out.append(1, ' ').append(format_rfc3339(until)).append("\r\n");
     }
-    if (settings_->offers_deliver_by) out.append("250-DELIVERBY\r\n");
-    if (settings_->offers_mt_priority) out.append("250-MT-PRIORITY\r\n");
+    if (schedule.deliver_by) out.append("250-DELIVERBY\r\n");
+    if (schedule.mt_priority) out.append("250-MT-PRIORITY\r\n");
     if (settings_->offers_merge) out.append("250-XMRG\r\n250-XACK\r\n250-VERP\r\n");
     if (settings_->offers_require_tls && secured_) out.append("250-REQUIRETLS\r\n");
     // RFC 9422: what is enforced, so that a client need not find out.

@@ -45,7 +45,7 @@ std::string_view parameter_fault(ParameterError error) {
     switch (error) {
         case ParameterError::None: break;
         case ParameterError::Syntax: return "501 5.5.4 Bad parameter syntax\r\n";
-        case ParameterError::Unknown: return "555 5.5.4 Parameter not known\r\n";
+        case ParameterError::Unknown: return "555 5.5.4 Parameter not known or not offered\r\n";
         case ParameterError::Unsupported: return "504 5.5.4 Parameter value not implemented\r\n";
     }
     return {};

@@ -35,11 +35,12 @@ void ServerSession::begin_mail(std::string_view argument, std::string& out) {
     if (path.kind == PathKind::Postmaster) {
         return mistake(Refusal::Syntax, sender_fault(PathError::Syntax), out);
     }
+    const ScheduleOffer schedule = policy_.schedule_offer(settings_->schedule);
     MailParameters parameters;
     const ParameterError error = parse_mail_parameters(argument, parameters,
-                                                       {.future_release = settings_->max_hold.count() > 0,
-                                                        .deliver_by = settings_->offers_deliver_by,
-                                                        .mt_priority = settings_->offers_mt_priority,
+                                                       {.future_release = schedule.max_hold.count() > 0,
+                                                        .deliver_by = schedule.deliver_by,
+                                                        .mt_priority = schedule.mt_priority,
                                                         .require_tls = settings_->offers_require_tls && secured_,
                                                         .verp = settings_->offers_merge});
     if (error != ParameterError::None) return mistake(refusal_of(error), parameter_fault(error), out);

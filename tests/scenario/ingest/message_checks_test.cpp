@@ -229,6 +229,23 @@ TEST_CASE("the header has a limit of its own, and so have its hops", "[M5322-4][
     CHECK(send(f, hop + hop + hop + "\r\n") == "554 5.4.6 Too many hops, mail loop?\r\n");
 }
 
+TEST_CASE("M5322-4: each header field has a limit of its own, with a reason of its own", "[M5322-4]") {
+    for (const Way way : {Way::Data, Way::Bdat}) {
+        IngestFixture f(with("max_header_field_size: 2KiB"));
+        std::string folded = "To: a";
+        while (folded.size() < 2000) folded += ",\r\n b@c.example";
+        CHECK(send(f, folded + "\r\nCc" + folded.substr(2) + "\r\n\r\nx\r\n", way).starts_with("250"));
+        while (folded.size() <= 2048) folded += ",\r\n b@c.example";
+        CHECK(send(f, folded + "\r\n\r\nx\r\n", way) == "552 5.3.4 Message header field too big\r\n");
+        CHECK(f.refused(Reason::HeaderFieldTooBig) == 1);
+        CHECK(f.refused(Reason::HeaderTooBig) == 0);
+        CHECK(f.handover.accepted.size() == 1);
+    }
+    IngestFixture f;  // out of the box
+    CHECK(send(f, "X: " + std::string(64 * 1024 - 5, 'x') + "\r\n\r\n").starts_with("250"));
+    CHECK(send(f, "X: " + std::string(64 * 1024 - 4, 'x') + "\r\n\r\n").starts_with("552 5.3.4"));
+}
+
 TEST_CASE("Bcc and Return-Path do not go on, also between fields that decide", "[S5321-11]") {
     const std::string message =
         "Return-Path: <a@b.example>\r\nBcc: secret@b.example,\r\n other@b.example\r\nFrom: a@b.example\r\nX-Job: j\r\n"

@@ -234,4 +234,14 @@ TEST_CASE("M5322-2: a file with long lines is taken as it is, repaired or refuse
     CHECK(refusing.transaction->refusal() == "550 5.6.0 Message breaks RFC 5322: a line of more than 998 octets");
 }
 
+TEST_CASE("M5322-4: a file has limits for its header and for each field of it", "[M5322-4][pickup]") {
+    PickupWorld world("max_header_size: 2KiB, max_header_field_size: 1KiB");
+    const std::string field = "X-Note: " + std::string(900, 'x') + "\n";
+    CHECK(world.send(kEnvelope + field + field + "\nx\n") == PickupTransaction::State::Accepted);
+    CHECK(world.send(kEnvelope + field + field + field + "\nx\n") == PickupTransaction::State::Refused);
+    CHECK(world.transaction->refusal() == "552 5.3.4 Message header too big");
+    CHECK(world.send(kEnvelope + "X-Note: " + std::string(1100, 'x') + "\n\nx\n") == PickupTransaction::State::Refused);
+    CHECK(world.transaction->refusal() == "552 5.3.4 Message header field too big");
+}
+
 }  // namespace postfleet::ingest

@@ -148,4 +148,79 @@ TEST_CASE("schedules that are wrong, twice, or too far ahead are refused", "[X48
     CHECK(f.refused(Reason::HeldTooLong) == 2);
 }
 
+namespace {
+
+const char* const kUsers = R"(
+hostname: mx.example
+tenants:
+  acme: {send_as: ["*"], max_future_release: 2h, deliver_by: true}
+  plain: {send_as: ["*"]}
+users:
+  heir: {tenant: acme, certificate: "1111111111111111111111111111111111111111111111111111111111111111"}
+  own: {tenant: acme, certificate: "2222222222222222222222222222222222222222222222222222222222222222",
+        max_future_release: 0s, deliver_by: false, mt_priority: true}
+  usual: {tenant: plain, certificate: "3333333333333333333333333333333333333333333333333333333333333333"}
+listeners: {relay: {address: "127.0.0.1:2525", auth: optional, auth_without_tls: true, relay_from: ["192.0.2.0/24"], %s}}
+virtual_mtas: {tx: {}}
+)";
+
+struct UserWorld : IngestFixture {
+    explicit UserWorld(const std::string& keys) {
+        std::string text = kUsers;
+        text.replace(text.find("%s"), 2, keys);
+        const auto loaded = config_files::load_text(text);
+        INFO(config_files::to_string(loaded.problems));
+        REQUIRE(loaded.config);
+        rules = ListenerRules::make(*loaded.config, loaded.config->listeners.at("relay"),
+                                    routing::Snapshot::compile(*loaded.config), nullptr,
+                                    std::make_shared<const UserDirectory>(*loaded.config, Passwords{}, accounts));
+    }
+
+    // What EHLO says of schedules, and what becomes of asking for each.
+    std::string offers(char user) {
+        Client client(*this);
+        if (user != ' ') client.intake().secured({.certificate_fingerprint = std::string(64, user)});
+        const std::string ehlo = client.say("EHLO c.example\r\n");
+        std::string offered;
+        const auto ask = [&](const std::string& keyword, const std::string& parameter) {
+            const bool stands = ehlo.find("250-" + keyword) != std::string::npos;
+            const std::string reply = mail(client, " " + parameter);
+            CHECK(reply == (stands ? "250 2.1.0 Ok\r\n" : "555 5.5.4 Parameter not known or not offered\r\n"));
+            if (stands) offered += keyword + " ";
+        };
+        ask("FUTURERELEASE", "HOLDFOR=60");
+        ask("DELIVERBY", "BY=600;R");
+        ask("MT-PRIORITY", "MT-PRIORITY=3");
+        return offered;
+    }
+
+    AccountBook accounts;
+};
+
+}  // namespace
+
+TEST_CASE("who may say when its mail is sent is a right of user, tenant and listener, the nearest one first",
+          "[X4865][X2852][X6710][X4954]") {
+    UserWorld closed("dsn: true");
+    CHECK(closed.offers(' ').empty());
+    CHECK(closed.offers('1') == "FUTURERELEASE DELIVERBY ");
+    CHECK(closed.offers('2') == "MT-PRIORITY ");
+    CHECK(closed.offers('3').empty());
+    UserWorld open("max_future_release: 1d, deliver_by: true, mt_priority: true");
+    CHECK(open.offers(' ') == "FUTURERELEASE DELIVERBY MT-PRIORITY ");
+    CHECK(open.offers('1') == "FUTURERELEASE DELIVERBY MT-PRIORITY ");
+    CHECK(open.offers('2') == "MT-PRIORITY ");
+    CHECK(open.offers('3') == "FUTURERELEASE DELIVERBY MT-PRIORITY ");
+}
+
+TEST_CASE("how far ahead mail may be held is that user's own right, too", "[X4865]") {
+    UserWorld f("max_future_release: 1d");
+    Client client(f);
+    client.intake().secured({.certificate_fingerprint = std::string(64, '1')});
+    CHECK(client.say("EHLO c.example\r\n").find("250-FUTURERELEASE 7200 ") != std::string::npos);
+    CHECK(mail(client, " HOLDFOR=7200").starts_with("250"));
+    CHECK(mail(client, " HOLDFOR=7201") == "501 5.5.4 Held longer than is offered\r\n");
+    CHECK(f.refused(Reason::HeldTooLong) == 1);
+}
+
 }  // namespace postfleet::ingest

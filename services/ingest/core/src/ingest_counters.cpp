@@ -24,6 +24,7 @@ const char* to_string(Reason reason) {
         case Reason::UnknownVirtualMta: return "unknown_virtual_mta";
         case Reason::TooManyHops: return "too_many_hops";
         case Reason::HeaderTooBig: return "header_too_big";
+        case Reason::HeaderFieldTooBig: return "header_field_too_big";
         case Reason::AuthRequired: return "auth_required";
         case Reason::AuthMechanism: return "auth_mechanism";
         case Reason::AuthFailed: return "auth_failed";

@@ -97,7 +97,7 @@ bool Intake::take_schedule(const smtp::MailSchedule& schedule, Message& message)
     message.mt_priority = schedule.priority;
     if (schedule.hold_for) message.send_at = now() + *schedule.hold_for;
     if (schedule.hold_until && *schedule.hold_until > now()) message.send_at = *schedule.hold_until;
-    if (message.send_at && *message.send_at > now() + rules_->session.max_hold) return false;
+    if (message.send_at && *message.send_at > now() + schedule_offer(rules_->session.schedule).max_hold) return false;
     if (const auto& by = schedule.deliver_by) {
         message.deliver_by = DeliverBy{message.send_at.value_or(now()) + by->after, by->mode, by->trace};
         if (by->mode == DeliverBy::Mode::Return) message.expires_at = message.deliver_by->time;

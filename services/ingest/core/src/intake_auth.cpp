@@ -94,6 +94,18 @@ std::optional<smtp::Decision> Intake::check_sender(const std::string& reverse_pa
                   "You may not send as " + std::string(domain_of(reverse_path)));
 }
 
+smtp::ScheduleOffer Intake::schedule_offer(const smtp::ScheduleOffer& usual) const {
+    if (user_ == nullptr) return usual;
+    const config::ScheduleRights& rights = user_->schedule;
+    smtp::ScheduleOffer offer = usual;
+    if (rights.max_future_release) {
+        offer.max_hold = std::chrono::floor<std::chrono::seconds>(*rights.max_future_release);
+    }
+    offer.deliver_by = rights.deliver_by.value_or(offer.deliver_by);
+    offer.mt_priority = rights.mt_priority.value_or(offer.mt_priority);
+    return offer;
+}
+
 std::optional<smtp::Decision> Intake::check_header_senders(std::string_view content) {
     if (user_ == nullptr) return std::nullopt;
     std::string text = refused_sender(content, *user_);

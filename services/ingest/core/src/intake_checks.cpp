@@ -12,6 +12,9 @@ std::optional<smtp::Decision> Intake::check_header(const HeaderFacts& facts) {
     if (facts.header_octets > listener.max_header_size) {
         return refuse(Reason::HeaderTooBig, 552, {5, 3, 4}, "Message header too big");
     }
+    if (facts.largest_field > listener.max_header_field_size) {
+        return refuse(Reason::HeaderFieldTooBig, 552, {5, 3, 4}, "Message header field too big");
+    }
     if (facts.hops > listener.max_hops) {
         return refuse(Reason::TooManyHops, 554, {5, 4, 6}, "Too many hops, mail loop?");
     }

@@ -70,9 +70,9 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     if (rules->auth != nullptr) rules->session.auth_mechanisms = "SCRAM-SHA-256 PLAIN LOGIN";
     rules->session.auth_binds_channel = true;
     rules->session.auth_without_tls = listener.auth_without_tls;
-    rules->session.max_hold = std::chrono::floor<std::chrono::seconds>(listener.max_future_release);
-    rules->session.offers_deliver_by = listener.deliver_by;
-    rules->session.offers_mt_priority = listener.mt_priority;
+    rules->session.schedule = {.max_hold = std::chrono::floor<std::chrono::seconds>(listener.max_future_release),
+                               .deliver_by = listener.deliver_by,
+                               .mt_priority = listener.mt_priority};
     rules->session.offers_require_tls = true;
     rules->session.offers_merge = listener.mail_merge;
     rules->session.offers_starttls = listener.tls == config::ListenerTls::Starttls;
@@ -90,6 +90,8 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     listener.line_ends = config::LineEnds::Normalize;
     listener.message_checks = pickup.message_checks;
     listener.remove_bcc = pickup.remove_bcc;
+    listener.max_header_size = pickup.max_header_size;
+    listener.max_header_field_size = pickup.max_header_field_size;
     listener.max_message_size = pickup.max_message_size;
     listener.max_recipients = pickup.max_recipients;
     listener.mail_merge = true;

@@ -3,6 +3,17 @@
 #include <algorithm>
 
 namespace postfleet::ingest {
+namespace {
+
+config::ScheduleRights rights_of(const config::User& user, const config::Tenant& tenant) {
+    config::ScheduleRights rights = user.schedule;
+    if (!rights.max_future_release) rights.max_future_release = tenant.schedule.max_future_release;
+    if (!rights.deliver_by) rights.deliver_by = tenant.schedule.deliver_by;
+    if (!rights.mt_priority) rights.mt_priority = tenant.schedule.mt_priority;
+    return rights;
+}
+
+}  // namespace
 
 bool KnownUser::may_send_as(std::string_view domain) const {
     return std::any_of(send_as.begin(), send_as.end(), [domain](const std::string& allowed) {
@@ -20,6 +31,7 @@ UserDirectory::UserDirectory(const config::Config& config, const Passwords& pass
         known->virtual_mta = user.virtual_mta;
         const config::Tenant& tenant = config.tenants.at(user.tenant);
         known->send_as = tenant.send_as;
+        known->schedule = rights_of(user, tenant);
         known->account = accounts.user(name, user.limits);
         known->tenant_account = accounts.tenant(user.tenant, tenant.limits);
         known->has_rates = known->account.has_rates() || known->tenant_account.has_rates();

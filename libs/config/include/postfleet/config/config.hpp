@@ -129,6 +129,7 @@ struct Listener {
     UndefinedVariable undefined_variables = UndefinedVariable::Empty;
     std::uint32_t max_hops = 100;  // Received fields
     std::uint64_t max_header_size = kContentChunkOctets;
+    std::uint64_t max_header_field_size = 64 << 10;  // of one field
     ListenerTls tls = ListenerTls::None;
     std::string certificate, private_key;  // PEM files; read again at every reload
     std::string client_ca;                 // PEM file; empty: no client is asked for a certificate
@@ -167,6 +168,8 @@ struct Pickup {
     MessageChecks message_checks = MessageChecks::Allow;
     bool remove_bcc = true;
     std::vector<std::string> ignore{".tmp", ".part"};  // ends of names of files that are not finished
+    std::uint64_t max_header_size = kContentChunkOctets;
+    std::uint64_t max_header_field_size = 64 << 10;  // of one field
     std::uint64_t max_message_size = 50ull << 20;
     std::uint32_t max_recipients = 1000;             // per file
     Duration settle_time = std::chrono::seconds(2);  // for what was not moved in
@@ -394,11 +397,18 @@ struct AccountLimits {
     Rate max_message_rate, max_recipient_rate;
 };
 
+// Who may say when its mail is sent; what is not given here is as the listener has it.
+struct ScheduleRights {
+    std::optional<Duration> max_future_release;
+    std::optional<bool> deliver_by, mt_priority;
+};
+
 struct Tenant {
     std::string name;
     // What its users may send as: "acme.example", ".acme.example" (everything below), "*" (anything).
     std::vector<std::string> send_as;
     AccountLimits limits;
+    ScheduleRights schedule;  // of its users, unless they have their own
     Origin origin;
 };
 
@@ -409,6 +419,7 @@ struct User {
     std::string certificate;    // SHA-256 fingerprint of a client certificate: 64 lower-case hexadecimal digits
     std::string virtual_mta;    // VMTA or pool for its mail when no binding takes it; empty: the default
     AccountLimits limits;
+    ScheduleRights schedule;
     Origin origin;
 };
 

@@ -62,6 +62,13 @@ struct MailSchedule {
     std::optional<std::int8_t> priority;  // MT-PRIORITY
 };
 
+// What a client may ask for with MAIL about when its mail is sent.
+struct ScheduleOffer {
+    std::chrono::seconds max_hold{0};  // FUTURERELEASE; zero: not offered
+    bool deliver_by = false;           // DELIVERBY
+    bool mt_priority = false;          // MT-PRIORITY
+};
+
 struct MailRequest {
     std::string reverse_path;                // empty: <>
     std::uint64_t declared_size_octets = 0;  // SIZE=; 0: not given
@@ -151,6 +158,8 @@ public:
     // The session is about to hold this much content in memory, all in all; asked whenever that grows, and told when it
     // shrinks. No: the message is refused with 451. What was handed over in a chunk is not the session's any more.
     virtual bool may_hold_content(std::size_t) { return true; }
+    // Asked at EHLO and at MAIL: whoever has logged in may have other rights than `usual`, the settings'.
+    virtual ScheduleOffer schedule_offer(const ScheduleOffer& usual) const { return usual; }
     // For what EHLO says of FUTURERELEASE.
     virtual WallTime now() const { return {}; }
     virtual void on_refusal(Refusal refusal) = 0;

@@ -1,7 +1,7 @@
 // ServerSession: the server side of one SMTP connection (RFC 5321 §3, §4; PIPELINING RFC 2920, SIZE
 // RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461, CHUNKING RFC 3030, ENHANCEDSTATUSCODES RFC 2034,
-// STARTTLS RFC 3207, AUTH RFC 4954, LIMITS RFC 9422; where the settings say so FUTURERELEASE RFC 4865,
-// DELIVERBY RFC 2852, MT-PRIORITY RFC 6710, REQUIRETLS RFC 8689, mail merge).
+// STARTTLS RFC 3207, AUTH RFC 4954, LIMITS RFC 9422; where the settings say so REQUIRETLS RFC 8689, mail merge; to whom
+// settings and policy say so FUTURERELEASE RFC 4865, DELIVERBY RFC 2852, MT-PRIORITY RFC 6710).
 //
 // Sans-IO: never touches a socket, a clock or a file. The driver feeds octets in, writes out what was
 // appended to `out` (once per turn, so pipelined commands share one write), and asks wants_input().
@@ -52,12 +52,10 @@ struct ServerSettings {
     std::uint64_t max_message_octets = 50ull << 20;
     std::uint32_t max_recipients = 1000;
     std::uint32_t max_messages = UINT32_MAX;  // per connection
-    std::chrono::seconds max_hold{0};         // FUTURERELEASE; zero: not offered
-    bool offers_deliver_by = false;
-    bool offers_mt_priority = false;
-    bool offers_require_tls = false;  // REQUIRETLS, once the connection is secured
-    bool offers_merge = false;        // XMRG, XACK, VERP
-    std::uint32_t max_errors = 20;    // without a message accepted in between
+    ScheduleOffer schedule;                   // to everybody, unless the policy knows better
+    bool offers_require_tls = false;          // REQUIRETLS, once the connection is secured
+    bool offers_merge = false;                // XMRG, XACK, VERP
+    std::uint32_t max_errors = 20;            // without a message accepted in between
     std::uint32_t max_unknown_commands = UINT32_MAX;
     std::uint32_t max_idle_commands = UINT32_MAX;  // NOOP and the like, without a message accepted in between
     // 512 (RFC 5321 §4.5.3.1.4) and what the parameters of extensions add to MAIL and RCPT.

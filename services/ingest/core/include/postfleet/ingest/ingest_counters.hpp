@@ -34,6 +34,7 @@ enum class Reason : std::uint8_t {
     UnknownVirtualMta,
     TooManyHops,
     HeaderTooBig,
+    HeaderFieldTooBig,
     AuthRequired,      // 530
     AuthMechanism,     // not offered
     AuthFailed,        // 535

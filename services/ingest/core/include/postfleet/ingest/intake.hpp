@@ -116,6 +116,7 @@ public:
     smtp::Decision on_end_of_data(smtp::ContentEnd&& end) override;
     void on_abandoned() override;
     bool may_hold_content(std::size_t octets) override;
+    smtp::ScheduleOffer schedule_offer(const smtp::ScheduleOffer& usual) const override;
     WallTime now() const override;
     void on_refusal(smtp::Refusal refusal) override;
 

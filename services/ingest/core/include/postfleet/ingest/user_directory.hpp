@@ -21,6 +21,7 @@ struct KnownUser {
     std::string virtual_mta;           // where its mail goes when no binding says otherwise; empty: the default
     Account account, tenant_account;
     bool has_rates = false;            // of one of the two
+    config::ScheduleRights schedule;   // its own, else its tenant's
     std::vector<std::string> send_as;  // its tenant's: "acme.example", ".acme.example" for what is below, "*"
     // shared_ptr because a check may still run when a reload has dropped the user; null: certificate only.
     std::shared_ptr<const StoredPassword> password;
