@@ -17,6 +17,7 @@ find_package(ZLIB REQUIRED)                        # adapters/zlib
 find_package(CURL 7.85 REQUIRED)                   # adapters/curl
 find_package(CLI11 REQUIRED)                       # services/standalone
 pkg_check_modules(ARGON2 REQUIRED IMPORTED_TARGET libargon2)    # adapters/password
+pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)     # adapters/sqlite
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)    # base (Pattern)
 pkg_check_modules(IDN2 REQUIRED IMPORTED_TARGET libidn2)        # mail (domain names)
 

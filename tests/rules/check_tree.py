@@ -97,6 +97,7 @@ THIRD_PARTY = {
     "boost/": ["libs/adapters/http/src", "libs/runtime/src", "services", "tests"],
     "CLI/": ["services/standalone"],
     "openssl/": ["libs/adapters/crypto/src", "libs/adapters/tls/src", "libs/dkim/src", "tests/unit/tls"],
+    "sqlite3.h": ["libs/adapters/sqlite/src", "tests/unit/sqlite"],
     "argon2.h": ["libs/adapters/password/src"],
     "benchmark/": ["tests/bench"],
     "catch2/": ["tests"],

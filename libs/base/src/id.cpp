@@ -61,6 +61,12 @@ Result<MessageId> MessageId::parse(std::string_view text) {
     return id;
 }
 
+WallTime MessageId::made_at() const {
+    std::int64_t milliseconds = 0;
+    for (std::size_t i = 0; i < 6; ++i) milliseconds = milliseconds << 8 | octets[i];
+    return from_unix_microseconds(milliseconds * 1000);
+}
+
 std::string EventId::to_string() const {
     std::string text(32, '0');
     for (std::size_t i = 0; i < octets.size(); ++i) {

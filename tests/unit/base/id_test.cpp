@@ -130,3 +130,8 @@ TEST_CASE("message ids spread over a hash table") {
     for (int i = 0; i < 1024; ++i) low_bits.insert(std::hash<MessageId>()(generator.next(kNow)) & 1023);
     CHECK(low_bits.size() > 550);  // random: 1 - 1/e of them, about 647
 }
+
+TEST_CASE("an id tells when it was made, to the millisecond", "[rfc9562-5.7]") {
+    IdGenerator generator(1);
+    CHECK(generator.next(kNow).made_at() == std::chrono::floor<std::chrono::milliseconds>(kNow));
+}

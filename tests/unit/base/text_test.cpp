@@ -97,3 +97,16 @@ TEST_CASE("the text of a size is exact") {
         CHECK(*parse_size(format_size(octets)) == octets);
     }
 }
+
+TEST_CASE("a wildcard is a star, as often as one likes, and nothing else is special") {
+    CHECK(matches_wildcard("*.example.com", "a.b.example.com"));
+    CHECK(matches_wildcard("a*c*e", "abcde"));
+    CHECK(matches_wildcard("a*", "a"));
+    CHECK(matches_wildcard("*", ""));
+    CHECK(matches_wildcard("", ""));
+    CHECK(matches_wildcard("a*b", "aabab"));
+    CHECK_FALSE(matches_wildcard("*.example.com", "example.com"));
+    CHECK_FALSE(matches_wildcard("a?c", "abc"));
+    CHECK_FALSE(matches_wildcard("a", "ab"));
+    CHECK_FALSE(matches_wildcard("A", "a"));
+}

@@ -23,6 +23,8 @@ struct MessageId {
     std::string to_string() const;
     static Result<MessageId> parse(std::string_view text);
     bool is_nil() const { return *this == MessageId{}; }
+    // To the millisecond. Within a burst of ids it may be a little ahead of the clock (IdGenerator).
+    WallTime made_at() const;
     friend auto operator<=>(const MessageId&, const MessageId&) = default;
 };
 

@@ -17,6 +17,8 @@ bool ascii_iequals(std::string_view a, std::string_view b);
 bool ascii_istarts_with(std::string_view text, std::string_view prefix);
 std::string_view trim(std::string_view text);  // space and tab, CR, LF at both ends
 std::vector<std::string_view> split(std::string_view text, char separator);
+// "*" stands for any text, also none, and may occur several times; everything else for itself.
+bool matches_wildcard(std::string_view pattern, std::string_view text);
 
 bool is_ascii(std::string_view text);
 // Length of the well-formed UTF-8 sequence (RFC 3629) that `text` starts with; 0 if there is none.
