@@ -42,6 +42,10 @@ Result<SharedOctets> SpoolCaller::read_chunk(MessageId id, std::uint32_t chunk) 
 Result<std::vector<Task>> SpoolCaller::load_tasks(std::vector<TaskKey> keys) {
     return wait_for<Result<std::vector<Task>>>([&](auto done) { spool_.load_tasks(std::move(keys), std::move(done)); });
 }
+Result<std::vector<Spool::Loaded>> SpoolCaller::load_facts(std::vector<TaskKey> keys) {
+    return wait_for<Result<std::vector<Spool::Loaded>>>(
+        [&](auto done) { spool_.load_facts(std::move(keys), std::move(done)); });
+}
 Status SpoolCaller::put_note(std::string name, std::string value) {
     return wait_for<Status>([&](auto done) { spool_.put_note(std::move(name), std::move(value), std::move(done)); });
 }
@@ -137,6 +141,17 @@ void check_tasks(SpoolUnderTest& store) {
         REQUIRE(tasks);
         REQUIRE(tasks->size() == 1);
         CHECK(tasks->front() == sample_task(2));
+    }
+    SECTION("tasks and messages are read without content, what is not there is left out") {
+        REQUIRE(caller.commit(sample_acceptance(1)));
+        REQUIRE(caller.commit(sample_acceptance(2)));
+        REQUIRE(caller.commit(sample_outcome(1)));
+        auto facts = caller.load_facts({{sample_id(1), 0}, {sample_id(2), 0}, {sample_id(2), 7}});
+        REQUIRE(facts);
+        REQUIRE(facts->size() == 1);
+        CHECK(facts->front().task == sample_task(2));
+        CHECK(*facts->front().message == *sample_message(2));
+        CHECK(facts->front().first_chunk == nullptr);
     }
     SECTION("a put and a removal in one batch apply in that order") {
         auto batch = sample_acceptance(1);

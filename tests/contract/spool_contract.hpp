@@ -33,6 +33,7 @@ public:
     Result<bool> has_message(MessageId id);
     Result<SharedOctets> read_chunk(MessageId id, std::uint32_t chunk);
     Result<std::vector<Task>> load_tasks(std::vector<TaskKey> keys);
+    Result<std::vector<Spool::Loaded>> load_facts(std::vector<TaskKey> keys);
     Status put_note(std::string name, std::string value);
     std::vector<Task> scan();
     support::ManualExecutor& executor() { return executor_; }

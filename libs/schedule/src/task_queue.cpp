@@ -23,13 +23,15 @@ TaskId TaskQueue::add(NewTask&& task, WallTime now) {
     entry.due = task.due;
     entry.accepted_at = task.accepted_at;
     entry.deadline = task.deadline;
-    entry.attachment = std::move(task.attachment);
+    if (task.held_by == 0) entry.attachment = std::move(task.attachment);
     entry.domain = task.domain;
     entry.recipients = task.recipients;
     entry.attempts = task.attempts;
     entry.shares_message = task.shares_message;
     ++lanes_[lane].tasks;
-    enter(id, task.due <= now ? TaskState::Ready : TaskState::Waiting, End::Back);
+    entry.heap_position = task.held_by;
+    const TaskState usual = task.due <= now ? TaskState::Ready : TaskState::Waiting;
+    enter(id, task.held_by != 0 ? TaskState::Held : usual, End::Back);
     return id;
 }
 
@@ -59,6 +61,7 @@ void TaskQueue::put_back(TaskId id) {
     Lane& lane = lanes_[slab_[id].lane];
     lane.round.deficit += slab_[id].recipients;
     tenants_[lane.tenant].round.deficit += slab_[id].recipients;
+    slab_[id].is_claimed = false;
     enter(id, TaskState::Ready, End::Front);
 }
 
@@ -66,7 +69,28 @@ void TaskQueue::defer(TaskId id, WallTime due, WallTime now) {
     require(slab_[id].state == TaskState::InFlight);
     leave(id);
     slab_[id].due = due;
+    slab_[id].is_claimed = false;
     enter(id, due <= now ? TaskState::Ready : TaskState::Waiting, End::Back);
+}
+
+void TaskQueue::hold(TaskId id, std::uint32_t by) {
+    require(by != 0);
+    leave(id);
+    WaitingTask& task = slab_[id];
+    task.attachment.reset();
+    task.heap_position = by;
+    task.is_claimed = false;
+    enter(id, TaskState::Held, End::Back);
+}
+
+void TaskQueue::release(TaskId id, WallTime now) {
+    require(slab_[id].state == TaskState::Held);
+    leave(id);
+    enter(id, slab_[id].due <= now ? TaskState::Ready : TaskState::Waiting, End::Back);
+}
+
+std::uint32_t TaskQueue::holder_of(TaskId id) const {
+    return slab_[id].state == TaskState::Held ? slab_[id].heap_position : 0;
 }
 
 void TaskQueue::finish(TaskId id) {

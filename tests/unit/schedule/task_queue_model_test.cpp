@@ -41,6 +41,7 @@ struct Model {
         for (const auto& [id, task] : tasks) {
             (task.state == TaskState::Ready     ? out.ready
              : task.state == TaskState::Waiting ? out.waiting
+             : task.state == TaskState::Held    ? out.held
                                                 : out.in_flight) += task.recipients;
         }
         out.tasks = tasks.size();
@@ -60,7 +61,7 @@ public:
     explicit Run(std::uint32_t seed) : random_(seed) {}
 
     void step() {
-        switch (number(11)) {
+        switch (number(13)) {
             case 0:
             case 1:
             case 2: add(); break;
@@ -80,6 +81,10 @@ public:
                 if (auto id = pick(TaskState::Waiting)) wake(*id);
                 break;
             case 10: claim_or_move(); break;
+            case 11: hold(); break;
+            case 12:
+                if (auto id = pick(TaskState::Held)) release(*id);
+                break;
         }
         compare();
     }
@@ -113,9 +118,11 @@ private:
         entry.job = task.lane.job;
         entry.due = task.due;
         entry.recipients = task.recipients;
+        if (number(8) == 0) entry.held_by = 7;
+        const bool is_held = entry.held_by != 0;
         const TaskId id = queue_.add(std::move(entry), now_);
         REQUIRE(model_.tasks.count(id) == 0);
-        task.state = task.due <= now_ ? TaskState::Ready : TaskState::Waiting;
+        task.state = is_held ? TaskState::Held : task.due <= now_ ? TaskState::Ready : TaskState::Waiting;
         model_.tasks[id] = task;
         if (task.state == TaskState::Ready) model_.make_ready(id);
     }
@@ -151,6 +158,23 @@ private:
         task.state = task.due <= now_ ? TaskState::Ready : TaskState::Waiting;
         if (task.state == TaskState::Ready) model_.make_ready(id);
     }
+    void hold() {
+        const auto id = pick(static_cast<TaskState>(number(4)));
+        if (!id) return;
+        ModelTask& task = model_.tasks[*id];
+        if (task.state == TaskState::Ready) model_.drop_ready(*id);
+        const std::uint32_t by = 1 + number(5);
+        queue_.hold(*id, by);
+        REQUIRE(queue_.holder_of(*id) == by);
+        task.state = TaskState::Held;
+    }
+    void release(TaskId id) {
+        queue_.release(id, now_);
+        REQUIRE(queue_.holder_of(id) == 0);
+        ModelTask& task = model_.tasks[id];
+        task.state = task.due <= now_ ? TaskState::Ready : TaskState::Waiting;
+        if (task.state == TaskState::Ready) model_.make_ready(id);
+    }
     void wake_due() {
         now_ += std::chrono::seconds(number(5));
         std::multimap<WallTime, TaskId> due;
@@ -170,7 +194,8 @@ private:
         model_.make_ready(id);
     }
     void claim_or_move() {
-        const TaskState state = number(2) == 0 ? TaskState::Ready : TaskState::Waiting;
+        constexpr TaskState kStates[] = {TaskState::Ready, TaskState::Waiting, TaskState::Held};
+        const TaskState state = kStates[number(3)];
         const auto id = pick(state);
         if (!id) return;
         ModelTask& task = model_.tasks[*id];
@@ -192,6 +217,7 @@ private:
         REQUIRE(is.ready == should.ready);
         REQUIRE(is.waiting == should.waiting);
         REQUIRE(is.in_flight == should.in_flight);
+        REQUIRE(is.held == should.held);
         REQUIRE(is.tasks == should.tasks);
         REQUIRE(queue_.next_due() == model_.next_due());
         std::size_t visited = 0;

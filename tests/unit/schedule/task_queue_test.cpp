@@ -222,3 +222,40 @@ TEST_CASE("a waiting task costs less than 200 octets, whatever its neighbours", 
     while (const auto id = queue.take(0)) queue.finish(*id);
     CHECK(queue.is_empty());
 }
+
+TEST_CASE("what an order holds goes neither when it is due nor when it is ready, and has nothing in memory") {
+    TaskQueue queue;
+    const TaskId ready = queue.add(task(1), kNow);
+    NewTask later = task(2);
+    later.due = kNow + 1h;
+    const TaskId waiting = queue.add(std::move(later), kNow);
+    NewTask held = task(3);
+    held.held_by = 9;
+    const TaskId born = queue.add(std::move(held), kNow);
+    queue.hold(ready, 4);
+    queue.hold(waiting, 5);
+    CHECK(queue.counts().held == 3);
+    CHECK_FALSE(queue.take(0));
+    CHECK_FALSE(queue.next_due());
+    CHECK(queue.wake_due(kNow + 2h, 10) == 0);
+    CHECK(queue.holder_of(ready) == 4);
+    CHECK(queue.holder_of(born) == 9);
+    queue.release(waiting, kNow);
+    CHECK(queue.next_due() == kNow + 1h);
+    queue.release(ready, kNow);
+    CHECK(queue.take(0) == ready);
+    queue.claim(born);
+    CHECK(queue.counts().in_flight == 2);
+}
+
+TEST_CASE("an id is known to be another task's by its key") {
+    TaskQueue queue;
+    const TaskId id = queue.add(task(1), kNow);
+    const TaskKey key = queue[id].key;
+    CHECK(queue.is_still(id, key));
+    queue.finish(*queue.take(0));
+    CHECK_FALSE(queue.is_still(id, key));
+    REQUIRE(queue.add(task(2), kNow) == id);
+    CHECK_FALSE(queue.is_still(id, key));
+    CHECK_FALSE(queue.is_still(TaskId{1'000'000}, key));
+}

@@ -109,6 +109,11 @@ void RocksSpool::load(TaskKey key, Completion<Result<Loaded>> done) {
     engine_->read(std::move(done), [reader = engine_->reader.get(), key] { return reader->load(key); });
 }
 
+void RocksSpool::load_facts(std::vector<TaskKey> keys, Completion<Result<std::vector<Loaded>>> done) {
+    engine_->read(std::move(done),
+                  [reader = engine_->reader.get(), keys = std::move(keys)] { return reader->load_facts(keys); });
+}
+
 void RocksSpool::has_message(MessageId id, Completion<Result<bool>> done) {
     engine_->read(std::move(done), [reader = engine_->reader.get(), id] { return reader->has_message(id); });
 }

@@ -88,7 +88,7 @@ Result<SharedOctets> StoreReader::content(const MessageId& id, std::uint32_t chu
     }
 }
 
-Result<Spool::Loaded> StoreReader::load(const TaskKey& key) {
+Result<Spool::Loaded> StoreReader::load_without_content(const TaskKey& key) {
     auto fields = fields_of(Column::Task, key_of(key));
     if (!fields) return fields.error();
     if (!*fields) return not_found("task", key.message, key.number);
@@ -99,14 +99,33 @@ Result<Spool::Loaded> StoreReader::load(const TaskKey& key) {
     if (!*message) {
         return Error{ErrorKind::Corruption, "spool: message " + key.message.to_string() + " has tasks, but is missing"};
     }
-    Spool::Loaded loaded{*std::move(task), std::make_shared<const Message>(std::move((*message)->message)), nullptr};
+    return Spool::Loaded{*std::move(task), std::make_shared<const Message>(std::move((*message)->message)), nullptr};
+}
+
+Result<Spool::Loaded> StoreReader::load(const TaskKey& key) {
+    auto loaded = load_without_content(key);
+    if (!loaded) return loaded;
     auto first = content(key.message, 0);
     if (!first) {
         if (first.error().kind != ErrorKind::NotFound) return first.error();
         return Error{ErrorKind::Corruption, first.error().text};
     }
-    loaded.first_chunk = *std::move(first);
+    loaded->first_chunk = *std::move(first);
     return loaded;
+}
+
+Result<std::vector<Spool::Loaded>> StoreReader::load_facts(const std::vector<TaskKey>& keys) {
+    std::vector<Spool::Loaded> found;
+    found.reserve(keys.size());
+    for (auto& key : keys) {
+        auto loaded = load_without_content(key);
+        if (loaded) {
+            found.push_back(*std::move(loaded));
+        } else if (loaded.error().kind == ErrorKind::Unavailable) {
+            return loaded.error();
+        }
+    }
+    return found;
 }
 
 Result<bool> StoreReader::has_message(const MessageId& id) {

@@ -20,6 +20,7 @@ public:
     StoreReader(Parts parts, std::function<void(WriteItem)> write);
 
     Result<Spool::Loaded> load(const TaskKey& key);
+    Result<std::vector<Spool::Loaded>> load_facts(const std::vector<TaskKey>& keys);
     Result<bool> has_message(const MessageId& id);
     Result<SharedOctets> read_chunk(const MessageId& id, std::uint32_t chunk);
     Result<std::vector<Task>> load_tasks(const std::vector<TaskKey>& keys);
@@ -29,6 +30,7 @@ public:
     Result<std::uint64_t> oldest_event(std::uint64_t otherwise);
 
 private:
+    Result<Spool::Loaded> load_without_content(const TaskKey& key);
     // The fields of a record; nullopt when there is none. A bad one is set aside.
     Result<std::optional<std::string>> fields_of(Column column, std::string_view key);
     struct FoundMessage {

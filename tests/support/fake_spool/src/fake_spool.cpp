@@ -115,6 +115,19 @@ void FakeSpool::load(TaskKey key, Completion<Result<Loaded>> done) {
     complete(std::move(done), load_now());
 }
 
+void FakeSpool::load_facts(std::vector<TaskKey> keys, Completion<Result<std::vector<Loaded>>> done) {
+    std::lock_guard lock(mutex_);
+    std::vector<Loaded> found;
+    for (auto& key : keys) {
+        auto task = tasks_.find(key);
+        auto message = messages_.find(key.message);
+        if (task != tasks_.end() && message != messages_.end()) {
+            found.push_back({task->second, message->second, nullptr});
+        }
+    }
+    complete(std::move(done), Result<std::vector<Loaded>>(std::move(found)));
+}
+
 void FakeSpool::has_message(MessageId id, Completion<Result<bool>> done) {
     std::lock_guard lock(mutex_);
     complete(std::move(done), Result<bool>(messages_.contains(id)));

@@ -76,9 +76,11 @@ public:
     struct Loaded {
         Task task;
         std::shared_ptr<const Message> message;
-        SharedOctets first_chunk;
+        SharedOctets first_chunk;  // null: it was not asked for
     };
     virtual void load(TaskKey key, Completion<Result<Loaded>> done) = 0;
+    // The same without content, for what is not sent. What is not there, or cannot be read, is left out.
+    virtual void load_facts(std::vector<TaskKey> keys, Completion<Result<std::vector<Loaded>>> done) = 0;
     virtual void read_chunk(MessageId id, std::uint32_t chunk, Completion<Result<SharedOctets>> done) = 0;
     // Whether a message of this id was committed and is not removed.
     virtual void has_message(MessageId id, Completion<Result<bool>> done) = 0;

@@ -3,6 +3,7 @@
 //            add, due ──────────────▶ Ready ──take──▶ InFlight ──finish──▶ gone
 //            add, later ─▶ Waiting ──wake_due──▶ ▲        │ put_back, defer
 //                             ▲──────────────────┴────────┘
+//            add, held; Ready, Waiting, InFlight ──hold──▶ Held ──release──▶ Ready, Waiting
 //
 // Ready tasks stand in lanes, one per (destination, priority, tenant, job), each first in, first out. take()
 // chooses among the lanes of one destination:
@@ -44,6 +45,7 @@ struct NewTask {
     std::uint16_t attempts = 0;
     Priority priority = Priority::Normal;
     bool shares_message = false;
+    std::uint32_t held_by = 0;  // the order that holds it from the beginning; 0: none
     std::string_view tenant, job;
     std::unique_ptr<Attachment> attachment;
 };
@@ -56,7 +58,7 @@ public:
     TaskId add(NewTask&& task, WallTime now);
     // The next ready task for a session of this destination; it is InFlight then.
     std::optional<TaskId> take(std::uint32_t destination);
-    // Ready or Waiting → InFlight, out of turn (expiry, an operator's order).
+    // Ready, Waiting or Held → InFlight, out of turn (expiry, an operator's order).
     void claim(TaskId id);
 
     // InFlight → the front of its lane: nothing was tried.
@@ -65,6 +67,11 @@ public:
     void defer(TaskId id, WallTime due, WallTime now);
     // InFlight → gone.
     void finish(TaskId id);
+    // Any state → Held, by this order (not 0). What it had in memory goes.
+    void hold(TaskId id, std::uint32_t by);
+    // Held → Ready, or Waiting.
+    void release(TaskId id, WallTime now);
+    std::uint32_t holder_of(TaskId id) const;
     // InFlight stays in flight with fewer recipients.
     void set_recipients(TaskId id, std::uint32_t recipients);
 
@@ -92,6 +99,8 @@ public:
     std::optional<TaskId> any_ready(std::uint32_t destination) const;
     bool has_ready(std::uint32_t destination) const;
     std::uint64_t ready_tasks(std::uint32_t destination) const;
+    // Whether `id` names the task of this key still: ids are used again.
+    bool is_still(TaskId id, const TaskKey& key) const { return slab_.is_there(id) && slab_[id].key == key; }
     std::uint32_t destination_of(TaskId id) const;
     std::string_view tenant_of(TaskId id) const;
     std::string_view job_of(TaskId id) const;
@@ -100,10 +109,10 @@ public:
     WaitingTask& operator[](TaskId id) { return slab_[id]; }
 
     struct Counts {
-        std::uint64_t ready = 0, waiting = 0, in_flight = 0;  // recipients
+        std::uint64_t ready = 0, waiting = 0, in_flight = 0, held = 0;  // recipients
         std::uint64_t tasks = 0;
     };
-    Counts counts() const { return {recipients_[0], recipients_[1], recipients_[2], slab_.size()}; }
+    Counts counts() const { return {recipients_[0], recipients_[1], recipients_[2], recipients_[3], slab_.size()}; }
     bool is_empty() const { return slab_.size() == 0; }
     std::size_t memory_octets() const;
 
@@ -188,7 +197,7 @@ private:
     std::unordered_multimap<std::size_t, std::uint32_t> lane_index_;  // hash of the name → lane
     std::uint32_t last_lane_ = kNone;                                 // where the task before went: mostly the same one
     std::size_t first_destination_ = 0;
-    std::array<std::uint64_t, 3> recipients_{};  // by TaskState
+    std::array<std::uint64_t, 4> recipients_{};  // by TaskState
 };
 
 }  // namespace postfleet::schedule

@@ -29,6 +29,7 @@ enum class TaskState : std::uint8_t {
     Ready,     // in its lane: may go now
     Waiting,   // in the heap: goes when it is due
     InFlight,  // taken: a transaction, or its result on the way to the spool
+    Held,      // an order holds it, whatever its due time
 };
 
 inline constexpr WallTime kNever = WallTime::max();
@@ -43,11 +44,11 @@ struct WaitingTask {
     std::uint32_t domain = 0;  // the owner's number for the recipient domain
     std::uint32_t recipients = 1;
     std::uint32_t next = 0, previous = 0;  // in the lane, or in the free list
-    std::uint32_t heap_position = 0;
+    std::uint32_t heap_position = 0;  // Held: the number of the order that holds it
     std::uint16_t attempts = 0;  // most of any recipient
     TaskState state = TaskState::Ready;
     bool shares_message = false;  // other tasks of the same message may exist
-    bool is_cancelled = false;    // in flight, and not to be tried again
+    bool is_claimed = false;      // in flight, but with no session: what becomes of it is on its way to the spool
 };
 static_assert(sizeof(WaitingTask) <= 88);
 
@@ -62,6 +63,12 @@ public:
     void erase(TaskId id);
     WaitingTask& operator[](TaskId id) { return *at(static_cast<std::uint32_t>(id)); }
     const WaitingTask& operator[](TaskId id) const { return *at(static_cast<std::uint32_t>(id)); }
+
+    // Whether this id names a task now.
+    bool is_there(TaskId id) const {
+        const auto place = static_cast<std::uint32_t>(id);
+        return place < used_ && is_living(place);
+    }
 
     std::size_t size() const { return size_; }
     std::size_t memory_octets() const;
