@@ -1,4 +1,5 @@
-// What operators tell the sender: pause, resume, retry, delete; listings; drain.
+// What operators tell the sender: pause, resume, retry, delete; listings; drain. selections_test.cpp has every selection
+// with every order.
 
 #include <catch2/catch.hpp>
 
@@ -27,15 +28,15 @@ TEST_CASE("a paused queue sends nothing, says why, and goes on after resume") {
     world.route("y.test", "192.0.2.2:25");
     world.start();
     world.accept({.to = {"a@x.test", "a@y.test"}});
-    CHECK(world.pause({.queue = "x.test/v1"}) == 1);
+    world.pause({.queue = "x.test/v1"});
     world.accept({.to = {"a@x.test", "a@y.test"}});
     world.advance(1min);
     CHECK(world.host("192.0.2.1:25").deliveries.size() == 1);
     CHECK(world.host("192.0.2.2:25").deliveries.size() == 2);
     const QueueStatus queue = world.queue("x.test/v1");
     CHECK(queue.paused);
-    CHECK(queue.hold_reason == "paused: by op: maintenance");
-    CHECK(world.resume({.queue = "x.test/v1"}) == 1);
+    CHECK(queue.hold_reason == "paused: by op: maintenance (order 1)");
+    world.resume({.queue = "x.test/v1"});
     world.settle();
     CHECK(world.host("192.0.2.1:25").deliveries.size() == 2);
     CHECK_FALSE(world.queue("x.test/v1").paused);
@@ -45,7 +46,7 @@ TEST_CASE("a pause survives a restart and holds for queues that come later") {
     SenderWorld world;
     world.route("x.test", "192.0.2.1:25");
     world.start();
-    CHECK(world.pause({.virtual_mta = "v1"}) == 0);
+    world.pause({.virtual_mta = "v1"});
     world.accept({});
     world.stop();
     world.spool.restart();
@@ -69,10 +70,11 @@ TEST_CASE("a queue that a wider order pauses is not resumed alone") {
     world.start();
     world.accept({});
     world.pause({.virtual_mta = "v1"});
-    const auto result = world.ask<Result<std::uint64_t>>(
+    const auto result = world.ask<Result<std::vector<Order>>>(
         [&](auto done) { world.sender->control().resume({.queue = "x.test/v1"}, std::move(done)); });
     REQUIRE_FALSE(result.has_value());
-    CHECK(result.error().kind == ErrorKind::InvalidArgument);
+    CHECK(result.error().kind == ErrorKind::NotFound);
+    CHECK(result.error().text.find("order 1 pauses more (virtual MTA v1)") != std::string::npos);
     CHECK(world.queue("x.test/v1").paused);
 }
 
@@ -124,7 +126,7 @@ TEST_CASE("delete: the mail is gone, and each recipient has its event") {
     world.settle();
     const auto cancelled = world.events(EventType::Cancelled);
     REQUIRE(cancelled.size() == 3);
-    CHECK(cancelled[0].reason == "deleted by op: test");
+    CHECK(cancelled[0].reason == "deleted by op: test (order 1)");
     CHECK(world.spool.tasks().size() == 1);
     CHECK(world.spool.messages() == 1);
     world.advance(2h);
@@ -146,10 +148,13 @@ TEST_CASE("delete of what is in flight: the transaction ends, then it is not tri
     world.hand_over({.to = {"b@x.test"}});
     world.settle();
     REQUIRE(waiting.size() == 2);
-    CHECK(world.remove({.everything = true}) == 2);
+    const OrderId order = world.must_give({.action = OrderAction::Delete, .which = {.everything = true}}).id;
+    world.advance(1min);
+    CHECK_FALSE(world.orders({.id = order})[0].finished_at);
     waiting[0]->say("250 2.0.0 took it\r\n");
     waiting[1]->say("451 4.3.0 no\r\n");
     world.settle();
+    CHECK(world.finished(order).recipients == 1);
     CHECK(world.count(EventType::Delivered) == 1);
     CHECK(world.count(EventType::Cancelled) == 1);
     CHECK(world.count(EventType::Deferred) == 0);
@@ -162,8 +167,7 @@ TEST_CASE("an order that selects nothing is refused") {
     world.start();
     for (const MailSelector& which :
          {MailSelector{}, MailSelector{.queue = "no-slash"}, MailSelector{.queue = "x.test/v1", .virtual_mta = "v2"}}) {
-        const auto result = world.ask<Result<std::uint64_t>>(
-            [&](auto done) { world.sender->control().remove(which, "op", "", std::move(done)); });
+        const Result<Order> result = world.give({.action = OrderAction::Delete, .which = which});
         REQUIRE_FALSE(result.has_value());
         CHECK(result.error().kind == ErrorKind::InvalidArgument);
     }
@@ -178,20 +182,16 @@ TEST_CASE("listings show every task with its queue and state") {
     world.accept({.to = {"a@x.test"}});
     world.pause({.site = "y.test"});
     world.accept({.to = {"b@y.test"}});
-    const auto list = [&](MailSelector which, std::size_t limit) {
-        return world.ask<Result<std::vector<QueuedTask>>>(
-            [&](auto done) { world.sender->control().list_tasks(which, limit, std::move(done)); });
-    };
-    const auto all = list({.everything = true}, 10).value();
+    const auto all = world.list({.everything = true}, 10);
     REQUIRE(all.size() == 2);
     for (const QueuedTask& item : all) {
         if (item.queue == "x.test/v1") CHECK(item.state == "waiting");
-        if (item.queue == "y.test/v1") CHECK(item.state == "held: paused: by op: maintenance");
+        if (item.queue == "y.test/v1") CHECK(item.state == "held: paused: by op: maintenance (order 1)");
     }
-    CHECK(list({.everything = true}, 1).value().size() == 1);
-    CHECK(list({.recipient = "B@y.test"}, 10).value().size() == 1);
-    CHECK(list({.domain = "x.test"}, 10).value().size() == 1);
-    CHECK(list({.message = all[0].task.key.message}, 10).value().size() == 1);
+    CHECK(world.list({.everything = true}, 1).size() == 1);
+    CHECK(world.list({.recipient = "B@y.test"}, 10).size() == 1);
+    CHECK(world.list({.domain = "x.test"}, 10).size() == 1);
+    CHECK(world.list({.message = all[0].task.key.message}, 10).size() == 1);
 }
 
 TEST_CASE("the status counts what is there and what was done") {

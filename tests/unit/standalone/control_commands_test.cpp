@@ -83,24 +83,39 @@ public:
         limit = most;
         answer(std::move(done), Result<std::vector<QueuedTask>>(tasks));
     }
-    void pause(MailSelector which, std::string by, std::string because,
-               Completion<Result<std::uint64_t>> done) override {
+    void count(MailSelector which, Completion<Result<MailCount>> done) override {
+        asked = std::move(which);
+        answer(std::move(done), Result<MailCount>(MailCount{3, 2, 1}));
+    }
+    void give(std::vector<Order> orders, Completion<Result<std::vector<Order>>> done) override {
+        for (Order& order : orders) {
+            order.id = OrderId{++last_order};
+            given.push_back(order);
+        }
+        asked = orders.front().which;
+        who = orders.front().who;
+        why = orders.front().why;
+        answer(std::move(done), Result<std::vector<Order>>(std::move(orders)));
+    }
+    void withdraw(std::vector<OrderId> orders, Completion<Result<std::vector<Order>>> done) override {
+        withdrawn = std::move(orders);
+        answer(std::move(done), Result<std::vector<Order>>(given));
+    }
+    void list_orders(OrderFilter, Completion<std::vector<Order>> done) override { answer(std::move(done), given); }
+    void resume(MailSelector which, Completion<Result<std::vector<Order>>> done) override {
+        asked = std::move(which);
+        answer(std::move(done), Result<std::vector<Order>>(Error{ErrorKind::NotFound, "no such queue"}));
+    }
+    void retry(MailSelector which, Completion<Result<MailCount>> done) override {
+        count(std::move(which), std::move(done));
+    }
+    void set_mode(MailSelector which, QueueModeOrder mode, std::string by, std::string because,
+                  Completion<Result<std::uint64_t>> done) override {
+        backoff = mode == QueueModeOrder::Backoff;
         asked = std::move(which);
         who = std::move(by);
         why = std::move(because);
         answer(std::move(done), Result<std::uint64_t>(std::uint64_t{2}));
-    }
-    void resume(MailSelector which, Completion<Result<std::uint64_t>> done) override {
-        asked = std::move(which);
-        answer(std::move(done), Result<std::uint64_t>(Error{ErrorKind::NotFound, "no such queue"}));
-    }
-    void retry(MailSelector which, Completion<Result<std::uint64_t>> done) override {
-        asked = std::move(which);
-        answer(std::move(done), Result<std::uint64_t>(std::uint64_t{3}));
-    }
-    void remove(MailSelector which, std::string by, std::string because,
-                Completion<Result<std::uint64_t>> done) override {
-        pause(std::move(which), std::move(by), std::move(because), std::move(done));
     }
     void disable_source(SourceSelector which, std::optional<Duration> duration, std::string by, std::string because,
                         Completion<Result<std::uint64_t>> done) override {
@@ -116,12 +131,10 @@ public:
     }
     SourceSelector source;
     std::optional<Duration> disabled_for;
-    void set_mode(MailSelector which, QueueModeOrder mode, std::string by, std::string because,
-                  Completion<Result<std::uint64_t>> done) override {
-        backoff = mode == QueueModeOrder::Backoff;
-        pause(std::move(which), std::move(by), std::move(because), std::move(done));
-    }
     bool backoff = false;
+    std::vector<Order> given;
+    std::vector<OrderId> withdrawn;
+    std::uint32_t last_order = 0;
 
 private:
     template <class T>
@@ -224,23 +237,66 @@ TEST_CASE("settings say value and origin; unknown virtual MTAs are named") {
     CHECK_THAT(f.error_of("settings", {{"queue", "google"}}), Contains("SITE/VMTA"));
 }
 
-TEST_CASE("orders carry who gave them and why, and tell what they touched") {
+TEST_CASE("orders carry who gave them, why, and how long they last") {
     Fixture f;
-    CHECK(*f.call("pause", {{"queue", "google/*"}, {"why", "blocked"}}) == "{\"queues\":2}");
+    const std::string paused = *f.call("pause", {{"queue", "google/*"}, {"why", "blocked"}, {"for", "2h"}});
+    CHECK_THAT(paused, Contains(R"("order":1,"action":"pause","mail":"queue google/*")") &&
+                           Contains(R"("state":"in force")") && Contains(R"("count":{"recipients":3)"));
     CHECK(f.sender.asked.queue == "google/*");
     CHECK(f.sender.why == "blocked");
     CHECK_FALSE(f.sender.who.empty());
-    CHECK(*f.call("retry", {{"domain", "EXAMPLE.org"}, {"job", "c42"}}) == "{\"recipients\":3}");
+    REQUIRE(f.sender.given[0].expires_at);
+    CHECK(*f.call("retry", {{"domain", "EXAMPLE.org"}, {"job", "c42"}}) ==
+          R"({"count":{"recipients":3,"tasks":2,"queues":1}})");
     CHECK(f.sender.asked.domain == "example.org");
     CHECK(f.sender.asked.job == "c42");
-    CHECK(*f.call("delete", {{"message", "019aa9c1-0fd9-7abc-8def-0123456789ab"}}) == "{\"recipients\":2}");
+    CHECK_THAT(*f.call("delete", {{"message", "019aa9c1-0fd9-7abc-8def-0123456789ab"}}), Contains(R"("at work")"));
     CHECK(f.sender.asked.message);
+    CHECK_THAT(*f.call("move", {{"mail_from", "*@A.test"}, {"older_than", "2h"}, {"text", "b"}}),
+               Contains(R"("to":"b")"));
+    CHECK(f.sender.asked.reverse_path == "*@a.test");
+    CHECK(f.sender.asked.accepted_before);
     CHECK(f.error_of("resume", {{"everything", "yes"}}) == "no such queue");
+    CHECK_THAT(f.error_of("pause", {{"everything", "yes"}, {"for", "soon"}}), Contains("for example 2h"));
+    CHECK_THAT(f.error_of("delete", {{"everything", "yes"}, {"older_than", "old"}}), Contains("for example 90m"));
+}
+
+TEST_CASE("a dry run counts and gives nothing") {
+    Fixture f;
+    CHECK(*f.call("delete", {{"everything", "yes"}, {"dry_run", "yes"}}) ==
+          R"({"count":{"recipients":3,"tasks":2,"queues":1}})");
+    CHECK(f.sender.given.empty());
+}
+
+TEST_CASE("suppressions are addresses and domains, one per line, and are ended by them") {
+    Fixture f;
+    REQUIRE(f.call("suppress", {{"addresses",
+                                 "Ann@EXAMPLE.org\n@b\xc3\xbc"
+                                 "cher.test\n\n"},
+                                {"tenant", "acme"}}));
+    REQUIRE(f.sender.given.size() == 2);
+    CHECK(f.sender.given[0].which == MailSelector{.tenant = "acme", .recipient = "ann@example.org"});
+    CHECK(f.sender.given[1].which == MailSelector{.domain = "xn--bcher-kva.test", .tenant = "acme"});
+    CHECK_THAT(f.error_of("unsuppress", {{"addresses", "ann@example.org"}}),
+               Contains("not suppressed for all tenants"));
+    REQUIRE(f.call("unsuppress", {{"addresses", "ann@example.org"}, {"tenant", "acme"}}));
+    CHECK(f.sender.withdrawn == std::vector{OrderId{1}});
+    CHECK_THAT(f.error_of("suppress", {{"addresses", "not an address"}}), Contains("'not an address'"));
+    CHECK_THAT(f.error_of("suppress", {{"addresses", " "}}), Contains("name an address"));
+}
+
+TEST_CASE("orders are withdrawn by number") {
+    Fixture f;
+    REQUIRE(f.call("withdraw", {{"orders", "3 17"}}));
+    CHECK(f.sender.withdrawn == std::vector{OrderId{3}, OrderId{17}});
+    CHECK_THAT(f.error_of("withdraw", {{"orders", "3 x"}}), Contains("'x' is no order"));
+    CHECK_THAT(f.error_of("orders", {{"action", "explode"}}), Contains("pause, suppress, delete, bounce or move"));
 }
 
 TEST_CASE("an order without a selection touches nothing") {
     Fixture f;
-    const std::string command = GENERATE(as<std::string>(), "pause", "resume", "retry", "delete", "list");
+    const std::string command =
+        GENERATE(as<std::string>(), "pause", "resume", "retry", "delete", "bounce", "move", "list");
     CHECK_THAT(f.error_of(command), Contains("say which mail"));
     CHECK_THAT(f.error_of(command, {{"everything", "maybe"}}), Contains("say which mail"));
     CHECK_THAT(f.error_of(command, {{"queue", "google"}}), Contains("SITE/VMTA"));

@@ -60,8 +60,21 @@ TEST_CASE("top is status above queues, cut to the height") {
 }
 
 TEST_CASE("orders and reloads say what they did") {
-    CHECK(*view_affected(R"({"queues":1})", "Paused") == "Paused 1 queue; what matches later waits too.\n");
-    CHECK(*view_affected(R"({"recipients":1204})", "Deleted") == "Deleted 1,204 recipients.\n");
+    CHECK(*view_affected(R"({"queues":1})", "Set to backoff:") == "Set to backoff: 1 queue.\n");
+    const std::string pause =
+        R"({"given":{"order":7,"action":"pause","mail":"job promo","state":"in force","recipients":0,)"
+        R"("expires_at":"2026-11-22T10:11:12.345678Z"},"count":{"recipients":1204,"tasks":9,"queues":2}})";
+    CHECK(*view_given(pause) ==
+          "Order 7 pauses job promo: 1,204 recipients in 2 queues now, and what comes later.\n"
+          "It ends by itself at 2026-11-22T10:11:12Z.\n`postfleet resume 7` lets it go again.\n");
+    const std::string done =
+        R"({"orders":[{"order":8,"action":"delete","mail":"everything","state":"finished","recipients":3}]})";
+    CHECK(*view_finished(done) == "Deleted 3 recipients (order 8).\n");
+    CHECK(order_progress(done)->is_over);
+    CHECK(*view_withdrawn(done) == "Order 8 is withdrawn: it was to delete everything; 3 recipients so far.\n");
+    CHECK(*view_count(R"({"count":{"recipients":0}})", "It would be about") == "It would be about no mail.\n");
+    CHECK(*view_orders(R"({"orders":[]})", {}, kNow) == "No orders.\n");
+    CHECK(view_finished(R"({"orders":[]})").error().kind == ErrorKind::NotFound);
     CHECK(*view_reload(R"({"version":"x","changes":[]})") == "Reloaded; nothing has changed.\n");
     CHECK(*view_reload(R"({"changes":[{"text":"a: 1 → 2, takes effect at the next start","needs_restart":true}]})") ==
           "Reloaded; 1 change:\n  a: 1 → 2, takes effect at the next start\n");

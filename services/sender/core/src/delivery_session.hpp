@@ -115,6 +115,8 @@ private:
     void render();
     void on_rendered(Work&& work, RenditionOutcome outcome);
     void pace();
+    void give_up_ordered();
+    void go_on_later();
     void begin_transaction();
     std::uint64_t octets_on_the_wire() const;
     void maybe_pass_turn();

@@ -20,8 +20,7 @@ void DeliverySession::find_demand() {
     if (access) demand_ = on_route(std::move(demand_), *access, *settings_);
     waits_for_demand_ = false;
     const bool is_tls_first = access && access->is_implicit_tls;  // before TLSA records could be known
-    const bool heeds =
-        !is_tls_first && heeds_publications(demand_) && !connector_.destination().tls_terms.is_waived;
+    const bool heeds = !is_tls_first && heeds_publications(demand_) && !connector_.destination().tls_terms.is_waived;
     is_demand_known_ = !heeds || connector_.tlsa_bases().empty();
     if (!is_demand_known_) ask_tlsa(0);
     else if (heeds) apply_sts();

@@ -100,6 +100,7 @@ void DeliverySession::drop_work() {
 
 // The permit is taken when everything else is ready, so that nothing but the write comes between it and the RCPT.
 void DeliverySession::pace() {
+    if (!engine_.orders.is_empty() && engine_.is_ordered(work_)) return give_up_ordered();
     if (!work_.is_paced) return begin_transaction();
     const SteadyTime now = shard_.executor->precise_now();
     if (const auto wait = queue_->take_message_permit(*this, octets_on_the_wire(), now)) {
@@ -121,6 +122,20 @@ void DeliverySession::pace() {
 std::uint64_t DeliverySession::octets_on_the_wire() const {
     const Message& message = *work_.hot->message;
     return work_.rendition ? work_.rendition->size_octets : message.prepended_header.size() + message.size_octets;
+}
+
+// An order came while it was read, made or waited for its permit.
+void DeliverySession::give_up_ordered() {
+    engine_.obey(std::exchange(work_, {}), shard_);
+    queue_->release_turn(*this, shard_);
+    go_on_later();
+}
+
+// Not from where it is found out: a thousand tasks that cannot be sent would be a thousand frames deep.
+void DeliverySession::go_on_later() {
+    shard_.executor->post([self = shared_from_this()] {
+        if (self->phase_ == Phase::Working && !self->work_ && !self->is_loading_) self->next_work();
+    });
 }
 
 void DeliverySession::begin_transaction() {
@@ -153,11 +168,7 @@ void DeliverySession::begin_transaction() {
     if (step == smtp::ClientSession::Step::SendBody) send_body();
     if (step == smtp::ClientSession::Step::TransactionDone) {
         finish_transaction();  // the server cannot take this one
-        // Not from here: a thousand such messages would be a thousand frames deep.
-        shard_.executor->post([self = shared_from_this()] {
-            if (self->phase_ == Phase::Working && !self->work_) self->next_work();
-        });
-        return;
+        return go_on_later();
     }
     if (in_handler_) return;  // on_data flushes
     flush();
@@ -282,7 +293,7 @@ void DeliverySession::finish_transaction() {
     const bool nothing_tried = std::all_of(results_.begin(), results_.end(), [](const RecipientResult& r) {
         return r.disposition == Disposition::NotTried;
     });
-    if (nothing_tried && !queue_->is_cancelled(work_.id)) return drop_work();
+    if (nothing_tried) return drop_work();
     record(result);
 }
 
@@ -333,17 +344,10 @@ void DeliverySession::record(const smtp::TransactionResult& result) {
                                 return r.disposition == Disposition::Deferred || r.disposition == Disposition::NotTried;
                             });
     SettingsPointer mail = settings_;
+    std::vector<OrderPointer> overruling;  // results_ may point into it
     if (goes_again) {
         if (engine_.mail_keys_differ()) mail = engine_.mail_settings(*queue_, hot.task.domain, hot.task.tenant);
-        if (queue_->is_cancelled(work_.id)) {
-            static constexpr std::string_view kWhy = "deleted while in flight";
-            results_.resize(hot.task.recipients.size());
-            for (RecipientResult& r : results_) {
-                if (r.disposition == Disposition::Deferred || r.disposition == Disposition::NotTried) {
-                    r = {Disposition::Cancelled, r.phase, r.reply, kWhy, {}};
-                }
-            }
-        }
+        if (!engine_.orders.is_empty()) overruling = engine_.overrule(work_, results_);
     }
     const bool is_refused = std::any_of(results_.begin(), results_.end(),
                                         [](const RecipientResult& r) { return r.disposition == Disposition::Bounced; });

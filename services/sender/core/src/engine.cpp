@@ -59,6 +59,7 @@ Engine::Engine(SenderDependencies its_dependencies, SenderConfiguration configur
       sites(dependencies.resolver, sts_policies, configuration.routing,
             [this](std::uint32_t domain, const std::string& old_site, const std::shared_ptr<Destination>& to,
                    Executor& on) { on_moved(domain, old_site, to, *shard_of(&on)); }),
+      orders(sites),
       renditions(dependencies.spool, dependencies.workers, metrics),
       notifier(*this) {
     require(!dependencies.shards.empty());

@@ -4,6 +4,7 @@
 //   on_moved       DNS or a reload says that a domain belongs elsewhere: its waiting mail is re-keyed
 //   finish_untried a task ends or is deferred without a transaction
 //   record         an outcome goes to the spool; what remains comes back into its queue after that
+//   obey           a task meets its orders instead of a transaction
 //   may_transact   false while the spool is latched, too much is unrecorded, or we drain
 //
 // Threads: thread-safe, except what is confined to a shard (Shard and everything in it).
@@ -21,6 +22,7 @@
 #include "message_references.hpp"
 #include "notifier.hpp"
 #include "outcome.hpp"
+#include "order_book.hpp"
 #include "outcome_recorder.hpp"
 #include "peer_memory.hpp"
 #include "postfleet/sender/sender.hpp"
@@ -52,6 +54,7 @@ struct ScheduleRequest {
     std::string_view domain, virtual_mta;
     bool waives_tls_policy = false;
     schedule::NewTask task;
+    const HotTask* known = nullptr;  // all that there is to know of it, where that is at hand
 };
 // All that a stored task says; it is borrowed, too. What else shares its message, the caller knows.
 ScheduleRequest request_for(const Task& task);
@@ -90,6 +93,16 @@ public:
                   Shard& shard);
     // Mail went into the lane that waits for DNS; the answer may have come before it was there.
     void recheck(std::uint32_t domain, const std::string& site, Shard& shard);
+
+    // --- orders (engine_orders.cpp)
+    // Whether some order decides over what is about to be sent; then it is obey()'s.
+    bool is_ordered(const Work& work) const;
+    // Out of the queue by order: it ends, moves, is held, or goes back if no order covers it (any more).
+    void obey(Work&& work, Shard& shard);
+    void obey(std::vector<Work>&& works, Shard& shard);
+    // After an attempt: recipients that would go again, and that an order ends. Their results point into what is
+    // returned, so it must live until they are settled.
+    std::vector<OrderPointer> overrule(const Work& work, std::vector<RecipientResult>& results) const;
 
     // --- outcomes (engine_outcomes.cpp)
     void finish_untried(Work&& work, Untried&& untried, Shard& shard);
@@ -164,6 +177,7 @@ public:
     TlsTallies tls_tallies;
     StsTable sts_policies;
     SiteTable sites;
+    OrderBook orders;
     PeerMemory peers;
     LoginMemory logins;
     Renditions renditions;
@@ -172,6 +186,11 @@ public:
     std::atomic<std::int64_t> open_sessions{0};
 
 private:
+    void arrive(const std::shared_ptr<Queue>& queue, schedule::NewTask&& task, const std::shared_ptr<Destination>& to,
+                const HotTask* known, Shard& shard);
+    void obey_known(Work&& work, Shard& shard);
+    void move(Task& task, const std::string& target, Shard& shard) const;
+    void part(Work&& work, const std::vector<OrderPointer>& decided, Shard& shard);
     void finish_loaded(Work&& work, const Untried& untried, Shard& shard);
     void tell_late(Work&& work, WallTime expires, Shard& shard);
     void bounce_waiting(const std::shared_ptr<Queue>& queue, const std::shared_ptr<const OpenFailure>& refusal,

@@ -101,6 +101,7 @@ void Engine::schedule_new(NewMail&& mail, Shard& shard) {
         const Task& kept = hot->task;
         ScheduleRequest request = request_for(kept);
         request.task.shares_message = shares;
+        request.known = hot.get();
         const std::unique_ptr<HotTask> names = mail.hot ? nullptr : std::move(hot);
         if (mail.hot) {
             hot->first_chunk = mail.hot->first_chunk;
@@ -116,7 +117,8 @@ void Engine::schedule(ScheduleRequest&& request, Shard& shard) {
     const SiteTable::Place place = sites.enter(request.domain, policies, *shard.executor);
     const std::string& site = place.destination ? place.destination->site : place.site;
     request.task.domain = place.domain;
-    queues.find_or_make(site, request.virtual_mta)->arrive(std::move(request.task), place.destination, shard);
+    arrive(queues.find_or_make(site, request.virtual_mta), std::move(request.task), place.destination, request.known,
+           shard);
     if (!place.destination) recheck(place.domain, site, shard);
 }
 
@@ -140,7 +142,7 @@ void Engine::on_moved(std::uint32_t domain, const std::string& old_site, const s
             for (Queue::Extracted& item : tasks) {
                 item.task.tenant = item.tenant;
                 item.task.job = item.job;
-                target->arrive(std::move(item.task), to, shard);
+                arrive(target, std::move(item.task), to, nullptr, shard);
             }
         } while (from != 0);
     }

@@ -77,11 +77,9 @@ void Engine::finish_loaded(Work&& work, const Untried& untried, Shard& shard) {
     if (untried.disposition == Disposition::Expired) {
         reason = "not delivered before " + format_rfc3339(expires);
         result.reason = reason;
-    } else if (untried.disposition == Disposition::Deferred && work.queue->is_cancelled(work.id)) {
-        result.disposition = Disposition::Cancelled;
-        result.reason = "deleted while in flight";
     }
-    const std::vector<RecipientResult> results(hot.task.recipients.size(), result);
+    std::vector<RecipientResult> results(hot.task.recipients.size(), result);
+    const auto overruling = orders.is_empty() ? std::vector<OrderPointer>() : overrule(work, results);
     const auto refusals = classifier();
     const AttemptContext context{
         .queue = work.queue->name,
@@ -234,7 +232,8 @@ void Engine::record(Work&& work, Outcome&& outcome, const Message& message, Shar
     }
     std::move(outcome.events.begin(), outcome.events.end(), std::back_inserter(batch.events));
     // In the same batch: a crash leaves both, or neither.
-    if (!outcome.notices.empty()) recorded.notification = notifier.notify(std::move(outcome.notices), message, work, shard);
+    if (!outcome.notices.empty())
+        recorded.notification = notifier.notify(std::move(outcome.notices), message, work, shard);
     recorded.queue = std::move(work.queue);
     shard.recorder->add(std::move(recorded));
 }

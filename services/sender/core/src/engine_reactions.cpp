@@ -65,9 +65,7 @@ void Engine::react_to(const OpenFailure& refusal, const std::shared_ptr<Queue>& 
 // Slice by slice, so that nothing else waits, and no faster than outcomes are recorded.
 void Engine::bounce_waiting(const std::shared_ptr<Queue>& queue, const std::shared_ptr<const OpenFailure>& refusal,
                             std::uint32_t from, Shard& shard) {
-    const Queue::TaskTest waits = [](const schedule::WaitingTask& task, std::string_view, std::string_view) {
-        return task.state != schedule::TaskState::InFlight;
-    };
+    const Selection everything = Selection::parse({.everything = true}).value();
     do {
         if (unrecorded() > kMaxUnrecorded / 2) {
             shard.executor->schedule_at(
@@ -75,8 +73,7 @@ void Engine::bounce_waiting(const std::shared_ptr<Queue>& queue, const std::shar
                 [this, queue, refusal, from, &shard] { bounce_waiting(queue, refusal, from, shard); });
             return;
         }
-        std::uint64_t in_flight = 0;
-        for (Work& work : queue->claim(waits, from, in_flight)) {
+        for (Work& work : queue->claim(queue->look(everything, from).waiting)) {
             Untried bounced;
             bounced.disposition = Disposition::Bounced;
             bounced.failure = *refusal;

@@ -26,6 +26,7 @@ enum class Disposition : std::uint8_t {
     Expired,
     Cancelled,
     RenderingFailed,  // there is no text to send, for this recipient
+    Suppressed,
 };
 
 enum class QueueEffect : std::uint8_t {

@@ -44,7 +44,8 @@ std::optional<dsn::Action> notice_for(const Recipient& recipient, const Message&
             return dsn::Action::Failed;
         case Disposition::Deferred:
         case Disposition::NotTried:
-        case Disposition::Cancelled: return std::nullopt;
+        case Disposition::Cancelled:
+        case Disposition::Suppressed: return std::nullopt;
     }
     return std::nullopt;
 }

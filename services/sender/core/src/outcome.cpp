@@ -19,6 +19,7 @@ EventType event_type(Disposition disposition) {
         case Disposition::Expired: return EventType::Expired;
         case Disposition::Cancelled: return EventType::Cancelled;
         case Disposition::RenderingFailed: return EventType::RenderingFailed;
+        case Disposition::Suppressed: return EventType::Suppressed;
         case Disposition::NotTried: break;
     }
     require(false);
@@ -33,6 +34,7 @@ void count(OutcomeCounts& counts, Disposition disposition) {
         case Disposition::Expired: ++counts.expired; break;
         case Disposition::Cancelled: ++counts.cancelled; break;
         case Disposition::RenderingFailed: ++counts.rendering_failed; break;
+        case Disposition::Suppressed: ++counts.suppressed; break;
         case Disposition::NotTried: break;
     }
 }

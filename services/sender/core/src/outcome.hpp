@@ -48,7 +48,8 @@ struct AttemptContext {
 };
 
 struct OutcomeCounts {
-    std::uint32_t delivered = 0, deferred = 0, bounced = 0, expired = 0, cancelled = 0, rendering_failed = 0;
+    std::uint32_t delivered = 0, deferred = 0, bounced = 0, expired = 0, cancelled = 0, suppressed = 0,
+                  rendering_failed = 0;
 };
 
 struct Outcome {

@@ -282,6 +282,10 @@ bool Queue::perform(Action&& action, Shard& shard) {
         }
     }
     for (Work& work : action.expired) {
+        if (work.is_ordered) {
+            engine_.obey(std::move(work), shard);
+            continue;
+        }
         Untried expired;
         expired.disposition = Disposition::Expired;
         engine_.finish_untried(std::move(work), std::move(expired), shard);
@@ -335,7 +339,26 @@ Work Queue::make_work_locked(schedule::TaskId id) {
 }
 
 Work Queue::take_locked(std::uint32_t route, WallTime now, std::vector<Work>& expired) {
+    std::uint32_t ordered = 0;
     while (const auto id = tasks_.take(route)) {
+        if (!engine_.orders.is_empty()) {
+            if (ordered == kSlice) {  // others have their turn
+                tasks_.put_back(*id);
+                engine_.pump(shared_from_this());
+                return {};
+            }
+            if (const OrderPointer order = engine_.orders.find(facts_locked(*id))) {
+                ++ordered;
+                if (order->is_pause()) {
+                    tasks_.put_back(*id);  // it does not count as its lane's turn
+                    tasks_.hold(*id, order->number());
+                } else {
+                    expired.push_back(make_work_locked(*id));
+                    expired.back().is_ordered = true;
+                }
+                continue;
+            }
+        }
         Work work = make_work_locked(*id);
         if (work.expires > now) return work;
         expired.push_back(std::move(work));

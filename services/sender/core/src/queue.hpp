@@ -21,7 +21,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -37,6 +36,7 @@
 #include "postfleet/shaping/pacing.hpp"
 #include "postfleet/shaping/settings.hpp"
 #include "rate_meter.hpp"
+#include "selection.hpp"
 #include "shared_limit.hpp"
 #include "virtual_mta.hpp"
 #include "work.hpp"
@@ -61,7 +61,7 @@ struct OpenFailure {
 struct Untried {
     Disposition disposition = Disposition::Deferred;
     OpenFailure failure;  // Deferred, Bounced
-    std::string reason;   // Expired, Cancelled
+    std::string reason;   // Expired
 };
 
 class Queue final : public std::enable_shared_from_this<Queue> {
@@ -79,6 +79,8 @@ public:
     // Its outcome is durable; what remains of it arrives anew.
     void finish(schedule::TaskId id, const OutcomeCounts& counts, const std::string& last_failure, SteadyTime now);
     void put_back(Work&& work, Shard& shard);
+    // It was claimed for nothing: where it was, or at the end of its lane.
+    void give_back(Work&& work, Shard& shard);
     // Out of memory only, not an attempt: the spool could not read it just now.
     void put_aside(Work&& work, WallTime until, Shard& shard);
     // Tasks of this domain, not in flight, out of here to somewhere else: those of one slice, that begins at
@@ -144,17 +146,36 @@ public:
     QueueStatus status(SteadyTime now) const;
     bool is_abandoned() const;  // empty, not paused, no sessions: may be forgotten
     void abandon();             // the process ends: lets go of the sessions
-    using TaskTest = std::function<bool(const schedule::WaitingTask&, std::string_view tenant, std::string_view job)>;
     struct Listed {
         TaskKey key;
         std::string state;  // "ready", "waiting", "in flight", "held: …"
     };
-    void list(const TaskTest& test, std::size_t limit, Executor& clock, std::vector<Listed>& out);
-    std::uint64_t retry(const TaskTest& test, Shard& shard);
-    // Claims what waits and marks what is in flight (cancelled instead of deferred).
-    // One slice, from place `from` on, which is moved on and is 0 at the end.
-    std::vector<Work> claim(const TaskTest& test, std::uint32_t& from, std::uint64_t& in_flight_recipients);
-    bool is_cancelled(schedule::TaskId id) const;
+    void list(const Selection& which, std::size_t limit, Executor& clock, std::vector<Listed>& out);
+    // One slice of what `which` covers as far as waiting tasks tell, from place `from` on, which is moved on and is 0
+    // at the end. Ids are good for as long as the keys are still theirs; the calls below check that.
+    struct Found {
+        schedule::TaskId id = schedule::kNoTask;
+        TaskKey key;
+        std::uint32_t recipients = 0;
+    };
+    struct Slice {
+        std::vector<Found> waiting;    // ready, waiting or held
+        std::vector<Found> in_flight;  // with a session
+        bool has_claimed = false;      // some are out of the queue for good, but not recorded yet
+    };
+    Slice look(const Selection& which, std::uint32_t& from);
+    // Those that are still there and not in flight, out of turn.
+    std::vector<Work> claim(std::span<const Found> found);
+    // The same one by one: it comes into the queue in flight.
+    Work arrive_claimed(schedule::NewTask&& task, const std::shared_ptr<Destination>& to, Shard& shard);
+    void mark_claimed(schedule::TaskId id);
+    bool is_in_flight(const Found& found) const;
+    std::uint64_t hold(std::span<const Found> found, std::uint32_t order);  // answers for how many recipients
+    void hold(Work&& work, std::uint32_t order);
+    // One slice of what this order holds goes on, unless another one holds it.
+    void release(std::uint32_t order, std::uint32_t& from, WallTime now);
+    void wake(std::span<const Found> found, WallTime now);
+    void end_rests(Shard& shard);  // after failures; the operator knows better
     std::optional<WallTime> oldest();
 
 private:
@@ -188,7 +209,7 @@ private:
         std::shared_ptr<Destination> destination;  // Open
         unsigned shard = 0;                        // Open
         std::uint32_t domain = 0;                  // AskAgain
-        std::vector<Work> expired;                 // also to be carried out
+        std::vector<Work> expired;                 // also to be carried out, as what orders end or move
         bool arm = false;                          // the timer is to be set
     };
 
@@ -212,6 +233,8 @@ private:
     std::uint32_t route_of_locked(const std::shared_ptr<Destination>& to);
     Work take_locked(std::uint32_t route, WallTime now, std::vector<Work>& expired);
     Work make_work_locked(schedule::TaskId id);
+    MailFacts facts_locked(schedule::TaskId id) const;
+    bool is_idle_locked(const Found& found) const;
     WallTime expiry_locked(schedule::TaskId id) const;
     bool may_deliver_locked() const;
     void apply_mode_locked();

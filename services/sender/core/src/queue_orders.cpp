@@ -53,6 +53,7 @@ QueueStatus Queue::status(SteadyTime now) const {
     const schedule::TaskQueue::Counts counts = tasks_.counts();
     out.ready = counts.ready;
     out.waiting = counts.waiting;
+    out.held = counts.held;
     out.in_flight = counts.in_flight;
     out.connections = connections_;
     out.delivered = delivered_;
@@ -76,7 +77,7 @@ QueueStatus Queue::status(SteadyTime now) const {
 std::string Queue::hold_reason_locked(SteadyTime now) const {
     if (paused_) return pause_reason_.empty() ? "paused" : "paused: " + pause_reason_;
     if (!virtual_mta->is_configured()) return tasks_.is_empty() ? "" : "virtual-mta-missing";
-    if (tasks_.counts().ready == 0) return {};
+    if (tasks_.counts().ready == 0) return tasks_.counts().held > 0 ? "held by orders" : "";
     if (engine_.is_draining()) return "draining";
     if (engine_.is_latched()) return "spool latched";
     if (!engine_.may_transact()) return "too many outcomes are not recorded yet";
@@ -117,18 +118,36 @@ std::string Queue::why_no_connection_locked(const Route& route, SteadyTime now) 
     return connections_ == 0 ? "connect rate limited" : "";
 }
 
-void Queue::list(const TaskTest& test, std::size_t limit, Executor& clock, std::vector<Listed>& out) {
+MailFacts Queue::facts_locked(schedule::TaskId id) const {
+    MailFacts mail;
+    mail.site = site;
+    mail.virtual_mta = virtual_mta->name;
+    mail.tenant = tasks_.tenant_of(id);
+    mail.job = tasks_.job_of(id);
+    mail.message = tasks_[id].key.message;
+    mail.domain = tasks_[id].domain;
+    return mail;
+}
+
+void Queue::list(const Selection& which, std::size_t limit, Executor& clock, std::vector<Listed>& out) {
     std::uint32_t from = 0;
     do {  // in slices, so that traffic is not held up
         const std::lock_guard lock(mutex_);
         const std::string held = hold_reason_locked(clock.now());
         from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
-            if (out.size() >= limit || !test(task, tasks_.tenant_of(id), tasks_.job_of(id))) return;
-            const char* state = task.state == schedule::TaskState::InFlight  ? "in flight"
-                                : task.state == schedule::TaskState::Waiting ? "waiting"
-                                                                             : "ready";
-            const bool holds = task.state == schedule::TaskState::Ready && !held.empty();
-            out.push_back({task.key, holds ? "held: " + held : std::string(state)});
+            if (out.size() >= limit || !which.covers_waiting(facts_locked(id), engine_.sites)) return;
+            std::string state;
+            switch (task.state) {
+                case schedule::TaskState::InFlight: state = "in flight"; break;
+                case schedule::TaskState::Waiting: state = "waiting"; break;
+                case schedule::TaskState::Ready: state = held.empty() ? "ready" : "held: " + held; break;
+                case schedule::TaskState::Held: {
+                    const auto order = engine_.orders.get(OrderId{tasks_.holder_of(id)});
+                    state = order ? "held: paused: " + order->reason : "held";
+                    break;
+                }
+            }
+            out.push_back({task.key, std::move(state)});
         });
     } while (from != 0 && out.size() < limit);
 }
@@ -147,22 +166,113 @@ std::optional<WallTime> Queue::oldest() {
 
 // --- orders --------------------------------------------------------------------------------------------
 
-std::uint64_t Queue::retry(const TaskTest& test, Shard& shard) {
-    const WallTime now = shard.executor->wall_now();
-    std::uint64_t recipients = 0;
-    std::uint32_t from = 0;
-    do {
+Queue::Slice Queue::look(const Selection& which, std::uint32_t& from) {
+    Slice slice;
+    const std::lock_guard lock(mutex_);
+    from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
+        if (!which.covers_waiting(facts_locked(id), engine_.sites)) return;
+        if (task.state != schedule::TaskState::InFlight) {
+            slice.waiting.push_back({id, task.key, task.recipients});
+        } else if (task.is_claimed) {
+            slice.has_claimed = true;
+        } else {
+            slice.in_flight.push_back({id, task.key, task.recipients});
+        }
+    });
+    return slice;
+}
+
+bool Queue::is_idle_locked(const Found& found) const {
+    return tasks_.is_still(found.id, found.key) && tasks_[found.id].state != schedule::TaskState::InFlight;
+}
+
+std::vector<Work> Queue::claim(std::span<const Found> found) {
+    std::vector<Work> claimed;
+    const std::lock_guard lock(mutex_);
+    for (const Found& task : found) {
+        if (!is_idle_locked(task)) continue;
+        tasks_.claim(task.id);
+        tasks_[task.id].is_claimed = true;
+        claimed.push_back(make_work_locked(task.id));
+    }
+    return claimed;
+}
+
+Work Queue::arrive_claimed(schedule::NewTask&& task, const std::shared_ptr<Destination>& to, Shard& shard) {
+    const std::lock_guard lock(mutex_);
+    task.destination = route_of_locked(to);
+    const schedule::TaskId id = tasks_.add(std::move(task), shard.executor->wall_now());
+    tasks_.claim(id);
+    tasks_[id].is_claimed = true;
+    earliest_expiry_ = std::min(earliest_expiry_, expiry_locked(id));
+    return make_work_locked(id);
+}
+
+void Queue::give_back(Work&& work, Shard& shard) {
+    {
         const std::lock_guard lock(mutex_);
-        std::vector<schedule::TaskId> ids;
-        from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
-            if (task.state == schedule::TaskState::InFlight) return;
-            if (!test(task, tasks_.tenant_of(id), tasks_.job_of(id))) return;
-            recipients += task.recipients;
-            if (task.state == schedule::TaskState::Waiting) ids.push_back(id);
-        });
-        for (const schedule::TaskId id : ids) tasks_.wake(id, now);
-    } while (from != 0);
-    if (recipients == 0) return 0;
+        schedule::WaitingTask& task = tasks_[work.id];
+        // What was only read for the orders is read again.
+        if (work.hot && work.hot->charged &&
+            may_keep_content_locked(tasks_.destination_of(work.id), shard.executor->now())) {
+            task.attachment = std::move(work.hot);
+            keeps_content_ = true;
+        }
+        tasks_.defer(work.id, task.due, shard.executor->wall_now());
+    }
+    pump(shard, Spread::Here);
+}
+
+void Queue::mark_claimed(schedule::TaskId id) {
+    const std::lock_guard lock(mutex_);
+    tasks_[id].is_claimed = true;
+}
+
+bool Queue::is_in_flight(const Found& found) const {
+    const std::lock_guard lock(mutex_);
+    return tasks_.is_still(found.id, found.key) && tasks_[found.id].state == schedule::TaskState::InFlight;
+}
+
+std::uint64_t Queue::hold(std::span<const Found> found, std::uint32_t order) {
+    std::uint64_t recipients = 0;
+    const std::lock_guard lock(mutex_);
+    for (const Found& task : found) {
+        if (!is_idle_locked(task) || tasks_.holder_of(task.id) != 0) continue;
+        tasks_.hold(task.id, order);
+        recipients += task.recipients;
+    }
+    return recipients;
+}
+
+void Queue::hold(Work&& work, std::uint32_t order) {
+    const std::lock_guard lock(mutex_);
+    tasks_.hold(work.id, order);
+}
+
+void Queue::release(std::uint32_t order, std::uint32_t& from, WallTime now) {
+    const std::lock_guard lock(mutex_);
+    std::vector<schedule::TaskId> ids;
+    from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask&) {
+        if (tasks_.holder_of(id) == order) ids.push_back(id);
+    });
+    for (const schedule::TaskId id : ids) {
+        const OrderPointer other = engine_.orders.is_empty() ? nullptr : engine_.orders.find(facts_locked(id));
+        if (other && other->is_pause()) {
+            tasks_.hold(id, other->number());
+        } else {
+            tasks_.release(id, now);
+        }
+    }
+}
+
+void Queue::wake(std::span<const Found> found, WallTime now) {
+    const std::lock_guard lock(mutex_);
+    for (const Found& task : found) {
+        if (is_idle_locked(task) && tasks_[task.id].state == schedule::TaskState::Waiting) tasks_.wake(task.id, now);
+    }
+}
+
+void Queue::end_rests(Shard& shard) {
     {
         const std::lock_guard lock(mutex_);
         for (Route& route : routes_) route.retry_at = SteadyTime::min();  // the operator knows better
@@ -171,31 +281,6 @@ std::uint64_t Queue::retry(const TaskTest& test, Shard& shard) {
     }
     engine_.logins.end_rests();
     pump(shard, Spread::AllShards);
-    return recipients;
-}
-
-std::vector<Work> Queue::claim(const TaskTest& test, std::uint32_t& from, std::uint64_t& in_flight_recipients) {
-    std::vector<Work> claimed;
-    const std::lock_guard lock(mutex_);
-    std::vector<schedule::TaskId> ids;
-    from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
-        if (!test(task, tasks_.tenant_of(id), tasks_.job_of(id))) return;
-        if (task.state != schedule::TaskState::InFlight) {
-            ids.push_back(id);
-        } else if (!std::exchange(task.is_cancelled, true)) {
-            in_flight_recipients += task.recipients;
-        }
-    });
-    for (const schedule::TaskId id : ids) {
-        tasks_.claim(id);
-        claimed.push_back(make_work_locked(id));
-    }
-    return claimed;
-}
-
-bool Queue::is_cancelled(schedule::TaskId id) const {
-    const std::lock_guard lock(mutex_);
-    return tasks_[id].is_cancelled;
 }
 
 }  // namespace postfleet::sender

@@ -22,19 +22,13 @@ std::shared_ptr<Queue> QueueTable::find_or_make(std::string_view site, std::stri
     const unsigned home = static_cast<unsigned>(std::hash<std::string_view>{}(site) % engine_.shards.size());
     auto fresh = std::make_shared<Queue>(engine_, std::string(site), std::move(identity), home);
     fresh->configure(engine_.settings_of(fresh->site, fresh->virtual_mta->name));
-    bool paused = false;
     const std::lock_guard lock(mutex_);
     auto& of_site = sites_[fresh->site];
     for (const auto& candidate : of_site) {
         if (candidate->virtual_mta == fresh->virtual_mta) return candidate;
     }
-    for (const PauseRule& rule : pauses_) {
-        if (!paused && rule.covers(site, virtual_mta)) {
-            paused = true;
-            fresh->set_paused(true, rule.reason);
-        }
-    }
     of_site.push_back(fresh);
+    apply_pause(*fresh);
     ++size_;
     return fresh;
 }
@@ -99,34 +93,18 @@ void QueueTable::configure(const std::shared_ptr<const config::Config>& config) 
 
 // --- pauses --------------------------------------------------------------------------------------------
 
-void QueueTable::add_pause(PauseRule rule) {
+// Under the lock, so that a queue that is being made and an order that is being given do not miss each other.
+void QueueTable::apply_pauses() {
     const std::lock_guard lock(mutex_);
-    std::erase_if(pauses_,
-                  [&](const PauseRule& p) { return p.site == rule.site && p.virtual_mta == rule.virtual_mta; });
-    pauses_.push_back(std::move(rule));
-}
-
-std::vector<QueueTable::PauseRule> QueueTable::remove_pauses(const PauseRule& which) {
-    const std::lock_guard lock(mutex_);
-    std::vector<PauseRule> removed;
-    std::erase_if(pauses_, [&](const PauseRule& rule) {
-        if (!which.covers(rule.site, rule.virtual_mta)) return false;
-        removed.push_back(rule);
-        return true;
-    });
-    return removed;
-}
-
-std::string QueueTable::pause_reason(std::string_view site, std::string_view virtual_mta, bool& paused) const {
-    const std::lock_guard lock(mutex_);
-    for (const PauseRule& rule : pauses_) {
-        if (rule.covers(site, virtual_mta)) {
-            paused = true;
-            return rule.reason;
-        }
+    for (const auto& [site, queues] : sites_) {
+        for (const auto& queue : queues) apply_pause(*queue);
     }
-    paused = false;
-    return {};
+}
+
+void QueueTable::apply_pause(Queue& queue) const {
+    const OrderPointer pause =
+        engine_.orders.is_empty() ? nullptr : engine_.orders.pause_of(queue.site, queue.virtual_mta->name);
+    queue.set_paused(pause != nullptr, pause ? pause->reason : std::string());
 }
 
 }  // namespace postfleet::sender

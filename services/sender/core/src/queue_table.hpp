@@ -3,7 +3,6 @@
 // Threads: thread-safe. References to a VirtualMta stay valid; queues are shared_ptr (queue.hpp says why).
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -19,14 +18,6 @@ namespace postfleet::sender {
 
 class QueueTable final {
 public:
-    // A rule that pauses queues: each side a name or "*".
-    struct PauseRule {
-        std::string site, virtual_mta, reason;
-        bool covers(std::string_view s, std::string_view v) const {
-            return (site == "*" || site == s) && (virtual_mta == "*" || virtual_mta == v);
-        }
-    };
-
     explicit QueueTable(Engine& engine) : engine_(engine) {}
 
     std::shared_ptr<Queue> find_or_make(std::string_view site, std::string_view virtual_mta);
@@ -39,11 +30,8 @@ public:
     std::shared_ptr<VirtualMta> virtual_mta(std::string_view name);
     std::vector<std::shared_ptr<VirtualMta>> virtual_mtas() const;
     void configure(const std::shared_ptr<const config::Config>& config);
-
-    void add_pause(PauseRule rule);
-    // Removes the rules that `site`/`virtual_mta` covers; answers their notes' names.
-    std::vector<PauseRule> remove_pauses(const PauseRule& which);
-    std::string pause_reason(std::string_view site, std::string_view virtual_mta, bool& paused) const;
+    // As the orders in force say, queue by queue.
+    void apply_pauses();
 
 private:
     struct TextHash {
@@ -53,13 +41,13 @@ private:
     template <class Value>
     using ByName = std::unordered_map<std::string, Value, TextHash, std::equal_to<>>;
 
+    void apply_pause(Queue& queue) const;
     std::shared_ptr<VirtualMta> virtual_mta_locked(std::string_view name);
 
     Engine& engine_;
     mutable std::mutex mutex_;
     ByName<std::vector<std::shared_ptr<Queue>>> sites_;
     ByName<std::shared_ptr<VirtualMta>> virtual_mtas_;
-    std::vector<PauseRule> pauses_;
     std::size_t size_ = 0;
 };
 

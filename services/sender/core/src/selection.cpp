@@ -18,15 +18,24 @@ bool narrow(std::string& side, const std::string& name) {
     return true;
 }
 
+// An empty pattern was not given.
+bool fits(const std::string& pattern, std::string_view text) {
+    return pattern.empty() || pattern == text || matches_wildcard(pattern, text);
+}
+
 }  // namespace
+
+bool is_pattern(std::string_view text) { return text.find('*') != std::string_view::npos; }
 
 Result<Selection> Selection::parse(const MailSelector& which) {
     Selection selection;
     selection.which_ = which;
-    selection.names_mail_ = !which.domain.empty() || !which.tenant.empty() || !which.job.empty() ||
-                            !which.recipient.empty() || !which.reverse_path.empty() || which.message.has_value();
+    MailSelector& own = selection.which_;
+    for (std::string* text : {&own.domain, &own.recipient, &own.reverse_path}) *text = to_ascii_lower(*text);
+    selection.names_waiting_ = !own.domain.empty() || !own.tenant.empty() || !own.job.empty() ||
+                               own.message.has_value() || own.accepted_before.has_value();
     const bool names_queue = !which.queue.empty() || !which.virtual_mta.empty() || !which.site.empty();
-    if (!names_queue && !selection.names_mail_ && !which.everything) {
+    if (!names_queue && !selection.names_waiting_ && !selection.needs_reading() && !which.everything) {
         return invalid("nothing is selected: name a queue, a virtual MTA, a message …, or everything");
     }
     if (!which.queue.empty()) {
@@ -38,28 +47,35 @@ Result<Selection> Selection::parse(const MailSelector& which) {
         }
     }
     if (!narrow(selection.site_, which.site) || !narrow(selection.virtual_mta_, which.virtual_mta)) {
-        return invalid("the selection contradicts itself");
+        return invalid("the selection contradicts itself: the queue and the site or virtual MTA beside it differ");
     }
     return selection;
 }
 
-bool Selection::covers(const Queue& queue) const {
-    return (site_ == "*" || site_ == queue.site) && (virtual_mta_ == "*" || virtual_mta_ == queue.virtual_mta->name);
+bool Selection::covers_queue(std::string_view site, std::string_view virtual_mta) const {
+    return fits(site_, site) && fits(virtual_mta_, virtual_mta);
 }
 
-bool Selection::covers(const Task& task) const {
-    if (which_.recipient.empty()) return true;
-    return std::any_of(task.recipients.begin(), task.recipients.end(),
-                       [&](const Recipient& r) { return ascii_iequals(r.address, which_.recipient); });
+bool Selection::covers_waiting(const MailFacts& mail, const SiteTable& sites) const {
+    if (!covers_queue(mail.site, mail.virtual_mta)) return false;
+    if (which_.message && *which_.message != mail.message) return false;
+    if (which_.accepted_before && mail.message.made_at() > *which_.accepted_before) return false;
+    if (!fits(which_.tenant, mail.tenant) || !fits(which_.job, mail.job)) return false;
+    return which_.domain.empty() || fits(which_.domain, mail.domain_name(sites));
 }
 
-Queue::TaskTest Selection::task_test(Engine& engine) const {
-    return [which = which_, &engine](const schedule::WaitingTask& task, std::string_view tenant, std::string_view job) {
-        if (which.message && *which.message != task.key.message) return false;
-        if (!which.tenant.empty() && which.tenant != tenant) return false;
-        if (!which.job.empty() && which.job != job) return false;
-        return which.domain.empty() || engine.sites.name_of(task.domain) == which.domain;
-    };
+bool Selection::covers_stored(const Task& task, const Message& message) const {
+    return fits(which_.pool, task.pool) &&
+           (which_.reverse_path.empty() || fits(which_.reverse_path, to_ascii_lower(message.reverse_path)));
+}
+
+bool Selection::covers_recipient(const Recipient& recipient) const {
+    return which_.recipient.empty() || fits(which_.recipient, to_ascii_lower(recipient.address));
+}
+
+bool Selection::covers(const Task& task, const Message& message) const {
+    return covers_stored(task, message) && std::any_of(task.recipients.begin(), task.recipients.end(),
+                                                       [&](const Recipient& r) { return covers_recipient(r); });
 }
 
 }  // namespace postfleet::sender

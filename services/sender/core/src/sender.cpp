@@ -70,10 +70,12 @@ struct Sender::Parts {
     Parts(SenderDependencies dependencies, SenderConfiguration configuration)
         : engine(std::move(dependencies), std::move(configuration)),
           take_in(engine),
-          control(engine),
+          desk(engine),
+          control(engine, desk),
           tls_reporter(engine, take_in, engine.dependencies.compressor) {}
     Engine engine;
     TakeIn take_in;
+    OrderDesk desk;
     Control control;
     TlsReporter tls_reporter;
 };
@@ -86,7 +88,7 @@ Sender::~Sender() = default;
 Status Sender::start() {
     Engine& engine = parts_->engine;
     require(!engine.is_started());
-    parts_->control.restore_pauses();
+    if (Status restored = parts_->desk.restore(); !restored) return restored;
     engine.restore_modes();
     engine.sts_policies.restore(engine.shards[0]->executor->wall_now());
     engine.restore_disabled_sources();
@@ -99,11 +101,15 @@ Status Sender::start() {
         .field("tasks", rebuilding.scheduled())
         .field("queues", engine.queues.size());
     engine.start();
+    parts_->desk.resume_sweeps();
     parts_->tls_reporter.start();
     return {};
 }
 
-void Sender::reload(SenderConfiguration configuration) { parts_->engine.reload(std::move(configuration)); }
+void Sender::reload(SenderConfiguration configuration) {
+    parts_->engine.reload(std::move(configuration));
+    parts_->engine.on_shard(0, [this](Shard&) { parts_->desk.on_reload(); });
+}
 
 void Sender::drain(SteadyTime deadline, Completion<Status> done) {
     Engine& engine = parts_->engine;

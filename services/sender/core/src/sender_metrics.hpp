@@ -24,6 +24,7 @@ struct SenderMetrics {
           bounced(metrics.counter("postfleet_sender_bounced_recipients_total", "Recipients bounced")),
           expired(metrics.counter("postfleet_sender_expired_recipients_total", "Recipients expired")),
           cancelled(metrics.counter("postfleet_sender_cancelled_recipients_total", "Recipients cancelled")),
+          suppressed(metrics.counter("postfleet_sender_suppressed_recipients_total", "Recipients suppressed")),
           rendering_failed(metrics.counter("postfleet_sender_rendering_failed_recipients_total",
                                            "Recipients whose text could not be merged")),
           outcome_unknown(metrics.counter("postfleet_sender_unknown_outcomes_total",
@@ -54,6 +55,7 @@ struct SenderMetrics {
         if (counts.bounced > 0) bounced.add(counts.bounced);
         if (counts.expired > 0) expired.add(counts.expired);
         if (counts.cancelled > 0) cancelled.add(counts.cancelled);
+        if (counts.suppressed > 0) suppressed.add(counts.suppressed);
         if (counts.rendering_failed > 0) rendering_failed.add(counts.rendering_failed);
     }
 
@@ -88,7 +90,7 @@ struct SenderMetrics {
 
     Metrics& registry;
     Counter& accepted_messages;
-    Counter &delivered, &deferred, &bounced, &expired, &cancelled, &rendering_failed;
+    Counter &delivered, &deferred, &bounced, &expired, &cancelled, &suppressed, &rendering_failed;
     Counter& outcome_unknown;
     Counter& damaged;
     Gauge& connections;

@@ -90,6 +90,7 @@ struct Work {
     bool shares_message = false;
     bool is_paced = false;          // some rate holds: it needs a permit
     bool is_one_recipient = false;  // one of recipients
+    bool is_ordered = false;        // an order decides what becomes of it
     WallTime due{};
     WallTime expires{};  // or the time of a notice, if that is earlier
     std::shared_ptr<const shaping::Settings> settings;

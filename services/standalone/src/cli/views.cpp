@@ -67,7 +67,7 @@ Table queue_table(const boost::json::array& queues, WallTime now, std::size_t mo
         const std::uint64_t delivered = queue.count("delivered");
         table.add_row({{printable(queue.text("name"))},
                        counted(queue.count("ready")),
-                       counted(queue.count("waiting")),
+                       counted(queue.count("waiting") + queue.count("held")),
                        counted(queue.count("in_flight")),
                        counted(queue.count("connections")),
                        {show_rate(queue.number("delivered_per_second")),
@@ -218,8 +218,8 @@ Result<std::string> view_intake(const std::string& json, const Style& style) {
     if (!document) return document.error();
     const JsonView intake(*document);
     std::string text = show_count(intake.count("mails")) + (intake.count("mails") == 1 ? " mail" : " mails") +
-                       " for us, " + show_size(intake.count("octets")) + " of " + show_size(intake.count("max_octets")) +
-                       "\n";
+                       " for us, " + show_size(intake.count("octets")) + " of " +
+                       show_size(intake.count("max_octets")) + "\n";
     const boost::json::array& listed = intake.array("listed");
     if (listed.empty()) return text;
     Table table({{"KIND", Align::Left, 90},
@@ -375,13 +375,8 @@ Result<std::string> view_affected(const std::string& json, const std::string& ve
     const Result<boost::json::value> document = parse_answer(json);
     if (!document) return document.error();
     const JsonView answer(*document);
-    if (answer.has("queues")) {
-        // A pause is a rule, so it can be right although it touches nothing yet.
-        const char* more = verb == "Paused" ? "; what matches later waits too" : "";
-        return verb + " " + plural(answer.count("queues"), "queue") + more + ".\n";
-    }
     if (answer.has("virtual_mtas")) return verb + " " + plural(answer.count("virtual_mtas"), "virtual MTA") + ".\n";
-    return verb + " " + plural(answer.count("recipients"), "recipient") + ".\n";
+    return verb + " " + plural(answer.count("queues"), "queue") + ".\n";
 }
 
 Result<std::string> view_reload(const std::string& json) {

@@ -2,90 +2,35 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <span>
 
-#include "await.hpp"
 #include "explain_domain.hpp"
+#include "order_commands.hpp"
 #include "postfleet/base/json.hpp"
 #include "postfleet/base/text.hpp"
 #include "postfleet/shaping/settings.hpp"
 #include "render.hpp"
+#include "selectors.hpp"
 
 namespace postfleet::standalone {
 namespace {
 
 using runtime::ControlRequest;
-using Names = std::span<const std::string_view>;
+using Names = ArgumentNames;
 
-constexpr std::span<const std::string_view> kNone;
+constexpr Names kNone;
 constexpr auto kQueueArguments = std::to_array<std::string_view>({"match", "sort", "limit", "only"});
 constexpr auto kIntakeArguments = std::to_array<std::string_view>({"limit"});
 constexpr auto kSettingsArguments = std::to_array<std::string_view>({"queue"});
 constexpr auto kResolveArguments = std::to_array<std::string_view>({"domain", "virtual_mta"});
-constexpr auto kSelectorArguments = std::to_array<std::string_view>(
-    {"queue", "virtual_mta", "site", "domain", "tenant", "job", "recipient", "message", "everything", "limit", "why"});
-
+constexpr auto kListArguments =
+    std::to_array<std::string_view>({"queue", "virtual_mta", "pool", "site", "domain", "tenant", "job", "mail_from",
+                                     "recipient", "message", "older_than", "everything", "limit"});
 constexpr auto kModeArguments =
     std::to_array<std::string_view>({"queue", "virtual_mta", "site", "everything", "why", "mode"});
-
 constexpr auto kEnableArguments = std::to_array<std::string_view>({"source", "virtual_mta", "site"});
 constexpr auto kDisableArguments = std::to_array<std::string_view>({"source", "virtual_mta", "site", "for", "why"});
 
 Error invalid(std::string text) { return Error{ErrorKind::InvalidArgument, std::move(text)}; }
-
-Status check_arguments(const ControlRequest& request, Names known) {
-    for (const auto& [name, value] : request.arguments) {
-        if (std::find(known.begin(), known.end(), name) == known.end()) {
-            return invalid("the command '" + request.command + "' does not take '" + printable(name, 64) + "'");
-        }
-    }
-    return {};
-}
-
-Result<std::size_t> limit_of(const ControlRequest& request, std::size_t otherwise) {
-    const std::string text = request.argument("limit");
-    if (text.empty()) return otherwise;
-    std::size_t limit = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
-    if (error != std::errc() || end != text.data() + text.size() || limit == 0 || limit > ControlCommands::kMaxListed) {
-        return invalid("limit must be 1 to " + std::to_string(ControlCommands::kMaxListed) + ", not '" +
-                       printable(text, 64) + "'");
-    }
-    return limit;
-}
-
-template <class T, class Start>
-Result<T> await_sender(Executor& on, Start&& start) {
-    return await<T>(on, ControlCommands::kPatience, "the sender", std::forward<Start>(start));
-}
-
-template <class T>
-Result<T> flatten(Result<Result<T>> nested) {
-    if (!nested) return nested.error();
-    return std::move(*nested);
-}
-
-// "*" stands for any text, several times too.
-bool matches_wildcard(std::string_view pattern, std::string_view text) {
-    std::size_t p = 0, t = 0, star = std::string_view::npos, resume = 0;
-    while (t < text.size()) {
-        if (p < pattern.size() && pattern[p] == '*') {
-            star = p++;
-            resume = t;
-        } else if (p < pattern.size() && pattern[p] == text[t]) {
-            ++p;
-            ++t;
-        } else if (star != std::string_view::npos) {
-            p = star + 1;
-            t = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.size() && pattern[p] == '*') ++p;
-    return p == pattern.size();
-}
 
 bool is_shown(const QueueStatus& queue, std::string_view match, std::string_view only) {
     if (!match.empty()) {
@@ -103,7 +48,7 @@ bool is_shown(const QueueStatus& queue, std::string_view match, std::string_view
     return true;
 }
 
-std::uint64_t queued_in(const QueueStatus& queue) { return queue.ready + queue.waiting + queue.in_flight; }
+std::uint64_t queued_in(const QueueStatus& queue) { return queue.ready + queue.waiting + queue.held + queue.in_flight; }
 
 Status sort_queues(std::vector<QueueStatus>& queues, const std::string& by) {
     const auto sort_by = [&](auto key) {
@@ -119,32 +64,6 @@ Status sort_queues(std::vector<QueueStatus>& queues, const std::string& by) {
     if (!by.empty() && by != "name") return invalid("sort must be name, queued, rate or connections");
     std::sort(queues.begin(), queues.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     return {};
-}
-
-Result<MailSelector> selector_of(const ControlRequest& request) {
-    MailSelector which;
-    which.queue = request.argument("queue");
-    which.virtual_mta = request.argument("virtual_mta");
-    which.site = request.argument("site");
-    which.domain = to_ascii_lower(request.argument("domain"));
-    which.tenant = request.argument("tenant");
-    which.job = request.argument("job");
-    which.recipient = request.argument("recipient");
-    which.everything = request.argument("everything") == "yes";
-    if (!which.queue.empty() && which.queue.find('/') == std::string::npos) {
-        return invalid("a queue is SITE/VMTA, as `postfleet show queues` names it, and each side may be *; '" +
-                       printable(which.queue, 64) + "' has no slash");
-    }
-    if (const std::string id = request.argument("message"); !id.empty()) {
-        const Result<MessageId> parsed = MessageId::parse(id);
-        if (!parsed) return invalid("'" + printable(id, 64) + "' is not a message id; `postfleet list` shows them");
-        which.message = *parsed;
-    }
-    const bool any = which.everything || which.message || !which.queue.empty() || !which.virtual_mta.empty() ||
-                     !which.site.empty() || !which.domain.empty() || !which.tenant.empty() || !which.job.empty() ||
-                     !which.recipient.empty();
-    if (!any) return invalid("say which mail: a queue, a selection such as --job or --recipient, or --all");
-    return which;
 }
 
 std::string render_affected(const char* what, std::uint64_t count) {
@@ -169,11 +88,7 @@ Result<std::string> ControlCommands::run(const ControlRequest& request) const {
         {"settings", kSettingsArguments, &ControlCommands::settings},
         {"providers", kNone, &ControlCommands::providers},
         {"resolve", kResolveArguments, &ControlCommands::resolve},
-        {"list", kSelectorArguments, &ControlCommands::list},
-        {"pause", kSelectorArguments, &ControlCommands::pause},
-        {"resume", kSelectorArguments, &ControlCommands::resume},
-        {"retry", kSelectorArguments, &ControlCommands::retry},
-        {"delete", kSelectorArguments, &ControlCommands::remove},
+        {"list", kListArguments, &ControlCommands::list},
         {"set-mode", kModeArguments, &ControlCommands::set_mode},
         {"disable-source", kDisableArguments, &ControlCommands::disable_source},
         {"enable-source", kEnableArguments, &ControlCommands::enable_source},
@@ -183,6 +98,7 @@ Result<std::string> ControlCommands::run(const ControlRequest& request) const {
     const auto command = std::find_if(kCommands.begin(), kCommands.end(),
                                       [&](const Command& known) { return known.name == request.command; });
     if (command == kCommands.end()) {
+        if (auto answer = run_order_command(request, ports_.executor, ports_.sender)) return *std::move(answer);
         return invalid("the running process does not know the command '" + printable(request.command, 64) +
                        "'; it may be of another version");
     }
@@ -260,44 +176,6 @@ Result<std::string> ControlCommands::list(const ControlRequest& request) const {
     const bool more = tasks->size() > *limit;
     if (more) tasks->resize(*limit);
     return render_tasks(*tasks, more);
-}
-
-Result<std::string> ControlCommands::pause(const ControlRequest& request) const {
-    const Result<MailSelector> which = selector_of(request);
-    if (!which) return which.error();
-    const Result<std::uint64_t> touched = flatten(await_sender<Result<std::uint64_t>>(ports_.executor, [&](auto done) {
-        ports_.sender.pause(*which, request.who, request.argument("why"), std::move(done));
-    }));
-    if (!touched) return touched.error();
-    return render_affected("queues", *touched);
-}
-
-Result<std::string> ControlCommands::resume(const ControlRequest& request) const {
-    const Result<MailSelector> which = selector_of(request);
-    if (!which) return which.error();
-    const Result<std::uint64_t> touched = flatten(await_sender<Result<std::uint64_t>>(
-        ports_.executor, [&](auto done) { ports_.sender.resume(*which, std::move(done)); }));
-    if (!touched) return touched.error();
-    return render_affected("queues", *touched);
-}
-
-Result<std::string> ControlCommands::retry(const ControlRequest& request) const {
-    const Result<MailSelector> which = selector_of(request);
-    if (!which) return which.error();
-    const Result<std::uint64_t> touched = flatten(await_sender<Result<std::uint64_t>>(
-        ports_.executor, [&](auto done) { ports_.sender.retry(*which, std::move(done)); }));
-    if (!touched) return touched.error();
-    return render_affected("recipients", *touched);
-}
-
-Result<std::string> ControlCommands::remove(const ControlRequest& request) const {
-    const Result<MailSelector> which = selector_of(request);
-    if (!which) return which.error();
-    const Result<std::uint64_t> touched = flatten(await_sender<Result<std::uint64_t>>(ports_.executor, [&](auto done) {
-        ports_.sender.remove(*which, request.who, request.argument("why"), std::move(done));
-    }));
-    if (!touched) return touched.error();
-    return render_affected("recipients", *touched);
 }
 
 Result<std::string> ControlCommands::set_mode(const ControlRequest& request) const {

@@ -99,7 +99,7 @@ std::string render_queues(const std::vector<QueueStatus>& queues, std::size_t to
     for (const QueueStatus& queue : queues) {
         json.begin_object().member("name", queue.name).member("site", queue.site);
         json.member("virtual_mta", queue.virtual_mta).member("ready", queue.ready).member("waiting", queue.waiting);
-        json.member("in_flight", queue.in_flight).member("connections", queue.connections);
+        json.member("held", queue.held).member("in_flight", queue.in_flight).member("connections", queue.connections);
         json.member("delivered", queue.delivered).member("deferred", queue.deferred);
         json.member("bounced", queue.bounced).member("expired", queue.expired);
         json.member("delivered_per_second", queue.delivered_per_second).member("paused", queue.paused);
@@ -226,6 +226,7 @@ std::string render_tasks(const std::vector<QueuedTask>& tasks, bool more) {
         json.member("queue", queued.queue).member("state", queued.state).member("domain", task.domain);
         json.member("virtual_mta", task.virtual_mta);
         text_if_known(json, "pool", task.pool);
+        json.member("mail_from", queued.reverse_path);
         json.member("tenant", task.tenant);
         text_if_known(json, "job", task.job);
         json.member("size_octets", task.size_octets).member("accepted_at", format_rfc3339(task.accepted_at));

@@ -116,6 +116,9 @@ Status Server::open_spool() {
     if (!opened) return opened.error();
     spool_ = std::move(*opened);
     spool_->register_metrics(metrics_);
+    auto state = sqlite::SqliteStateStore::open(config_->data_dir + "/state.db");
+    if (!state) return state.error();
+    state_ = std::move(*state);
     return {};
 }
 
@@ -144,6 +147,7 @@ Status Server::make_sender() {
     sender_ = std::make_unique<sender::Sender>(
         sender::SenderDependencies{.shards = std::move(shards),
                                    .spool = *spool_,
+                                   .state = *state_,
                                    .resolver = *resolver_,
                                    .workers = *workers_,
                                    .digests = digests_,
@@ -290,6 +294,7 @@ void Server::stop_all() {
     sender_.reset();
     tls_clients_.clear();
     resolver_.reset();
+    state_.reset();
     http_client_.reset();
     if (spool_) spool_->stop();
     spool_.reset();

@@ -36,6 +36,7 @@
 #include "postfleet/runtime/worker_pool.hpp"
 #include "postfleet/sender/sender.hpp"
 #include "postfleet/spool/rocks_spool.hpp"
+#include "postfleet/sqlite/state_store.hpp"
 #include "postfleet/standalone/control_commands.hpp"
 #include "postfleet/tls/client.hpp"
 #include "postfleet/zlib/compressor.hpp"
@@ -111,6 +112,7 @@ private:
     runtime::Health health_;
     std::unique_ptr<http::Server> http_;
     std::unique_ptr<spool::RocksSpool> spool_;
+    std::unique_ptr<sqlite::SqliteStateStore> state_;
     std::unique_ptr<dns::UnboundResolver> resolver_;
     const crypto::OpensslDigests digests_;
     std::unique_ptr<curl::Client> http_client_;

@@ -61,6 +61,7 @@ void SenderWorld::start() {
     workers.on = executors[0].get();
     sender::SenderDependencies dependencies{.shards = {},
                                             .spool = spool,
+                                            .state = state,
                                             .resolver = resolver,
                                             .workers = workers,
                                             .digests = digests,
@@ -214,25 +215,62 @@ std::vector<QueueStatus> SenderWorld::queues() {
     return ask<std::vector<QueueStatus>>([&](auto done) { sender->control().list_queues(std::move(done)); });
 }
 
-std::uint64_t SenderWorld::pause(MailSelector which) {
-    return ask<Result<std::uint64_t>>(
-               [&](auto done) { sender->control().pause(std::move(which), "op", "maintenance", std::move(done)); })
-        .value();
-}
-
-std::uint64_t SenderWorld::resume(MailSelector which) {
-    return ask<Result<std::uint64_t>>([&](auto done) { sender->control().resume(std::move(which), std::move(done)); })
-        .value();
-}
-
-std::uint64_t SenderWorld::retry(MailSelector which) {
-    return ask<Result<std::uint64_t>>([&](auto done) { sender->control().retry(std::move(which), std::move(done)); })
-        .value();
+Result<Order> SenderWorld::give(Order order) {
+    order.who = "op";
+    auto given = ask<Result<std::vector<Order>>>(
+        [&](auto done) { sender->control().give({std::move(order)}, std::move(done)); });
+    if (!given) return given.error();
+    return given->front();
 }
 
 std::uint64_t SenderWorld::remove(MailSelector which) {
-    return ask<Result<std::uint64_t>>(
-               [&](auto done) { sender->control().remove(std::move(which), "op", "test", std::move(done)); })
+    return finished(must_give({.action = OrderAction::Delete, .which = std::move(which), .why = "test"}).id).recipients;
+}
+
+Order SenderWorld::finished(OrderId id) {
+    for (int i = 0; i < 1000; ++i) {
+        const std::vector<Order> found = orders({.id = id});
+        require(!found.empty());
+        if (found.front().finished_at) return found.front();
+        advance(std::chrono::milliseconds(10));
+    }
+    require(false);
+    return {};
+}
+
+void SenderWorld::resume(MailSelector which) {
+    const auto done = ask<Result<std::vector<Order>>>(
+        [&](auto then) { sender->control().resume(std::move(which), std::move(then)); });
+    require(done.has_value());
+    settle();
+}
+
+void SenderWorld::withdraw(OrderId id) {
+    const auto done =
+        ask<Result<std::vector<Order>>>([&](auto then) { sender->control().withdraw({id}, std::move(then)); });
+    require(done.has_value());
+    settle();
+}
+
+std::uint64_t SenderWorld::retry(MailSelector which) {
+    return ask<Result<MailCount>>([&](auto done) { sender->control().retry(std::move(which), std::move(done)); })
+        .value()
+        .recipients;
+}
+
+std::uint64_t SenderWorld::count_mail(MailSelector which) {
+    return ask<Result<MailCount>>([&](auto done) { sender->control().count(std::move(which), std::move(done)); })
+        .value()
+        .recipients;
+}
+
+std::vector<Order> SenderWorld::orders(OrderFilter filter) {
+    return ask<std::vector<Order>>([&](auto done) { sender->control().list_orders(filter, std::move(done)); });
+}
+
+std::vector<QueuedTask> SenderWorld::list(MailSelector which, std::size_t limit) {
+    return ask<Result<std::vector<QueuedTask>>>(
+               [&](auto done) { sender->control().list_tasks(std::move(which), limit, std::move(done)); })
         .value();
 }
 

@@ -12,6 +12,7 @@
 
 #include "postfleet/base/executor.hpp"
 #include "postfleet/mail/message.hpp"
+#include "postfleet/mail/order.hpp"
 
 namespace postfleet {
 
@@ -20,6 +21,7 @@ struct QueueStatus {
     std::string site, virtual_mta;
     std::uint64_t ready = 0;      // recipients that could go now
     std::uint64_t waiting = 0;    // recipients that wait for their due time
+    std::uint64_t held = 0;       // recipients that an order holds, in a queue that is not paused
     std::uint64_t in_flight = 0;  // recipients in a transaction
     std::uint64_t connections = 0;
     std::uint64_t delivered = 0, deferred = 0, bounced = 0, expired = 0;  // recipients since start
@@ -85,15 +87,17 @@ struct QueuedTask {
     Task task;
     std::string queue;
     std::string state;  // "ready", "waiting", "in flight", "held: …"
+    std::string reverse_path;
 };
 
-// Which mail an order is about. All given fields must match; at least one must be given, or `everything`.
-struct MailSelector {
-    std::string queue;  // "site/vmta", each side may be "*"
-    std::string virtual_mta, site, domain, tenant, job;
-    std::string recipient, reverse_path;
-    std::optional<MessageId> message;
-    bool everything = false;
+struct MailCount {
+    std::uint64_t recipients = 0, tasks = 0, queues = 0;  // queues: that have such mail
+};
+
+struct OrderFilter {
+    std::optional<OrderId> id;
+    std::optional<OrderAction> action;
+    std::size_t limit = 100;
 };
 
 class SenderControl {
@@ -105,11 +109,22 @@ public:
     virtual void list_limits(Completion<std::vector<LimitStatus>> done) = 0;
     virtual void list_tasks(MailSelector which, std::size_t limit,
                             Completion<Result<std::vector<QueuedTask>>> done) = 0;
-    // Each answers how many queues (pause, resume) or recipients (retry, remove) it touched.
-    virtual void pause(MailSelector which, std::string who, std::string why,
-                       Completion<Result<std::uint64_t>> done) = 0;
-    virtual void resume(MailSelector which, Completion<Result<std::uint64_t>> done) = 0;
-    virtual void retry(MailSelector which, Completion<Result<std::uint64_t>> done) = 0;
+    virtual void count(MailSelector which, Completion<Result<MailCount>> done) = 0;
+
+    // --- orders (mail/order.hpp)
+    // Durable, and in force for every transaction that has not begun, when it completes; what waits is gone through
+    // after that. Fills in ids and times, and answers with them; all are taken, or none. One-time orders are about
+    // the mail that was accepted before now. A suppression that is there already is answered as it is.
+    // InvalidArgument: a selection, reply or target that cannot be; a chain of moves.
+    virtual void give(std::vector<Order> orders, Completion<Result<std::vector<Order>>> done) = 0;
+    // What was done stays done. NotFound: some of them are not in force.
+    virtual void withdraw(std::vector<OrderId> orders, Completion<Result<std::vector<Order>>> done) = 0;
+    // Those in force, the oldest first; then finished ones, the youngest first.
+    virtual void list_orders(OrderFilter filter, Completion<std::vector<Order>> done) = 0;
+    // Withdraws the pauses of whatever `which` covers. NotFound: there are none; the text names a wider one.
+    virtual void resume(MailSelector which, Completion<Result<std::vector<Order>>> done) = 0;
+    // What waits for its due time, or for a destination's rest to end, goes now. Not kept: it is done when it completes.
+    virtual void retry(MailSelector which, Completion<Result<MailCount>> done) = 0;
     // The virtual MTAs stop using a source address, for `duration` or (none) until it is enabled. Kept over restarts.
     // Answers how many virtual MTAs it touched. NotFound: none has the address, or none has it disabled.
     virtual void disable_source(SourceSelector which, std::optional<Duration> duration, std::string who,
@@ -119,8 +134,6 @@ public:
     enum class QueueModeOrder { Normal, Backoff };
     virtual void set_mode(MailSelector which, QueueModeOrder mode, std::string who, std::string why,
                           Completion<Result<std::uint64_t>> done) = 0;
-    virtual void remove(MailSelector which, std::string who, std::string why,
-                        Completion<Result<std::uint64_t>> done) = 0;  // email.cancelled events
 };
 
 }  // namespace postfleet

@@ -44,8 +44,8 @@ struct WaitingTask {
     std::uint32_t domain = 0;  // the owner's number for the recipient domain
     std::uint32_t recipients = 1;
     std::uint32_t next = 0, previous = 0;  // in the lane, or in the free list
-    std::uint32_t heap_position = 0;  // Held: the number of the order that holds it
-    std::uint16_t attempts = 0;  // most of any recipient
+    std::uint32_t heap_position = 0;       // Held: the number of the order that holds it
+    std::uint16_t attempts = 0;            // most of any recipient
     TaskState state = TaskState::Ready;
     bool shares_message = false;  // other tasks of the same message may exist
     bool is_claimed = false;      // in flight, but with no session: what becomes of it is on its way to the spool

@@ -1,7 +1,7 @@
 // ControlCommands: what the running process answers to the command line (one function per command).
 //
-//   status · queues · vmtas · limits · providers · settings · resolve · list · pause · resume · retry · delete ·
-//   set-mode · reload · intake
+//   status · queues · vmtas · limits · settings · providers · resolve · list · disable-source · enable-source · set-mode · reload ·
+//   intake, and orders: src/control/order_commands.hpp
 //
 // Arguments are texts and checked strictly: an unknown command, an unknown or missing argument is an
 // InvalidArgument that says what there is. Answers are JSON (src/control/render.hpp).
@@ -49,10 +49,6 @@ private:
     Result<std::string> providers(const runtime::ControlRequest& request) const;
     Result<std::string> resolve(const runtime::ControlRequest& request) const;
     Result<std::string> list(const runtime::ControlRequest& request) const;
-    Result<std::string> pause(const runtime::ControlRequest& request) const;
-    Result<std::string> resume(const runtime::ControlRequest& request) const;
-    Result<std::string> retry(const runtime::ControlRequest& request) const;
-    Result<std::string> remove(const runtime::ControlRequest& request) const;
     Result<std::string> disable_source(const runtime::ControlRequest& request) const;
     Result<std::string> enable_source(const runtime::ControlRequest& request) const;
     Result<std::string> set_mode(const runtime::ControlRequest& request) const;

@@ -23,8 +23,20 @@ Result<std::string> view_settings(const std::string& json, const Style& style);
 // Where mail for a domain goes, and why.
 Result<std::string> view_resolution(const std::string& json, const Style& style);
 Result<std::string> view_providers(const std::string& json, const Style& style);
-// "3 recipients", "1 queue": what an order touched.
+// "Set to backoff: 3 queues."
 Result<std::string> view_affected(const std::string& json, const std::string& verb);
+// Orders: what was given, is at work, was ended; how much mail it is about.
+struct OrderProgress {
+    bool is_over = false;
+    std::string text;
+};
+Result<OrderProgress> order_progress(const std::string& json);
+Result<std::string> number_of_order(const std::string& json);
+Result<std::string> view_given(const std::string& json);
+Result<std::string> view_finished(const std::string& json);
+Result<std::string> view_withdrawn(const std::string& json);
+Result<std::string> view_count(const std::string& json, const std::string& verb);
+Result<std::string> view_orders(const std::string& json, const Style& style, WallTime now);
 // What a reload has changed.
 Result<std::string> view_reload(const std::string& json);
 // A frame of `postfleet top`: status above, queues below, `height` lines at most.

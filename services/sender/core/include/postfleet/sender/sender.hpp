@@ -13,7 +13,7 @@
 // Threads: thread-safe, except start() (once, before traffic; blocks on the spool scan) and destruction.
 // Sessions are confined to the shard that opened them; a queue is shared behind a mutex of its own that is
 // held for less than a microsecond (docs/decisions/0004).
-// Errors: start() fails when the spool cannot be read. Everything later is an outcome, an event or a hold
+// Errors: start() fails when the spool or the orders cannot be read. Everything later is an outcome, an event or a hold
 // reason, never an error.
 #pragma once
 
@@ -36,6 +36,7 @@
 #include "postfleet/ports/resolver.hpp"
 #include "postfleet/ports/sender_control.hpp"
 #include "postfleet/ports/spool.hpp"
+#include "postfleet/ports/state_store.hpp"
 #include "postfleet/ports/tls_client.hpp"
 #include "postfleet/ports/transport.hpp"
 #include "postfleet/ports/signing_key.hpp"
@@ -53,6 +54,7 @@ struct ShardPorts {
 struct SenderDependencies {
     std::vector<ShardPorts> shards;  // at least one
     Spool& spool;
+    StateStore& state;
     Resolver& resolver;
     Workers& workers;  // what makes renditions
     const Digests& digests;

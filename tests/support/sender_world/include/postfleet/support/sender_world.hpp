@@ -15,6 +15,7 @@
 #include "postfleet/sender/sender.hpp"
 #include "postfleet/support/fake_resolver.hpp"
 #include "postfleet/support/fake_spool.hpp"
+#include "postfleet/support/fake_state_store.hpp"
 #include "postfleet/support/fake_transport.hpp"
 #include "postfleet/support/manual_executor.hpp"
 
@@ -100,17 +101,25 @@ public:
         for (int i = 0; i < 1000 && !answer; ++i) settle_or_advance();
         return std::move(answer).value();
     }
-    // How many an order touched; it must be ok.
-    std::uint64_t pause(MailSelector which);
-    std::uint64_t resume(MailSelector which);
-    std::uint64_t retry(MailSelector which);
+    // Orders of "op", each of which must be taken; remove() waits until it is finished and answers for how many.
+    Result<Order> give(Order order);
+    Order must_give(Order order) { return give(std::move(order)).value(); }
+    Order pause(MailSelector which) { return must_give({.which = std::move(which), .why = "maintenance"}); }
     std::uint64_t remove(MailSelector which);
+    Order finished(OrderId id);  // waits for that
+    void resume(MailSelector which);
+    void withdraw(OrderId id);
+    std::uint64_t retry(MailSelector which);
+    std::uint64_t count_mail(MailSelector which);
+    std::vector<Order> orders(OrderFilter filter = {});
+    std::vector<QueuedTask> list(MailSelector which, std::size_t limit = 100);
     std::uint64_t ids_made = 0;
 
     std::vector<std::unique_ptr<ManualExecutor>> executors;
     std::vector<std::unique_ptr<FakeTransport>> transports;
     std::vector<std::unique_ptr<FakeTlsClient>> tls_clients;
     FakeSpool spool;
+    FakeStateStore state;
     FakeResolver resolver;
     FakeWorkers workers;
     crypto::OpensslDigests digests;
