@@ -108,6 +108,21 @@ class Orders(EndToEnd):
         stack.send("u0@x.test")
         sink.wait(2)
 
+    def test_trace_shows_the_dialogue_live_without_content(self):
+        sink, stack = self.orders_stack()
+        watching = subprocess.Popen([POSTFLEET, "trace", "x.test/*", "--socket", f"{stack.data}/control.sock"],
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(watching.kill)
+        self.assertIn("Waiting for the next dialogue of x.test/*", watching.stderr.readline())
+        stack.send("one@x.test", body="hidden words")
+        text = ""
+        while "250 " not in text.split("octets of content")[-1] or "octets of content" not in text:
+            text += watching.stdout.readline()
+        for part in ("* new connection of x.test/a", "* connected to ", "< 220 ", "> EHLO ", "> RCPT TO:<one@x.test>"):
+            self.assertIn(part, text)
+        self.assertNotIn("hidden words", text)
+        sink.wait(1)
+
     def test_a_move_to_another_virtual_mta_is_seen_in_the_event(self):
         sink, stack = self.orders_stack()
         stack.command("pause", "*/a")

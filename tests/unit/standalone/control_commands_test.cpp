@@ -131,6 +131,17 @@ public:
     }
     SourceSelector source;
     std::optional<Duration> disabled_for;
+    void begin_trace(TraceRequest request, Completion<Result<std::uint64_t>> done) override {
+        traced = std::move(request);
+        answer(std::move(done), Result<std::uint64_t>(std::uint64_t{9}));
+    }
+    void read_trace(std::uint64_t, Completion<Result<TracePart>> done) override {
+        TracePart part{.lines = {{.session = 1, .direction = TraceLine::Direction::Sent, .text = "EHLO \"me\""}},
+                       .sessions = 1,
+                       .is_over = true};
+        answer(std::move(done), Result<TracePart>(std::move(part)));
+    }
+    TraceRequest traced;
     bool backoff = false;
     std::vector<Order> given;
     std::vector<OrderId> withdrawn;
@@ -302,6 +313,16 @@ TEST_CASE("an order without a selection touches nothing") {
     CHECK_THAT(f.error_of(command, {{"queue", "google"}}), Contains("SITE/VMTA"));
     CHECK_THAT(f.error_of(command, {{"message", "x"}}), Contains("message id"));
     CHECK_THAT(f.error_of(command, {{"quuee", "a/b"}}), Contains("does not take 'quuee'"));
+}
+
+TEST_CASE("a trace is begun, and read until it is over") {
+    Fixture f;
+    CHECK(*f.call("trace", {{"queue", "google/*"}, {"sessions", "3"}, {"content", "yes"}}) == R"({"trace":9})");
+    CHECK(f.sender.traced.sessions == 3);
+    CHECK(f.sender.traced.with_content);
+    const std::string part = *f.call("trace-read", {{"trace", "9"}});
+    CHECK_THAT(part, Contains(R"("over":true)") && Contains(R"("direction":"sent","text":"EHLO \"me\"")"));
+    CHECK_THAT(f.error_of("trace-read", {{"trace", "x"}}), Contains("its number"));
 }
 
 TEST_CASE("a listing is bounded and says when there is more") {

@@ -195,6 +195,20 @@ void Control::retry(MailSelector which, Completion<Result<MailCount>> done) {
     });
 }
 
+// --- traces, modes -------------------------------------------------------------------------------------
+
+void Control::begin_trace(TraceRequest request, Completion<Result<std::uint64_t>> done) {
+    engine_.on_shard(0, [this, request = std::move(request), done = std::move(done)](Shard& shard) mutable {
+        answer(std::move(done), engine_.traces->begin(request, shard.executor->now()));
+    });
+}
+
+void Control::read_trace(std::uint64_t trace, Completion<Result<TracePart>> done) {
+    engine_.on_shard(0, [this, trace, done = std::move(done)](Shard& shard) mutable {
+        answer(std::move(done), engine_.traces->read(trace, shard.executor->now()));
+    });
+}
+
 void Control::set_mode(MailSelector which, QueueModeOrder mode, std::string who, std::string why,
                        Completion<Result<std::uint64_t>> done) {
     auto selection = Selection::parse(which);

@@ -30,6 +30,8 @@ public:
     void disable_source(SourceSelector which, std::optional<Duration> duration, std::string who, std::string why,
                         Completion<Result<std::uint64_t>> done) override;
     void enable_source(SourceSelector which, Completion<Result<std::uint64_t>> done) override;
+    void begin_trace(TraceRequest request, Completion<Result<std::uint64_t>> done) override;
+    void read_trace(std::uint64_t trace, Completion<Result<TracePart>> done) override;
     void set_mode(MailSelector which, QueueModeOrder mode, std::string who, std::string why,
                   Completion<Result<std::uint64_t>> done) override;
 

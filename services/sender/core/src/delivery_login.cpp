@@ -28,7 +28,8 @@ void DeliverySession::log_in(const config::RouteAccess& access) {
     };
     const smtp::Capabilities& offer = smtp_->capabilities();
     if (!offer.auth_plain && !offer.auth_login) {
-        return fail(connector_.mx_host() + " does not offer AUTH PLAIN or LOGIN, and mail goes there as " + access.user);
+        return fail(connector_.mx_host() + " does not offer AUTH PLAIN or LOGIN, and mail goes there as " +
+                    access.user);
     }
     // The demand asks for it; nothing that might be changed there sends a password to a stranger.
     if (!tls_facts_.is_verified) return fail(connector_.mx_host() + " has not proved who it is: no login");
@@ -56,8 +57,9 @@ void DeliverySession::on_challenge() {
     flush_login();
 }
 
-// Octets with a password in them stay nowhere.
+// Octets with a password in them stay nowhere; a trace shows that they went out.
 void DeliverySession::flush_login() {
+    if (trace_) trace_->sent(out_, SessionTrace::Secrecy::Secret);
     stream_->write(out_);
     wipe(out_);
 }

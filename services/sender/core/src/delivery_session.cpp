@@ -10,6 +10,7 @@ void DeliverySession::open(Engine& engine, Shard& shard, std::shared_ptr<Queue> 
     auto session = std::make_shared<DeliverySession>(engine, shard, std::move(queue), route, std::move(destination));
     shard.sessions.insert(session);
     engine.open_sessions.fetch_add(1);
+    if (engine.traces->is_wanted()) session->join_trace("new connection of ");
     session->connector_.next(*session->settings_);
 }
 
@@ -65,6 +66,10 @@ void DeliverySession::on_connection_up(std::string_view first_octets) {
     tallied_.clear();
     phase_ = Phase::Opening;
     find_demand();
+    if (trace_) {
+        trace_->note("connected to " + connector_.mx_host() + " " + connector_.mx_address() + " from " +
+                     connector_.source_address());
+    }
     if (is_tls_first) return secure_first(first_octets);
     set_phase_deadline();
     if (!first_octets.empty()) on_data(first_octets);
@@ -73,6 +78,7 @@ void DeliverySession::on_connection_up(std::string_view first_octets) {
 void DeliverySession::on_opening_failed(SmtpPhase phase, smtp::Ending ending, Reply reply) {
     engine_.metrics.connect_failures.add();
     if (ending == smtp::Ending::Lost) engine_.peers.on_unreachable(connector_.peer(), shard_.executor->now());
+    if (trace_) trace_->note("cannot be used: " + reply.to_string());
     connector_.fail(phase, ending, std::move(reply));
     leave_address();
     goes_in_clear_ = false;
@@ -96,11 +102,14 @@ void DeliverySession::on_no_connection() {
     if (engine_.is_draining()) {
         queue_->on_open_abandoned(route_);
     } else if (!no_room.reason.empty()) {
+        if (trace_) trace_->note("no connection: " + no_room.reason);
         queue_->on_no_room(route_, no_room.reason, no_room.until);
     } else if (!no_source.reason.empty()) {
+        if (trace_) trace_->note("no connection: " + no_source.reason);
         queue_->on_no_source(route_, no_source.reason, no_source.until);
     } else {
         OpenFailure failure = connector_.take_failure();
+        if (trace_) trace_->note("no connection: " + failure.mx_address + " " + failure.reply.to_string());
         const OpenFailure refusal = engine_.has_reply_rules() ? failure : OpenFailure{};
         queue_->on_open_failed(route_, std::move(failure), shard_);
         if (engine_.has_reply_rules()) engine_.react_to(refusal, queue_, shard_);
@@ -120,6 +129,7 @@ void DeliverySession::on_smtp_ready() {
 void DeliverySession::on_data(std::string_view octets) {
     const auto self = shared_from_this();
     if (!smtp_ || phase_ == Phase::Gone) return;
+    if (trace_) trace_->received(octets);
     in_handler_ = true;
     while (!octets.empty() && phase_ != Phase::Gone && smtp_) {
         switch (smtp_->on_octets(octets, out_)) {
@@ -179,6 +189,7 @@ void DeliverySession::on_smtp_closed() {
 
 void DeliverySession::on_closed(const CloseReason& reason) {
     const auto self = shared_from_this();
+    if (trace_ && phase_ != Phase::Connecting) trace_->note("the connection has ended: " + describe(reason));
     switch (phase_) {
         case Phase::Connecting: return;  // the connector's
         case Phase::Opening:
@@ -212,8 +223,14 @@ void DeliverySession::on_closed(const CloseReason& reason) {
 
 void DeliverySession::flush() {
     if (out_.empty()) return;
+    if (trace_) trace_->sent(out_);
     stream_->write(out_);
     out_.clear();
+}
+
+void DeliverySession::join_trace(std::string_view how) {
+    trace_ = engine_.traces->join(queue_->site, queue_->virtual_mta->name, *shard_.executor);
+    if (trace_) trace_->note(std::string(how) + queue_->name);
 }
 
 Duration DeliverySession::phase_timeout() const {
@@ -262,6 +279,8 @@ void DeliverySession::gone() {
     if (phase_ == Phase::Gone) return;
     phase_ = Phase::Gone;
     stream_.reset();
+    if (trace_) trace_->note("closed");
+    trace_.reset();
     connector_.stop();
     shard_.executor->cancel(pace_timer_);
     shard_.executor->cancel(idle_timer_);

@@ -112,6 +112,8 @@ private:
     // work (delivery_work.cpp)
     void next_work();
     void prepare(Work&& work);
+    void join_trace(std::string_view how);
+    void trace_body(std::span<const WritePiece> pieces, std::string_view end);
     void render();
     void on_rendered(Work&& work, RenditionOutcome outcome);
     void pace();
@@ -166,6 +168,8 @@ private:
     bool wants_work_ = false;  // likewise
     bool is_loading_ = false;
     std::uint64_t seen_replies_ = 0;
+
+    std::unique_ptr<SessionTrace> trace_;  // null: nobody watches
 
     Work work_;
     std::uint32_t recipients_ = 0;  // of the task, in this transaction

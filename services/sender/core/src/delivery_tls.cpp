@@ -121,6 +121,7 @@ void DeliverySession::on_connected() {
     tls_text_ += demand_.authentication == TlsAuthentication::Dane ? "dane"
                  : tls_facts_.is_verified                          ? "certificate"
                                                                    : "none";
+    if (trace_) trace_->note("TLS: " + tls_text_);
     engine_.metrics.tls_handshakes.add();
     if (tls_facts_.is_resumed) engine_.metrics.tls_resumed.add();
     smtp_->secured(out_);
@@ -136,6 +137,7 @@ bool DeliverySession::is_peer_verified() const {
 }
 
 void DeliverySession::on_tls_failed(smtp::Ending ending, Reply reply) {
+    if (trace_) trace_->note("TLS failed: " + reply.to_string());
     engine_.metrics.tls_failures.add();
     tally_failure(secure_ != nullptr ? tls_report_result(secure_->failure()) : "starttls-not-supported", reply.text);
     const bool may_go_in_clear = on_trouble(demand_) == TlsStep::TryInClear;

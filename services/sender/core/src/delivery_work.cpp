@@ -31,6 +31,7 @@ void DeliverySession::assign(Work&& work) {
 }
 
 void DeliverySession::prepare(Work&& work) {
+    if (!trace_ && engine_.traces->is_wanted()) join_trace("next message on a connection of ");
     phase_ = Phase::Working;
     settings_ = work.settings;
     if (work.hot && work.hot->first_chunk) {
@@ -222,6 +223,7 @@ void DeliverySession::send_chunk(const SharedOctets& chunk) {
     std::string_view end;
     if (is_last && !smtp_->is_chunked()) end = body_.at_line_start ? ".\r\n" : "\r\n.\r\n";
     if (!end.empty()) pieces[n++] = {end, nullptr};
+    if (trace_) trace_body(std::span(pieces).first(n), end);
     stream_->write(std::span(pieces).first(n));
     out_.clear();
     body_.is_on_the_wire = stream_->unsent_octets() > 0;
@@ -232,6 +234,15 @@ void DeliverySession::send_chunk(const SharedOctets& chunk) {
         smtp_->body_written();
     }
     set_phase_deadline();
+}
+
+// What of the pieces is neither commands before the content nor its end is content.
+void DeliverySession::trace_body(std::span<const WritePiece> pieces, std::string_view end) {
+    trace_->sent(out_);
+    if (!out_.empty()) pieces = pieces.subspan(1);
+    if (!end.empty()) pieces = pieces.first(pieces.size() - 1);
+    for (const WritePiece& piece : pieces) trace_->sent_content(piece.octets);
+    if (!end.empty()) trace_->sent(".\r\n");
 }
 
 void DeliverySession::read_next_chunk() {

@@ -32,6 +32,7 @@
 #include "shared_limit.hpp"
 #include "sender_metrics.hpp"
 #include "site_table.hpp"
+#include "traces.hpp"
 #include "work.hpp"
 
 namespace postfleet::sender {
@@ -178,6 +179,7 @@ public:
     StsTable sts_policies;
     SiteTable sites;
     OrderBook orders;
+    const std::shared_ptr<Traces> traces = std::make_shared<Traces>();
     PeerMemory peers;
     LoginMemory logins;
     Renditions renditions;

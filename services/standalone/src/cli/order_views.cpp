@@ -147,4 +147,27 @@ Result<std::string> view_orders(const std::string& json, const Style& style, Wal
     return out;
 }
 
+Result<std::string> view_trace(const std::string& json, const Style& style) {
+    const Result<boost::json::value> document = parse_answer(json);
+    if (!document) return document.error();
+    const JsonView answer(*document);
+    std::string out;
+    for (const boost::json::value& value : answer.array("lines")) {
+        const JsonView line(value);
+        const std::string direction = line.text("direction"), time = line.text("time");
+        const bool is_note = direction == "note";
+        out += paint(time.size() >= 23 ? time.substr(11, 12) : time, Tone::Faint, style) + ' ';
+        if (answer.flag("several")) out += std::to_string(line.count("session")) + ' ';
+        const std::string text = printable(line.text("text"), 4'096);
+        out += is_note               ? paint("* " + text, Tone::Faint, style)
+               : direction == "sent" ? paint("> " + text, Tone::Strong, style)
+                                     : "< " + text;
+        out += '\n';
+    }
+    if (answer.count("left_out") > 0) {
+        out += paint("* " + plural(answer.count("left_out"), "line") + " left out\n", Tone::Warning, style);
+    }
+    return out;
+}
+
 }  // namespace postfleet::standalone

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <optional>
 
 #include "explain_domain.hpp"
 #include "order_commands.hpp"
@@ -25,12 +27,23 @@ constexpr auto kResolveArguments = std::to_array<std::string_view>({"domain", "v
 constexpr auto kListArguments =
     std::to_array<std::string_view>({"queue", "virtual_mta", "pool", "site", "domain", "tenant", "job", "mail_from",
                                      "recipient", "message", "older_than", "everything", "limit"});
+constexpr auto kTraceArguments = std::to_array<std::string_view>({"queue", "sessions", "content"});
+constexpr auto kTraceReadArguments = std::to_array<std::string_view>({"trace"});
 constexpr auto kModeArguments =
     std::to_array<std::string_view>({"queue", "virtual_mta", "site", "everything", "why", "mode"});
 constexpr auto kEnableArguments = std::to_array<std::string_view>({"source", "virtual_mta", "site"});
 constexpr auto kDisableArguments = std::to_array<std::string_view>({"source", "virtual_mta", "site", "for", "why"});
 
 Error invalid(std::string text) { return Error{ErrorKind::InvalidArgument, std::move(text)}; }
+
+constexpr std::uint64_t kMostTraced = 1'000;  // sessions
+
+std::optional<std::uint64_t> number_of(const std::string& text) {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return number;
+}
 
 bool is_shown(const QueueStatus& queue, std::string_view match, std::string_view only) {
     if (!match.empty()) {
@@ -89,6 +102,8 @@ Result<std::string> ControlCommands::run(const ControlRequest& request) const {
         {"providers", kNone, &ControlCommands::providers},
         {"resolve", kResolveArguments, &ControlCommands::resolve},
         {"list", kListArguments, &ControlCommands::list},
+        {"trace", kTraceArguments, &ControlCommands::trace},
+        {"trace-read", kTraceReadArguments, &ControlCommands::trace_read},
         {"set-mode", kModeArguments, &ControlCommands::set_mode},
         {"disable-source", kDisableArguments, &ControlCommands::disable_source},
         {"enable-source", kEnableArguments, &ControlCommands::enable_source},
@@ -176,6 +191,28 @@ Result<std::string> ControlCommands::list(const ControlRequest& request) const {
     const bool more = tasks->size() > *limit;
     if (more) tasks->resize(*limit);
     return render_tasks(*tasks, more);
+}
+
+Result<std::string> ControlCommands::trace(const ControlRequest& request) const {
+    TraceRequest wanted{.queue = request.argument("queue"), .with_content = request.argument("content") == "yes"};
+    if (const auto sessions = number_of(request.argument("sessions"))) {
+        wanted.sessions = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(*sessions, 1, kMostTraced));
+    }
+    const Result<std::uint64_t> begun = flatten(await_sender<Result<std::uint64_t>>(
+        ports_.executor, [&](auto done) { ports_.sender.begin_trace(wanted, std::move(done)); }));
+    if (!begun) return begun.error();
+    std::string text;
+    JsonWriter(text).begin_object().member("trace", *begun).end_object();
+    return text;
+}
+
+Result<std::string> ControlCommands::trace_read(const ControlRequest& request) const {
+    const auto trace = number_of(request.argument("trace"));
+    if (!trace) return invalid("a trace is named by its number");
+    const Result<TracePart> part = flatten(await_sender<Result<TracePart>>(
+        ports_.executor, [&](auto done) { ports_.sender.read_trace(*trace, std::move(done)); }));
+    if (!part) return part.error();
+    return render_trace(*part, part->sessions > 1);
 }
 
 Result<std::string> ControlCommands::set_mode(const ControlRequest& request) const {

@@ -240,6 +240,22 @@ std::string render_tasks(const std::vector<QueuedTask>& tasks, bool more) {
     return text;
 }
 
+std::string render_trace(const TracePart& part, bool several) {
+    std::string text;
+    JsonWriter json(text);
+    json.begin_object().member("over", part.is_over).member("sessions", part.sessions);
+    json.member("several", several).member("left_out", part.left_out).key("lines").begin_array();
+    for (const TraceLine& line : part.lines) {
+        const char* direction = line.direction == TraceLine::Direction::Note   ? "note"
+                                : line.direction == TraceLine::Direction::Sent ? "sent"
+                                                                               : "received";
+        json.begin_object().member("time", format_rfc3339(line.time)).member("session", line.session);
+        json.member("direction", direction).member("text", line.text).end_object();
+    }
+    json.end_array().end_object();
+    return text;
+}
+
 Result<std::vector<shaping::ExplainedKey>> explain_queue(const config::Config& config, const std::string& queue) {
     const std::size_t slash = queue.rfind('/');
     if (slash == std::string::npos || slash == 0 || slash + 1 == queue.size()) {

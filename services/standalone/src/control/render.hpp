@@ -39,6 +39,8 @@ std::string render_virtual_mtas(const std::vector<VirtualMtaStatus>& virtual_mta
 std::string render_intake(const maildir::MaildirIntake::Statistics& all,
                           const std::vector<maildir::MaildirIntake::Kept>& listed);
 std::string render_tasks(const std::vector<QueuedTask>& tasks, bool more);
+// Lines of a trace; `several`: of more than one session.
+std::string render_trace(const TracePart& part, bool several);
 // "google/promo-1": the effective settings of one queue; InvalidArgument when it names no virtual MTA of ours.
 Result<std::vector<shaping::ExplainedKey>> explain_queue(const config::Config& config, const std::string& queue);
 // Those of the configuration, then the shipped ones that it has no other of.

@@ -94,6 +94,26 @@ struct MailCount {
     std::uint64_t recipients = 0, tasks = 0, queues = 0;  // queues: that have such mail
 };
 
+// A dialogue with mail servers, as somebody watches it.
+struct TraceRequest {
+    std::string queue;           // "site/vmta", each side may have "*"
+    std::uint32_t sessions = 1;  // so many, then it is over
+    bool with_content = false;   // of messages; else it is only counted
+};
+struct TraceLine {
+    enum class Direction : std::uint8_t { Note, Sent, Received };
+    WallTime time{};
+    std::uint32_t session = 0;  // counts from 1 in this trace
+    Direction direction = Direction::Note;
+    std::string text;  // printable; secrets are masked
+};
+struct TracePart {
+    std::vector<TraceLine> lines;
+    std::uint64_t left_out = 0;  // lines that nobody read in time
+    std::uint32_t sessions = 0;  // that have begun
+    bool is_over = false;
+};
+
 struct OrderFilter {
     std::optional<OrderId> id;
     std::optional<OrderAction> action;
@@ -130,6 +150,12 @@ public:
     virtual void disable_source(SourceSelector which, std::optional<Duration> duration, std::string who,
                                 std::string why, Completion<Result<std::uint64_t>> done) = 0;
     virtual void enable_source(SourceSelector which, Completion<Result<std::uint64_t>> done) = 0;
+
+    // --- traces
+    virtual void begin_trace(TraceRequest request, Completion<Result<std::uint64_t>> done) = 0;
+    // What has come since the last call. NotFound: it is over and was read; or nobody read it for half a minute.
+    virtual void read_trace(std::uint64_t trace, Completion<Result<TracePart>> done) = 0;
+
     // Queues that exist; `backoff`: they run by their careful rules, else by the usual ones.
     enum class QueueModeOrder { Normal, Backoff };
     virtual void set_mode(MailSelector which, QueueModeOrder mode, std::string who, std::string why,

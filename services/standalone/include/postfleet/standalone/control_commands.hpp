@@ -1,7 +1,7 @@
 // ControlCommands: what the running process answers to the command line (one function per command).
 //
-//   status · queues · vmtas · limits · settings · providers · resolve · list · disable-source · enable-source · set-mode · reload ·
-//   intake, and orders: src/control/order_commands.hpp
+//   status · queues · vmtas · limits · settings · providers · resolve · list · trace · trace-read · disable-source ·
+//   enable-source · set-mode · reload · intake, and orders: src/control/order_commands.hpp
 //
 // Arguments are texts and checked strictly: an unknown command, an unknown or missing argument is an
 // InvalidArgument that says what there is. Answers are JSON (src/control/render.hpp).
@@ -51,6 +51,8 @@ private:
     Result<std::string> list(const runtime::ControlRequest& request) const;
     Result<std::string> disable_source(const runtime::ControlRequest& request) const;
     Result<std::string> enable_source(const runtime::ControlRequest& request) const;
+    Result<std::string> trace(const runtime::ControlRequest& request) const;
+    Result<std::string> trace_read(const runtime::ControlRequest& request) const;
     Result<std::string> set_mode(const runtime::ControlRequest& request) const;
     Result<std::string> reload(const runtime::ControlRequest& request) const;
     Result<std::string> intake(const runtime::ControlRequest& request) const;
