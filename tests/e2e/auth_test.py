@@ -191,7 +191,7 @@ default_virtual_mta: tx
         with self.client(stack, foreign) as client:
             self.assertEqual(client.mail("a@acme.example")[0], 530)
 
-    def test_users_send_as_the_domains_of_their_tenant_only(self):  # SEC-8, F69
+    def test_users_send_as_the_domains_of_their_tenant_only(self):  # SEC-8, F69, X6409
         sink = self.sink()
         stack = self.auth_stack(sink.port).start()
         with self.client(stack) as client:

@@ -226,6 +226,17 @@ def check_conformance():
     check_rows(ROOT / "docs/FAULTS.md", FAULT_ROWS)
 
 
+def check_that_row_is_named(document, row, tests):
+    """A reader who searches for the row finds a test that names it: "[SEC-1]", "SEC_1", "# X3030"."""
+    number = re.sub(r"-client$", "", row)
+    if not re.match(r"(S5321|M5322|SEC|X\d)", number) or number == "XMRG":
+        return
+    named = re.compile(re.escape(number).replace(r"\-", "[-_ ]") + r"(?!\d)", re.I)
+    files = [ROOT / path for path in re.findall(r"\]\(\.\./([^)]*)\)", tests)]
+    if not any(named.search(file.read_text(encoding="utf-8")) for file in files if file.exists()):
+        complain(document, 1, f"{row}: none of its tests names it")
+
+
 def check_rows(document, rows):
     text = document.read_text(encoding="utf-8")
     shown = dict(re.findall(r"^\| ([\w-]+) \| [^|]* \| (.*) \|$", text, re.M))
@@ -233,6 +244,7 @@ def check_rows(document, rows):
         if row not in shown:
             complain(document, 1, f"{row} is missing")
     for row, tests in shown.items():
+        check_that_row_is_named(document, row, tests)
         # Names of tests may have brackets in them.
         links = re.findall(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(\.\./([^)]*)\)", tests)
         if not links and row != "Row" and not row.startswith("---"):

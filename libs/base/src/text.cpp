@@ -21,11 +21,20 @@ bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; 
 
 bool is_continuation(char c) { return (static_cast<std::uint8_t>(c) & 0xc0u) == 0x80u; }
 
-// C0, DEL and C1 (U+0080 … U+009F), which some terminals obey.
+// U+200E, U+200F, U+2028 … U+202E, U+2066 … U+2069: they turn the direction of what follows, or break the line.
+bool is_layout_control(std::string_view sequence) {
+    if (!sequence.starts_with("\xe2\x80") && !sequence.starts_with("\xe2\x81")) return false;
+    const auto last = static_cast<std::uint8_t>(sequence[2]);
+    if (sequence[1] == '\x81') return last >= 0xa6 && last <= 0xa9;
+    return last == 0x8e || last == 0x8f || (last >= 0xa8 && last <= 0xae);
+}
+
+// C0, DEL and C1 (U+0080 … U+009F), which some terminals obey, and what makes a line look like another one.
 bool is_control(std::string_view sequence) {
     const auto first = static_cast<std::uint8_t>(sequence[0]);
     if (sequence.size() == 1) return first < 0x20 || first == 0x7f;
-    return sequence.size() == 2 && first == 0xc2 && static_cast<std::uint8_t>(sequence[1]) < 0xa0;
+    if (sequence.size() == 2 && first == 0xc2) return static_cast<std::uint8_t>(sequence[1]) < 0xa0;
+    return sequence == "\xd8\x9c" || is_layout_control(sequence);  // U+061C turns the direction, too
 }
 
 void append_escaped(std::string& out, std::string_view octets) {

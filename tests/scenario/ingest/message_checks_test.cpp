@@ -87,7 +87,7 @@ TEST_CASE("several authors, and a Message-ID that is none, are refused by refuse
     }
 }
 
-TEST_CASE("a good message is not touched by repair", "[M5322-1]") {
+TEST_CASE("a good message is not touched by repair", "[M5322-1][M5322-3]") {
     IngestFixture f(with("message_checks: repair"));
     CHECK(send(f, kGood).starts_with("250"));
     CHECK(*f.handover.accepted.at(0).last_chunk == kGood);

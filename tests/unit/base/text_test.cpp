@@ -46,11 +46,14 @@ TEST_CASE("UTF-8 is judged by the table of its RFC", "[rfc3629-4]") {
     CHECK(is_utf8(""));
 }
 
-TEST_CASE("printable text is safe on one line of a terminal") {
+TEST_CASE("printable text is safe on one line of a terminal", "[SEC-24]") {
     CHECK(printable("plain, Grüße 東京 🙂") == "plain, Grüße 東京 🙂");
     CHECK(printable(std::string_view("a\0\r\n\x1b[31m\x7f", 10)) == "a\\x00\\x0d\\x0a\\x1b[31m\\x7f");
     CHECK(printable("\xc2\x9bm") == "\\xc2\\x9bm");  // CSI as one C1 control
     CHECK(printable("\xc2\xa0") == "\xc2\xa0");
+    CHECK(printable("a\u202egpj.exe\u2066\u2028\u200f\u061c") ==
+          "a\\xe2\\x80\\xaegpj.exe\\xe2\\x81\\xa6\\xe2\\x80\\xa8\\xe2\\x80\\x8f\\xd8\\x9c");
+    CHECK(printable("\u200b\u2013\u2070") == "\u200b\u2013\u2070");
     CHECK(printable("\xff\xc3") == "\\xff\\xc3");
 }
 

@@ -93,7 +93,7 @@ TEST_CASE("what has no 7-bit form is refused with the reason", "[X6152]") {
     CHECK(why_not(nested + "\r\n\xc3\xa4").find("nested") != std::string::npos);
 }
 
-TEST_CASE("a message of a great many parts is refused before it grows") {
+TEST_CASE("a message of a great many parts is refused before it grows", "[SEC-11]") {
     std::string content = "Content-Type: multipart/mixed; boundary=b\r\n\r\n";
     for (std::size_t i = 0; i <= mime::kMaxParts; ++i) content += "--b\r\n\r\n\xc3\xa4\r\n";
     CHECK(why_not(content).find("too many parts") != std::string::npos);

@@ -61,7 +61,7 @@ std::vector<std::uint32_t> refused(const TransactionResult& result) {
 
 }  // namespace
 
-TEST_CASE("with PIPELINING the envelope is one write, the body the next", "[rfc2920]") {
+TEST_CASE("with PIPELINING the envelope is one write, the body the next", "[rfc2920][X2920]") {
     Dialogue d;
     d.open();
     CHECK(d.begin({"a@x.example", "b@x.example"}) == Step::Wait);

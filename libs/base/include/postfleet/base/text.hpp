@@ -25,8 +25,8 @@ bool is_ascii(std::string_view text);
 std::size_t utf8_sequence_length(std::string_view text);
 bool is_utf8(std::string_view text);
 
-// At most `limit` octets of `text`, cut at a UTF-8 boundary, control octets and what is not UTF-8 as \xNN:
-// safe in a log line and on a terminal.
+// At most `limit` octets of `text`, cut at a UTF-8 boundary, as \xNN what is not UTF-8, controls, and what
+// turns the direction of writing: safe in a log line and on a terminal.
 std::string printable(std::string_view text, std::size_t limit = 512);
 
 // "10MiB", "512KiB", "4096": the sizes of the configuration, in octets. What format_size writes is exact.
