@@ -219,6 +219,29 @@ default_virtual_mta: tx
         sink.wait(5)
         self.assertEqual(len(sink.deliveries), 5)
 
+    def test_who_may_schedule_mail_is_told_after_the_login(self):  # X4865, X2852, X6710
+        stack = self.auth_stack(extra="auth: required, deliver_by: true")
+        stack.edit_config("virtual_mta: shop-vmta}", "virtual_mta: shop-vmta, max_future_release: 1h, deliver_by: false}")
+        stack.edit_config("send_as: [other.example]", "send_as: [other.example], mt_priority: true")
+        stack.start()
+
+        def offered(client):
+            client.ehlo()
+            return {name for name in ("futurerelease", "deliverby", "mt-priority") if client.has_extn(name)}
+
+        with self.client(stack) as client:
+            self.assertEqual(offered(client), {"deliverby"})
+            self.login(client, "PLAIN", "shop", "correct horse")
+            # What may be asked for is known without another EHLO, too.
+            self.assertEqual(client.mail("a@acme.example", ["HOLDFOR=60"])[0], 250)
+            self.assertEqual(offered(client), {"futurerelease"})
+            self.assertEqual(client.mail("a@acme.example", ["HOLDFOR=3601"])[0], 501)
+            self.assertEqual(client.mail("a@acme.example", ["BY=600;R"])[0], 555)
+        with self.client(stack) as client:
+            self.login(client, "PLAIN", "rival", "battery staple")
+            self.assertEqual(offered(client), {"deliverby", "mt-priority"})
+            self.assertEqual(client.mail("a@other.example", ["MT-PRIORITY=3"])[0], 250)
+
     def test_the_guide_to_submission_works_as_it_stands(self):
         with open(os.path.join(os.path.dirname(__file__), "../../docs/SUBMISSION.md")) as page:
             blocks = re.findall(r"```(\w+)\n(.*?)```", page.read(), re.S)

@@ -26,6 +26,9 @@ void set(Dialogue& dialogue, const std::string& setting) {
     else if (setting == "auth") dialogue.settings.auth_mechanisms = "TEST";
     else if (setting == "auth-without-tls") dialogue.settings.auth_without_tls = true;
     else if (setting == "merge") dialogue.settings.offers_merge = true;
+    else if (setting == "require-tls") dialogue.settings.offers_require_tls = true;
+    else if (setting == "schedule")
+        dialogue.settings.schedule = {.max_hold = std::chrono::hours(24), .deliver_by = true, .mt_priority = true};
     else if (setting == "no-limits") dialogue.settings.max_errors = 1000;
     else if (setting == "scripted") return;  // of interest to those who replay it elsewhere
     else if (setting == "xclient") dialogue.xclient = true;
