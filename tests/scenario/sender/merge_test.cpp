@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "postfleet/mime/short_lines.hpp"
 #include "postfleet/support/sender_world.hpp"
 
 using namespace postfleet;
@@ -179,4 +180,24 @@ TEST_CASE("a value with UTF-8 is announced as 8BITMIME, and converted where that
     world.accept(mail);
     REQUIRE(world.host(kMx).deliveries.size() == 1);
     CHECK(world.host(kMx).deliveries[0].content.ends_with("\r\n\r\na text for J=C3=B6rg\r\n"));
+}
+
+TEST_CASE("M5322-2: a text whose lines are too long with the values in them is repaired for that recipient",
+          "[M5322-2]") {
+    SenderWorld world;
+    start(world);
+    Mail mail = merged_mail();
+    mail.has_long_lines = true;
+    mail.to = {"ann@x.test", "bob@x.test"};
+    mail.variables = {variables({{"name", std::string(900, 'a') + " " + std::string(900, 'b')}}),
+                      variables({{"name", "Bob"}})};
+    world.accept(mail);
+    const auto all = contents(world);
+    REQUIRE(all.size() == 2);
+    CHECK(all[0] == "Received: from test\r\nSubject: For Bob\r\n\r\nDear Bob,\r\nand a gift.\r\n");
+    CHECK_FALSE(mime::has_long_line(all[1]));
+    CHECK(all[1].find("Subject: For " + std::string(900, 'a') + "\r\n " + std::string(900, 'b') + "\r\nMIME-Version") !=
+          std::string::npos);
+    CHECK(all[1].find("\r\n\r\nDear aaaa") != std::string::npos);
+    CHECK(world.workers.priorities.empty());
 }

@@ -19,6 +19,8 @@ void Intake::begin_merge(const smtp::MailRequest& request) {
     message_->merge.undefined = rules_->listener.undefined_variables;
     message_->merge.max_octets = rules_->listener.max_message_size;
     message_->merge.utf8_in_header = request.smtputf8;
+    // How long its lines are is known when the values are in.
+    message_->has_long_lines = rules_->listener.message_checks == config::MessageChecks::Repair;
     merge_ =
         std::make_unique<MergeIntake>(rules_->listener.undefined_variables,
                                       user_ != nullptr ? MergeIntake::Header::Checked : MergeIntake::Header::Unchecked);

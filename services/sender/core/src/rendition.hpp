@@ -25,7 +25,7 @@ namespace postfleet::sender {
 // What a transaction asks for. The default is the message as it is stored.
 struct RenditionForm {
     bool seven_bit = false;    // the server does not offer 8BITMIME, and the content needs it
-    bool short_lines = false;  // acceptance wants its long lines broken (Message::has_long_lines)
+    bool short_lines = false;  // acceptance wants its long lines broken, if there are any (Message::has_long_lines)
     bool is_signed = false;    // there are DKIM keys; whether one is for this message its header says
     bool is_merged = false;    // for one recipient, from its variables
     bool is_rewritten() const { return seven_bit || short_lines || is_merged; }

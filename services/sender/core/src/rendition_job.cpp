@@ -47,7 +47,7 @@ void RenditionJob::rewrite(std::string_view content) {
         if (!merged) return fail(merged.error().text);
         content = text = std::move(*merged);
     }
-    if (order_.form.short_lines) {
+    if (order_.form.short_lines && mime::has_long_line(content)) {
         Result<std::string> shortened = mime::to_short_lines(content);
         if (!shortened) {
             return refuse(kCannotConvert,

@@ -65,7 +65,7 @@ void Renditions::make(RenditionOrder&& order, Completion<RenditionOutcome> done)
     else if (!running->shared->cache.join(running->job.key(), now, std::move(done))) return;
     const Message& message = *running->job.order().message;
     const bool is_quick = message.content_chunks == 1 && message.size_octets <= kMaxMergedAtOnce;
-    if (is_quick && form == RenditionForm{.is_merged = true}) {
+    if (form.is_merged && is_quick && !form.seven_bit && !form.is_signed) {
         running->job.take(*chunk);
         return running->settle(running->job.outcome());
     }

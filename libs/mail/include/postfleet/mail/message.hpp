@@ -91,7 +91,7 @@ struct Message {
     BodyType body_type = BodyType::SevenBit;
     bool smtputf8 = false;          // the header or the reverse-path has UTF-8 (RFC 6531)
     bool has_leading_dots = true;   // some line of content starts with "."; false lets delivery skip the scan
-    bool has_long_lines = false;    // of more than 998 octets, which are to be rewritten before it is sent
+    bool has_long_lines = false;    // or may have, of more than 998 octets; to be rewritten before it is sent
     std::uint64_t size_octets = 0;  // content only
     std::uint32_t content_chunks = 1;
     std::string prepended_header;
