@@ -413,6 +413,14 @@ std::optional<std::string> Index::failure() const {
     return database_->listener->failure();
 }
 
+std::uint64_t Index::memory_octets() const {
+    std::shared_lock lock(database_->mutex);
+    std::uint64_t changes = 0;
+    if (!database_->db) return 0;
+    (void)database_->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kSizeAllMemTables, &changes);
+    return changes + database_->cache->GetUsage();
+}
+
 }  // namespace postfleet::spool
 
 #if defined(__SANITIZE_THREAD__)

@@ -72,6 +72,7 @@ public:
     void write_out();  // begins to; returns at once
     void drop_event_files(std::uint64_t up_to);
     std::optional<std::string> failure() const;  // of a background write, since open
+    std::uint64_t memory_octets() const;         // changes not yet in files, and blocks of files
 
 private:
     class Database;

@@ -228,6 +228,9 @@ void RocksSpool::register_metrics(Metrics& metrics) {
                            [engine] { return static_cast<double>(engine->writer->octets_in_flight()); });
     metrics.computed_gauge("postfleet_spool_log_octets", "Octets in the segments of the log.", {},
                            [engine] { return static_cast<double>(engine->log.octets()); });
+    metrics.computed_gauge("postfleet_spool_index_memory_octets",
+                           "Memory of the index: changes not yet in its files, and blocks of them.", {},
+                           [engine] { return static_cast<double>(engine->index->memory_octets()); });
     metrics.computed_gauge("postfleet_spool_ready", "1 ready, 0.5 space low, 0 latched.", {}, [engine] {
         if (engine->condition.is(SpoolCondition::Ready)) return 1.0;
         return engine->condition.is(SpoolCondition::SpaceLow) ? 0.5 : 0.0;
