@@ -9,6 +9,7 @@
 
 #include "postfleet/config_files/load.hpp"
 #include "postfleet/support/fake_resolver.hpp"
+#include "postfleet/support/fake_spool.hpp"
 #include "postfleet/support/temporary_directory.hpp"
 
 using namespace postfleet;
@@ -161,6 +162,7 @@ struct Fixture {
     PostingThread shard;
     FakeSender sender;
     support::FakeResolver resolver;
+    support::FakeSpool outbox;
     config::LoadResult loaded = config_files::load_text(R"(
 hostname: mta1.example.net
 listeners:
@@ -176,6 +178,7 @@ shaping:
     ControlCommands commands{ControlPorts{
         .executor = shard,
         .sender = sender,
+        .outbox = outbox,
         .render_status =
             [](const SenderStatus& status) { return "{\"queued\":" + std::to_string(status.queued_recipients) + "}"; },
         .configuration = [this] { return loaded.config; },
@@ -328,6 +331,7 @@ TEST_CASE("a trace is begun, and read until it is over") {
 TEST_CASE("a listing is bounded and says when there is more") {
     Fixture f;
     f.sender.tasks.resize(3);
+    for (QueuedTask& task : f.sender.tasks) task.message = std::make_shared<const Message>();
     const auto answer = f.call("list", {{"everything", "yes"}, {"limit", "2"}});
     REQUIRE(answer);
     CHECK(f.sender.limit == 3);

@@ -133,7 +133,7 @@ void Control::finish_listing(const std::shared_ptr<Listing>& listing, Result<std
         if (out.size() >= listing->limit) break;
         if (!listing->selection.covers(stored.task, *stored.message)) continue;
         auto& [queue, state] = listing->found[stored.task.key];
-        out.push_back({std::move(stored.task), queue, state, stored.message->reverse_path});
+        out.push_back({std::move(stored.task), queue, state, std::move(stored.message)});
     }
     answer(std::move(listing->done), std::move(out));
 }

@@ -93,6 +93,17 @@ void show_settings(Context& context, const std::string& queue) {
     return text ? print(*text) : context.fail(text.error());
 }
 
+// It may read report files for as long as HistorySources::kPatience.
+constexpr Duration kHistoryTimeout = std::chrono::minutes(1);
+
+void show_message(Context& context, const std::string& message) {
+    const Result<std::string> answer = context.call("history", {{"message", message}}, kHistoryTimeout);
+    if (!answer) return context.fail(answer.error());
+    if (context.json) return print(*answer + "\n");
+    const Result<std::string> text = view_message(*answer, output_style(), wall_clock_now());
+    return text ? print(*text) : context.fail(text.error());
+}
+
 void add_queue_options(CLI::App& command, QueueOptions& options) {
     command.add_option("QUEUE", options.match, "SITE or SITE/VMTA, with * for anything")->type_name("");
     command.add_option("--limit", options.limit, "Show at most N queues")->type_name("N");
@@ -106,7 +117,8 @@ void add_queue_options(CLI::App& command, QueueOptions& options) {
 }  // namespace
 
 void register_show_commands(CLI::App& app, Context& context) {
-    CLI::App* show = app.add_subcommand("show", "Queues, virtual MTAs, limits and settings of the running server");
+    CLI::App* show =
+        app.add_subcommand("show", "Queues, messages, virtual MTAs, limits and settings of the running server");
     show->group("Look")->require_subcommand(1);
 
     // shared_ptr because CLI11 keeps the callbacks, and with them what they refer to, as long as the App.
@@ -134,6 +146,13 @@ void register_show_commands(CLI::App& app, Context& context) {
     CLI::App* providers = show->add_subcommand("providers", "Named groups of sites: yours, and the shipped ones");
     add_connection_options(*providers, context);
     providers->callback([&context] { show_providers(context); });
+
+    auto id = std::make_shared<std::string>();
+    CLI::App* message = show->add_subcommand(
+        "message", "All that is known of one message: where it waits, how it ended, every attempt");
+    add_connection_options(*message, context);
+    message->add_option("ID", *id, "As the log, events and `postfleet list` name it")->type_name("")->required();
+    message->callback([&context, id] { show_message(context, *id); });
 
     auto limit = std::make_shared<std::string>();
     CLI::App* intake = show->add_subcommand("intake", "Mail for us: bounces, complaints, unsubscribe requests");

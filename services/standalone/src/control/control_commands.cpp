@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "explain_domain.hpp"
+#include "message_history.hpp"
 #include "order_commands.hpp"
 #include "postfleet/base/json.hpp"
 #include "postfleet/base/text.hpp"
@@ -27,6 +28,7 @@ constexpr auto kResolveArguments = std::to_array<std::string_view>({"domain", "v
 constexpr auto kListArguments =
     std::to_array<std::string_view>({"queue", "virtual_mta", "pool", "site", "domain", "tenant", "job", "mail_from",
                                      "recipient", "message", "older_than", "everything", "limit"});
+constexpr auto kHistoryArguments = std::to_array<std::string_view>({"message"});
 constexpr auto kTraceArguments = std::to_array<std::string_view>({"queue", "sessions", "content"});
 constexpr auto kTraceReadArguments = std::to_array<std::string_view>({"trace"});
 constexpr auto kModeArguments =
@@ -102,6 +104,7 @@ Result<std::string> ControlCommands::run(const ControlRequest& request) const {
         {"providers", kNone, &ControlCommands::providers},
         {"resolve", kResolveArguments, &ControlCommands::resolve},
         {"list", kListArguments, &ControlCommands::list},
+        {"history", kHistoryArguments, &ControlCommands::history},
         {"trace", kTraceArguments, &ControlCommands::trace},
         {"trace-read", kTraceReadArguments, &ControlCommands::trace_read},
         {"set-mode", kModeArguments, &ControlCommands::set_mode},
@@ -191,6 +194,17 @@ Result<std::string> ControlCommands::list(const ControlRequest& request) const {
     const bool more = tasks->size() > *limit;
     if (more) tasks->resize(*limit);
     return render_tasks(*tasks, more);
+}
+
+Result<std::string> ControlCommands::history(const ControlRequest& request) const {
+    const Result<MailSelector> which = selector_of(request);
+    if (!which) return which.error();
+    const auto waiting = [&](const MailSelector& of) {
+        using Tasks = std::vector<QueuedTask>;
+        return flatten(await_sender<Result<Tasks>>(
+            ports_.executor, [&](auto done) { ports_.sender.list_tasks(of, kMaxListed, std::move(done)); }));
+    };
+    return tell_history(*which->message, {waiting, ports_.outbox, ports_.configuration()});
 }
 
 Result<std::string> ControlCommands::trace(const ControlRequest& request) const {

@@ -226,7 +226,7 @@ std::string render_tasks(const std::vector<QueuedTask>& tasks, bool more) {
         json.member("queue", queued.queue).member("state", queued.state).member("domain", task.domain);
         json.member("virtual_mta", task.virtual_mta);
         text_if_known(json, "pool", task.pool);
-        json.member("mail_from", queued.reverse_path);
+        json.member("mail_from", queued.message->reverse_path);
         json.member("tenant", task.tenant);
         text_if_known(json, "job", task.job);
         json.member("size_octets", task.size_octets).member("accepted_at", format_rfc3339(task.accepted_at));

@@ -200,6 +200,7 @@ Status Server::open_doors() {
     commands_ = std::make_unique<ControlCommands>(ControlPorts{
         .executor = (*loops_)[0],
         .sender = sender_->control(),
+        .outbox = *spool_,
         .render_status = [this](const SenderStatus& sender) { return render_status_now(sender); },
         .configuration = [this] { return configuration(); },
         .reload = [this] { return reload(); },

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -87,7 +88,7 @@ struct QueuedTask {
     Task task;
     std::string queue;
     std::string state;  // "ready", "waiting", "in flight", "held: …"
-    std::string reverse_path;
+    std::shared_ptr<const Message> message;
 };
 
 struct MailCount {

@@ -1,7 +1,7 @@
 // ControlCommands: what the running process answers to the command line (one function per command).
 //
-//   status · queues · vmtas · limits · settings · providers · resolve · list · trace · trace-read · disable-source ·
-//   enable-source · set-mode · reload · intake, and orders: src/control/order_commands.hpp
+//   status · queues · vmtas · limits · settings · providers · resolve · list · history · trace · trace-read ·
+//   disable-source · enable-source · set-mode · reload · intake, and orders: src/control/order_commands.hpp
 //
 // Arguments are texts and checked strictly: an unknown command, an unknown or missing argument is an
 // InvalidArgument that says what there is. Answers are JSON (src/control/render.hpp).
@@ -14,6 +14,7 @@
 #include <string>
 
 #include "postfleet/config/config.hpp"
+#include "postfleet/ports/event_log.hpp"
 #include "postfleet/ports/http_client.hpp"
 #include "postfleet/ports/resolver.hpp"
 #include "postfleet/ports/sender_control.hpp"
@@ -24,6 +25,7 @@ namespace postfleet::standalone {
 struct ControlPorts {
     Executor& executor;  // where completions run; not the calling thread's
     SenderControl& sender;
+    EventLog& outbox;
     std::function<std::string(const SenderStatus&)> render_status;         // with all that is not the sender's
     std::function<std::shared_ptr<const config::Config>()> configuration;  // in force; shared with the running parts
     std::function<Result<std::string>()> reload;                           // what has changed, as JSON
@@ -49,6 +51,7 @@ private:
     Result<std::string> providers(const runtime::ControlRequest& request) const;
     Result<std::string> resolve(const runtime::ControlRequest& request) const;
     Result<std::string> list(const runtime::ControlRequest& request) const;
+    Result<std::string> history(const runtime::ControlRequest& request) const;
     Result<std::string> disable_source(const runtime::ControlRequest& request) const;
     Result<std::string> enable_source(const runtime::ControlRequest& request) const;
     Result<std::string> trace(const runtime::ControlRequest& request) const;

@@ -37,6 +37,8 @@ Result<std::string> view_finished(const std::string& json);
 Result<std::string> view_withdrawn(const std::string& json);
 Result<std::string> view_count(const std::string& json, const std::string& verb);
 Result<std::string> view_orders(const std::string& json, const Style& style, WallTime now);
+// The history of one message.
+Result<std::string> view_message(const std::string& json, const Style& style, WallTime now);
 // Lines of a dialogue: "10:11:12.345 > EHLO mta.example.net".
 Result<std::string> view_trace(const std::string& json, const Style& style);
 // What a reload has changed.
