@@ -1,5 +1,6 @@
 #include "postfleet/schedule/task_queue.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -156,10 +157,20 @@ void TaskQueue::leave(TaskId id) {
 
 // --- lanes ---------------------------------------------------------------------------------------------
 
-std::size_t TaskQueue::hash_of(const LaneName& name) {
+std::size_t TaskQueue::tenant_hash_of(const LaneName& name) {
     const std::size_t small = name.destination * kPriorities + index_of(name.priority);
-    const std::hash<std::string_view> hash;
-    return ((small * 0x9e3779b97f4a7c15ull) ^ hash(name.tenant)) * 0x9e3779b97f4a7c15ull ^ hash(name.job);
+    return (small * 0x9e3779b97f4a7c15ull) ^ std::hash<std::string_view>()(name.tenant);
+}
+
+std::size_t TaskQueue::hash_of(const LaneName& name) {
+    return tenant_hash_of(name) * 0x9e3779b97f4a7c15ull ^ std::hash<std::string_view>()(name.job);
+}
+
+void TaskQueue::forget(std::unordered_multimap<std::size_t, std::uint32_t>& index, std::size_t hash,
+                       std::uint32_t number) {
+    const auto [begin, end] = index.equal_range(hash);
+    const auto found = std::find_if(begin, end, [&](const auto& entry) { return entry.second == number; });
+    if (found != end) index.erase(found);
 }
 
 TaskQueue::LaneName TaskQueue::name_of(const Lane& lane) const {
@@ -203,13 +214,13 @@ std::uint32_t TaskQueue::make_lane(const LaneName& name, std::size_t hash) {
     return number;
 }
 
-// Tenants of one queue are few; lanes may be many.
 std::uint32_t TaskQueue::find_tenant(const LaneName& name) {
-    for (std::uint32_t i = 0; i < tenants_.size(); ++i) {
-        const Tenant& tenant = tenants_[i];
-        if (tenant.lanes_in_use > 0 && tenant.destination == name.destination && tenant.priority == name.priority &&
-            tenant.name == name.tenant) {
-            return i;
+    const std::size_t hash = tenant_hash_of(name);
+    const auto [begin, end] = tenant_index_.equal_range(hash);
+    for (auto it = begin; it != end; ++it) {
+        const Tenant& tenant = tenants_[it->second];
+        if (tenant.destination == name.destination && tenant.priority == name.priority && tenant.name == name.tenant) {
+            return it->second;
         }
     }
     std::uint32_t number;
@@ -224,6 +235,7 @@ std::uint32_t TaskQueue::find_tenant(const LaneName& name) {
     tenant.name.assign(name.tenant);
     tenant.destination = name.destination;
     tenant.priority = name.priority;
+    tenant_index_.emplace(hash, number);
     if (destinations_.size() <= name.destination) destinations_.resize(name.destination + 1);
     return number;
 }
@@ -236,12 +248,8 @@ void TaskQueue::release_lane(std::uint32_t number) {
 
 void TaskQueue::free_lane(std::uint32_t number) {
     Lane& lane = lanes_[number];
-    const auto [begin, end] = lane_index_.equal_range(hash_of(name_of(lane)));
-    for (auto it = begin; it != end; ++it) {
-        if (it->second != number) continue;
-        lane_index_.erase(it);
-        break;
-    }
+    const LaneName name = name_of(lane);
+    forget(lane_index_, hash_of(name), number);
     // A member of a ring stays in it until its turn comes, so that a lane which empties and fills again all
     // the time keeps its debts; a released one must leave at once.
     Tenant& tenant = tenants_[lane.tenant];
@@ -249,6 +257,7 @@ void TaskQueue::free_lane(std::uint32_t number) {
     if (--tenant.lanes_in_use == 0) {
         remove_from_round(destinations_[tenant.destination].classes[index_of(tenant.priority)].tenants, tenants_,
                           lane.tenant);
+        forget(tenant_index_, tenant_hash_of(name), lane.tenant);
         free_tenants_.push_back(lane.tenant);
         tenant = Tenant{};
     }
@@ -280,7 +289,21 @@ void TaskQueue::link(TaskId id, End end) {
     join_round(priority.tenants, tenants_, lane.tenant);
     ++tenant.ready_tasks;
     ++priority.ready_tasks;
-    ++destination.ready_tasks;
+    count_ready(destination, tenant.destination);
+}
+
+void TaskQueue::count_ready(Destination& destination, std::uint32_t number) {
+    if (destination.ready_tasks++ > 0) return;
+    destination.position = static_cast<std::uint32_t>(ready_destinations_.size());
+    ready_destinations_.push_back(number);
+}
+
+void TaskQueue::count_not_ready(Destination& destination) {
+    if (--destination.ready_tasks > 0) return;
+    const std::uint32_t last = ready_destinations_.back();
+    ready_destinations_[destination.position] = last;
+    destinations_[last].position = destination.position;
+    ready_destinations_.pop_back();
 }
 
 void TaskQueue::unlink(TaskId id) {
@@ -292,7 +315,7 @@ void TaskQueue::unlink(TaskId id) {
     Destination& destination = destinations_[tenant.destination];
     --tenant.ready_tasks;
     --destination.classes[index_of(tenant.priority)].ready_tasks;
-    --destination.ready_tasks;
+    count_not_ready(destination);
 }
 
 // --- round robin ---------------------------------------------------------------------------------------
@@ -389,7 +412,8 @@ Priority TaskQueue::priority_of(TaskId id) const { return name_of(lanes_[slab_[i
 std::size_t TaskQueue::memory_octets() const {
     return slab_.memory_octets() + heap_.capacity() * sizeof(TaskId) + lanes_.capacity() * sizeof(Lane) +
            tenants_.capacity() * sizeof(Tenant) + destinations_.capacity() * sizeof(Destination) +
-           lane_index_.size() * 32 + lane_index_.bucket_count() * sizeof(void*);
+           (lane_index_.size() + tenant_index_.size()) * 32 +
+           (lane_index_.bucket_count() + tenant_index_.bucket_count()) * sizeof(void*);
 }
 
 }  // namespace postfleet::schedule

@@ -334,3 +334,34 @@ TEST_CASE("a connection is used again only as often as is allowed, by us, by the
     CHECK(host.connects == 3);
     for (const Delivery& delivery : host.deliveries) CHECK(delivery.to.size() == 1);
 }
+
+TEST_CASE("a provider's queue with a host for each of many domains serves them all over a few connections", "[P5]") {
+    SenderWorld world;
+    config::Provider provider{.name = "big"};
+    const auto name_of = [](int n) { return "d" + std::to_string(n) + ".test"; };
+    const auto address_of = [](int n) { return "192.0.3." + std::to_string(n); };
+    constexpr int kDomains = 100;
+    for (int n = 1; n <= kDomains; ++n) {
+        provider.domains.push_back(name_of(n));
+        world.resolver.set_mx(name_of(n), {"10 mx" + std::to_string(n) + ".test " + address_of(n)});
+    }
+    provider.domains.push_back("null.test");
+    world.resolver.fail("null.test", MxAnswer::Kind::NullMx, "");
+    world.config.providers["big"] = provider;
+    world.shaping().max_connections = 3;
+    world.host(address_of(7) + ":25").refuses = kRefused;
+    world.start();
+    world.pause({.queue = "big/v1"});
+    for (int n = 1; n <= kDomains; ++n) world.accept({.to = {"a@" + name_of(n)}});
+    world.resume({.queue = "big/v1"});
+    // While all connections are taken, more comes: for hosts that wait for one, and for nobody.
+    for (int n = 1; n <= kDomains; ++n) world.hand_over({.to = {"b@" + name_of(n)}});
+    world.hand_over({.to = {"c@null.test"}});
+    world.settle();
+    CHECK(world.count(EventType::Bounced) == 1);
+    world.host(address_of(7) + ":25").refuses.reset();
+    world.advance(5min);
+    for (int n = 1; n <= kDomains; ++n) CHECK(world.host(address_of(n) + ":25").deliveries.size() == 2);
+    CHECK(world.count(EventType::Delivered) == 2 * kDomains);
+    CHECK(world.queue("big/v1").ready == 0);
+}

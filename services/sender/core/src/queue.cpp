@@ -75,14 +75,14 @@ void Queue::arrive(schedule::NewTask&& task, const std::shared_ptr<Destination>&
     std::unique_ptr<schedule::Attachment> forgotten;  // goes last: the task's names may stand in it
     {
         const std::lock_guard lock(mutex_);
-        task.destination = route_of_locked(to);
+        const std::uint32_t number = task.destination = route_of_locked(to);
         if (task.attachment && !may_keep_content_locked(task.destination, shard.executor->now())) {
             forgotten = std::move(task.attachment);
         }
         keeps_content_ |= task.attachment != nullptr;
         const schedule::TaskId id = tasks_.add(std::move(task), shard.executor->wall_now());
         earliest_expiry_ = std::min(earliest_expiry_, expiry_locked(id));
-        action = next_action_locked(shard, Spread::Here);
+        action = next_action_locked(shard, Spread::Here, number);
     }
     if (perform(std::move(action), shard)) pump(shard, Spread::Here);
 }
@@ -120,15 +120,6 @@ void Queue::put_back(Work&& work, Shard& shard) {
         tasks_.put_back(work.id);
     }
     pump(shard, Spread::Here);
-}
-
-std::uint32_t Queue::route_of_locked(const std::shared_ptr<Destination>& to) {
-    for (std::uint32_t i = 0; i < routes_.size(); ++i) {
-        if (routes_[i].to == to) return i;
-    }
-    routes_.push_back({});
-    routes_.back().to = to;
-    return static_cast<std::uint32_t>(routes_.size() - 1);
 }
 
 std::vector<Queue::Extracted> Queue::extract(std::uint32_t domain, std::uint32_t& from) {
@@ -211,21 +202,6 @@ void Queue::pump(Shard& shard, Spread spread) {
 
 bool Queue::may_deliver_locked() const { return !paused_ && virtual_mta->is_configured() && engine_.may_transact(); }
 
-Queue::Action Queue::next_action_locked(Shard& shard, Spread spread) {
-    Action action;
-    SteadyTime wake_at = SteadyTime::max();
-    if (may_deliver_locked() && !is_deferred_locked(shard.executor->now(), wake_at)) {
-        tasks_.visit_ready_destinations(
-            [&](std::uint32_t number) { return !try_route_locked(number, shard, spread, action, wake_at); });
-    }
-    wake_at = next_wake_locked(shard, wake_at);
-    if (wake_at < armed_for_) {
-        armed_for_ = wake_at;
-        action.arm = true;
-    }
-    return action;
-}
-
 // True: `action` is something to do.
 bool Queue::try_route_locked(std::uint32_t number, Shard& shard, Spread spread, Action& action, SteadyTime& wake_at) {
     Route& route = routes_[number];
@@ -267,7 +243,7 @@ bool Queue::try_route_locked(std::uint32_t number, Shard& shard, Spread spread, 
             return true;
         }
     }
-    if (!may_open_locked(route, number, now, wake_at)) return false;
+    if (!may_open_locked(number, now, action, wake_at)) return false;
     action.kind = Action::Kind::Open;
     action.route = number;
     action.destination = route.to;

@@ -26,6 +26,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "destination.hpp"
@@ -180,6 +181,7 @@ public:
 
 private:
     static constexpr std::uint32_t kSlice = 1024;
+    static constexpr std::size_t kFewRoutes = 64;    // may all be looked at, whatever happened
     static constexpr std::uint64_t kGoesSoon = 256;  // in line before a task that keeps its content all the same
 
     struct Route {
@@ -211,12 +213,16 @@ private:
         std::uint32_t domain = 0;                  // AskAgain
         std::vector<Work> expired;                 // also to be carried out, as what orders end or move
         bool arm = false;                          // the timer is to be set
+        bool cannot_open = false;                  // a connection, for whatever route
     };
 
-    Action next_action_locked(Shard& shard, Spread spread);
+    // `arrived`: all that is new is mail for this route.
+    Action next_action_locked(Shard& shard, Spread spread, std::optional<std::uint32_t> arrived = {});
+    template <class Try>
+    void try_routes_locked(const Action& action, Try&& is_action);
     bool perform(Action&& action, Shard& shard);
     bool try_route_locked(std::uint32_t number, Shard& shard, Spread spread, Action& action, SteadyTime& wake_at);
-    bool may_open_locked(Route& route, std::uint32_t number, SteadyTime now, SteadyTime& wake_at);
+    bool may_open_locked(std::uint32_t number, SteadyTime now, Action& action, SteadyTime& wake_at);
     bool has_something_to_wait_for_locked(const Route& route, SteadyTime now, SteadyTime& wake_at) const;
     bool take_shared_connections_locked();
     bool take_shared_connection_locked(const LimitUse& use);
@@ -256,6 +262,8 @@ private:
     mutable std::mutex mutex_;
     schedule::TaskQueue tasks_;
     std::vector<Route> routes_;
+    std::unordered_map<const Destination*, std::uint32_t> route_numbers_;
+    std::vector<std::uint32_t> unconnected_routes_;                    // whose mail bounces, or waits for DNS
     std::vector<std::vector<std::shared_ptr<DeliverySession>>> idle_;  // by shard; the last is the warmest
     SettingsPointer usual_settings_, settings_;                        // the second ones are in force
     ModeState mode_;

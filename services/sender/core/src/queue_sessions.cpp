@@ -60,14 +60,12 @@ bool Queue::must_make_room_locked(const DeliverySession& session) const {
     const bool can_be_spared =
         routes_[mine].open > 1 || !tasks_.has_ready(mine) || session.transactions() >= kTurnTransactions;
     if (!can_be_spared) return false;
-    for (std::uint32_t i = 0; i < routes_.size(); ++i) {
-        const Route& other = routes_[i];
-        if (i != mine && other.to && other.to->kind == Destination::Kind::Deliverable && other.open == 0 &&
-            other.connecting == 0 && tasks_.has_ready(i)) {
-            return true;
-        }
-    }
-    return false;
+    const auto ready = tasks_.ready_destinations();
+    return std::any_of(ready.begin(), ready.end(), [&](std::uint32_t number) {
+        const Route& other = routes_[number];
+        return number != mine && other.to && other.to->kind == Destination::Kind::Deliverable && other.open == 0 &&
+               other.connecting == 0;
+    });
 }
 
 bool Queue::leave_idle(const DeliverySession& session, Shard& shard) {
@@ -97,14 +95,15 @@ std::shared_ptr<DeliverySession> Queue::pop_idle_locked(std::uint32_t route, uns
 
 // --- connections ---------------------------------------------------------------------------------------
 
-bool Queue::may_open_locked(Route& route, std::uint32_t number, SteadyTime now, SteadyTime& wake_at) {
+bool Queue::may_open_locked(std::uint32_t number, SteadyTime now, Action& action, SteadyTime& wake_at) {
+    Route& route = routes_[number];
     const std::uint64_t wanted = is_paced_ ? 1 : tasks_.ready_tasks(number);
     if (route.connecting >= wanted) return false;
     if (route.failures > 0 && route.connecting > 0) return false;  // the probe is on its way
     if (is_paced_ && turn_ != nullptr) return false;
     if (has_something_to_wait_for_locked(route, now, wake_at)) return false;
-    if (connections_ >= settings_->max_connections) return false;
-    if (!take_shared_connections_locked()) return false;
+    action.cannot_open = connections_ >= settings_->max_connections || !take_shared_connections_locked();
+    if (action.cannot_open) return false;
     Paces paces;
     paces.add(connects_, {settings_->max_connect_rate.interval(), {}}, false);
     for (const LimitUse& use : wider_) paces.add(use.limit->connects, use.connect_pace(), true);
@@ -116,6 +115,7 @@ bool Queue::may_open_locked(Route& route, std::uint32_t number, SteadyTime now, 
     if (wait) {
         wake_at = std::min(wake_at, *wait);
         give_back_shared_connections_locked(wider_.size());
+        action.cannot_open = true;
         return false;
     }
     ++connections_;

@@ -24,6 +24,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -116,17 +117,17 @@ public:
     bool is_empty() const { return slab_.size() == 0; }
     std::size_t memory_octets() const;
 
-    // Calls visit(destination) for each destination that has ready tasks, until it answers false. The first
-    // one is another one each time, so that none is always last.
+    // Calls visit(destination) for each destination that has ready tasks, until it answers false; only a visit that
+    // does may change anything. The first one is another one each time, so that none is always last.
     template <class Visit>
     void visit_ready_destinations(Visit&& visit) {
-        const std::size_t n = destinations_.size();
+        const std::size_t n = ready_destinations_.size();
         for (std::size_t i = 0; i < n; ++i) {
-            const std::size_t at = (first_destination_ + i) % n;
-            if (destinations_[at].ready_tasks > 0 && !visit(static_cast<std::uint32_t>(at))) break;
+            if (!visit(ready_destinations_[(first_destination_ + i) % n])) break;
         }
         if (n > 0) first_destination_ = (first_destination_ + 1) % n;
     }
+    std::span<const std::uint32_t> ready_destinations() const { return ready_destinations_; }
     template <class Visit>
     std::uint32_t visit_tasks(std::uint32_t from, std::uint32_t most, Visit&& visit) {
         return slab_.visit(from, most, std::forward<Visit>(visit));
@@ -161,6 +162,7 @@ private:
     struct Destination {
         std::array<PriorityClass, kPriorities> classes;
         std::uint64_t ready_tasks = 0;
+        std::uint32_t position = 0;  // in ready_destinations_, while there are ready tasks
     };
     struct LaneName {
         std::uint32_t destination;
@@ -175,6 +177,11 @@ private:
     void free_lane(std::uint32_t lane);
     LaneName name_of(const Lane& lane) const;
     static std::size_t hash_of(const LaneName& name);
+    static std::size_t tenant_hash_of(const LaneName& name);
+    static void forget(std::unordered_multimap<std::size_t, std::uint32_t>& index, std::size_t hash,
+                       std::uint32_t number);
+    void count_ready(Destination& destination, std::uint32_t number);
+    void count_not_ready(Destination& destination);
 
     PriorityClass* choose_class(Destination& destination);
     enum class End { Front, Back };
@@ -191,11 +198,13 @@ private:
     TaskSlab slab_;
     std::vector<TaskId> heap_;
     std::vector<Destination> destinations_;
+    std::vector<std::uint32_t> ready_destinations_;
     std::vector<Tenant> tenants_;
     std::vector<Lane> lanes_;
     std::vector<std::uint32_t> free_tenants_, free_lanes_;
     std::unordered_multimap<std::size_t, std::uint32_t> lane_index_;  // hash of the name → lane
-    std::uint32_t last_lane_ = kNone;                                 // where the task before went: mostly the same one
+    std::unordered_multimap<std::size_t, std::uint32_t> tenant_index_;
+    std::uint32_t last_lane_ = kNone;  // where the task before went: mostly the same one
     std::size_t first_destination_ = 0;
     std::array<std::uint64_t, 4> recipients_{};  // by TaskState
 };

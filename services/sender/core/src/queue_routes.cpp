@@ -1,0 +1,65 @@
+// Where a queue looks for the next thing to do.
+//
+// The queue of a provider may have ten thousand routes, because each of its domains has hosts of its own. So nothing that
+// happens for every message looks at all of them: mail that arrives is tried on its own route, and when no connection
+// can be opened, only idle sessions are tried, and routes whose mail needs none. With few routes all are looked at.
+
+#include "delivery_session.hpp"
+#include "engine.hpp"
+#include "queue.hpp"
+
+namespace postfleet::sender {
+
+std::uint32_t Queue::route_of_locked(const std::shared_ptr<Destination>& to) {
+    const auto number = static_cast<std::uint32_t>(routes_.size());
+    const auto [known, is_new] = route_numbers_.try_emplace(to.get(), number);
+    if (!is_new) return known->second;
+    routes_.push_back({});
+    routes_.back().to = to;
+    if (to && to->kind != Destination::Kind::Deliverable) unconnected_routes_.push_back(number);
+    return number;
+}
+
+template <class Try>
+void Queue::try_routes_locked(const Action& action, Try&& is_action) {
+    const bool are_few = tasks_.ready_destinations().size() <= kFewRoutes;
+    if (are_few || connections_ < settings_->max_connections || !settings_->forced_reply.empty()) {
+        bool is_over = false;
+        tasks_.visit_ready_destinations([&](std::uint32_t number) {
+            is_over = is_action(number);
+            return !is_over && (are_few || !action.cannot_open);
+        });
+        if (is_over || are_few || !action.cannot_open) return;
+    }
+    for (const auto& idle : idle_) {
+        for (const auto& session : idle) {
+            if (tasks_.has_ready(session->route()) && is_action(session->route())) return;
+        }
+    }
+    for (const std::uint32_t number : unconnected_routes_) {
+        if (tasks_.has_ready(number) && is_action(number)) return;
+    }
+}
+
+Queue::Action Queue::next_action_locked(Shard& shard, Spread spread, std::optional<std::uint32_t> arrived) {
+    Action action;
+    SteadyTime wake_at = SteadyTime::max();
+    if (may_deliver_locked() && !is_deferred_locked(shard.executor->now(), wake_at)) {
+        const auto is_action = [&](std::uint32_t number) {
+            return try_route_locked(number, shard, spread, action, wake_at);
+        };
+        if (arrived && tasks_.ready_destinations().size() > kFewRoutes) {
+            if (tasks_.has_ready(*arrived)) is_action(*arrived);
+        } else {
+            try_routes_locked(action, is_action);
+        }
+    }
+    wake_at = next_wake_locked(shard, wake_at);
+    if (wake_at < armed_for_) {
+        armed_for_ = wake_at;
+        action.arm = true;
+    }
+    return action;
+}
+
+}  // namespace postfleet::sender
