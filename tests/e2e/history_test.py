@@ -37,6 +37,10 @@ class History(EndToEnd):
                      "wrong@x.test", "550 5.1.1 no such user", "in 59m"):
             self.assertIn(part, text)
 
+        stack.command("pause", "x.test/*", "--why", "blocked")
+        self.assertRegex(states()["late@x.test"], r"^waiting, and paused: by \S+: blocked \(order 1\)$")
+        stack.command("resume", "1")
+
         refused.clear()
         stack.command("retry", "--message", number)
         stack.wait_events(2, "delivered")

@@ -188,6 +188,8 @@ TEST_CASE("listings show every task with its queue and state") {
         if (item.queue == "x.test/v1") CHECK(item.state == "waiting");
         if (item.queue == "y.test/v1") CHECK(item.state == "held: paused: by op: maintenance (order 1)");
     }
+    world.pause({.site = "x.test"});
+    CHECK(world.list({.site = "x.test"}, 1).at(0).state == "waiting, and paused: by op: maintenance (order 2)");
     CHECK(world.list({.everything = true}, 1).size() == 1);
     CHECK(world.list({.recipient = "B@y.test"}, 10).size() == 1);
     CHECK(world.list({.domain = "x.test"}, 10).size() == 1);

@@ -139,7 +139,7 @@ void Queue::list(const Selection& which, std::size_t limit, Executor& clock, std
             std::string state;
             switch (task.state) {
                 case schedule::TaskState::InFlight: state = "in flight"; break;
-                case schedule::TaskState::Waiting: state = "waiting"; break;
+                case schedule::TaskState::Waiting: state = paused_ ? "waiting, and " + held : "waiting"; break;
                 case schedule::TaskState::Ready: state = held.empty() ? "ready" : "held: " + held; break;
                 case schedule::TaskState::Held: {
                     const auto order = engine_.orders.get(OrderId{tasks_.holder_of(id)});

@@ -87,7 +87,7 @@ struct SenderStatus {
 struct QueuedTask {
     Task task;
     std::string queue;
-    std::string state;  // "ready", "waiting", "in flight", "held: …"
+    std::string state;  // "ready", "waiting", "waiting, and paused: …", "in flight", "held: …"
     std::shared_ptr<const Message> message;
 };
 
