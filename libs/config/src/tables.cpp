@@ -120,8 +120,8 @@ const Section& tls_reports_section() {
         "tls_reports",
         "TLS reports (RFC 8460): to each domain that asks for them, once a day, how TLS with its hosts went.",
         {
-            value_key<T>("from", &T::from, TextCodec{"mail address", check_report_sender},
-                         "Whom they are from.", kRequired),
+            value_key<T>("from", &T::from, TextCodec{"mail address", check_report_sender}, "Whom they are from.",
+                         kRequired),
             value_key<T>("organization", &T::organization, TextCodec{"name"}, "Our name in them.",
                          {.default_text = "(the domain of from)"}),
             value_key<T>("contact", &T::contact, TextCodec{"how to reach us"}, "Whom to ask about them.",
@@ -163,7 +163,8 @@ Section make_root() {
                          "How long transactions under way may take to end when the process is told to stop."),
             map_key("listeners", &C::listeners, listener_section(), "Where mail comes in.", kRequired),
             map_key("pickups", &C::pickups, pickup_section(), "Directories that take mail as files."),
-            object_key("intake", &C::intake, intake_section(), "Mail for us: bounces, complaints, unsubscribe requests."),
+            object_key("intake", &C::intake, intake_section(),
+                       "Mail for us: bounces, complaints, unsubscribe requests."),
             object_key("http", &C::http, http_section(), "Metrics and health; off unless it is given.", kRestart),
             map_key("tenants", &C::tenants, tenant_section(),
                     "The customers that mail can belong to, besides `default`."),
@@ -180,6 +181,11 @@ Section make_root() {
                 ChoiceCodec<Unknown>{{"refuse", "default"}, {Unknown::Refuse, Unknown::Default}},
                 "X-Virtual-MTA names something that does not exist: refuse the message, or bind it as if the header "
                 "were not there."),
+            value_key<C>("expiry_counts_from", &C::expiry_counts_from,
+                         ChoiceCodec<ExpiryCountsFrom>{{"send_time", "acceptance"},
+                                                       {ExpiryCountsFrom::SendTime, ExpiryCountsFrom::Acceptance}},
+                         "What expire_after is counted from for mail that is to be sent later (FUTURERELEASE, "
+                         "X-Schedule)."),
             map_key("providers", &C::providers, provider_section(), "Named groups of sites."),
             value_key<C>("shipped_providers", &C::shipped_providers, FlagCodec{},
                          "Also know the large mailbox providers by their MX hosts: google, outlook, microsoft365, "

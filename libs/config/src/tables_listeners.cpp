@@ -42,10 +42,11 @@ const Section& listener_section() {
                  "Networks whose clients may say, with Postfix's XCLIENT, whose connection it is that they pass "
                  "on: address, name, EHLO name, user.",
                  {.default_text = "(nobody)"}),
-             value_key<L>("headers", &L::headers,
-                          ChoiceCodec<HeaderTrust>{{"ignore", "honour"}, {HeaderTrust::Ignore, HeaderTrust::Honour}},
-                          "Whether X-Virtual-MTA, X-Job, X-EnvID and X-DKIM-Options are obeyed and taken out of the "
-                          "message."),
+             value_key<L>(
+                 "headers", &L::headers,
+                 ChoiceCodec<HeaderTrust>{{"ignore", "honour"}, {HeaderTrust::Ignore, HeaderTrust::Honour}},
+                 "Whether X-Virtual-MTA, X-Job, X-EnvID, X-DKIM-Options and X-Schedule are obeyed and taken out of the "
+                 "message."),
              value_key<L>("tls", &L::tls,
                           ChoiceCodec<ListenerTls>{{"none", "starttls", "implicit"},
                                                    {ListenerTls::None, ListenerTls::Starttls, ListenerTls::Implicit}},

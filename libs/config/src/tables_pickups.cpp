@@ -31,9 +31,10 @@ const Section& pickup_section() {
             value_key<P>("virtual_mta", &P::virtual_mta, name_codec("name of a virtual MTA or pool"),
                          "Where its mail goes when neither the file nor a binding says so.",
                          {.default_text = "(default_virtual_mta)"}),
-            value_key<P>("headers", &P::headers,
-                         ChoiceCodec<HeaderTrust>{{"ignore", "honour"}, {HeaderTrust::Ignore, HeaderTrust::Honour}},
-                         "Whether x-virtual-mta, x-job and x-envid are obeyed and taken out of the message."),
+            value_key<P>(
+                "headers", &P::headers,
+                ChoiceCodec<HeaderTrust>{{"ignore", "honour"}, {HeaderTrust::Ignore, HeaderTrust::Honour}},
+                "Whether x-virtual-mta, x-job, x-envid and x-schedule are obeyed and taken out of the message."),
             value_key<P>("undefined_variables", &P::undefined_variables,
                          ChoiceCodec<UndefinedVariable>{
                              {"empty", "keep", "refuse"},

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "postfleet/base/text.hpp"
+#include "postfleet/mail/delivery_windows.hpp"
 #include "postfleet/merge/merger.hpp"
 
 namespace postfleet::merge {
@@ -16,6 +17,9 @@ void take_variables(const MergeVariables& variables, Message& mine) {
     if (const auto from = variables.find("*from")) mine.reverse_path = *from;
     if (const auto id = variables.find("*envid")) mine.envelope_id = *id;
     if (const auto job = variables.find("*jobid")) mine.job = *job;
+    if (const auto schedule = variables.find("*schedule")) {
+        if (auto windows = parse_delivery_windows(*schedule)) mine.windows = std::move(*windows);
+    }
     for (const auto& [variable, name] : kMetadata) {
         if (const auto value = variables.find(variable)) mine.metadata.emplace_back(name, *value);
     }

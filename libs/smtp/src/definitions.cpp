@@ -11,8 +11,8 @@ namespace postfleet::smtp {
 namespace {
 
 constexpr std::string_view kSpace = " \t";
-constexpr std::string_view kReserved[] = {"*from",  "*envid",    "*vmta",         "*jobid",
-                                          "*parts", "*priority", "*subaccountid", "*custommessageid"};
+constexpr std::string_view kReserved[] = {
+    "*from", "*envid", "*vmta", "*jobid", "*parts", "*priority", "*subaccountid", "*custommessageid", "*schedule"};
 
 void skip_space(std::string_view& rest) { rest.remove_prefix(std::min(rest.find_first_not_of(kSpace), rest.size())); }
 

@@ -50,6 +50,22 @@ TEST_CASE("every recipient of a merged message is a task, and the content is the
     CHECK(m.fixture.handover.accepted.size() == 1);
 }
 
+TEST_CASE("*schedule gives a recipient delivery windows of its own, instead of the message's") {
+    Merging m;
+    const WallTime now = m.fixture.executor.wall_now();  // 2026-01-01T00:00:00Z
+    REQUIRE(m.rcpt("ann@x.example", "*schedule=\"2026-01-01 02:00 / 2026-01-01 03:00\"").starts_with("250"));
+    REQUIRE(m.rcpt("bob@x.example").starts_with("250"));
+    REQUIRE(m.client.say("XDFN *schedule=\"2025-12-31 02:00 / 2025-12-31 03:00\"\r\n").starts_with("250"));
+    CHECK(m.client.say("RCPT TO:<late@x.example>\r\n").starts_with("550 5.4.7 The last window of *schedule is over"));
+    REQUIRE(m.client.say("XDFN *schedule=tomorrow\r\n").starts_with("250"));
+    CHECK(m.client.say("RCPT TO:<eve@x.example>\r\n").starts_with("501 5.5.4 The variable *schedule cannot be"));
+    REQUIRE(m.part("1 LAST", "X-Schedule: 2026-01-01 01:00 / 2026-01-01 05:00\r\n\r\nhi\r\n").starts_with("250"));
+    CHECK(m.task(0).due == now + std::chrono::hours(2));
+    CHECK(m.task(0).expires_at == now + std::chrono::hours(3));
+    CHECK(m.task(1).due == now + std::chrono::hours(1));
+    CHECK(m.task(1).expires_at == now + std::chrono::hours(5));
+}
+
 TEST_CASE("fields that are cut out of the first part make it shorter") {
     Merging m;
     m.rcpt("ann@x.example");

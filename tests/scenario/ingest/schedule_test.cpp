@@ -40,6 +40,42 @@ TEST_CASE("what a listener offers of schedules stands in EHLO, with what holds n
     CHECK(reply.find("250-LIMITS RCPTMAX=1000\r\n") != std::string::npos);
 }
 
+TEST_CASE("X-Schedule holds mail for its windows where it is honoured, and is cut out") {
+    const auto say = [](IngestFixture& f, const std::string& schedule) {
+        Client client(f);
+        client.say("EHLO c.example\r\n");
+        REQUIRE(mail(client, "").starts_with("250"));
+        client.say("RCPT TO:<c@d.example>\r\nDATA\r\n");
+        return client.say("X-Schedule: " + schedule + "\r\nSubject: x\r\n\r\nx\r\n.\r\n");
+    };
+    IngestFixture f;  // it is 2026-01-01T00:00:00Z
+    const WallTime now = f.executor.wall_now();
+    REQUIRE(say(f, "2026-01-01 02:00 / 2026-01-01 03:00, 2026-01-02 02:00 / 2026-01-02 03:00").starts_with("250"));
+    const AcceptedMessage& held = f.handover.accepted.back();
+    CHECK(held.message->windows.size() == 2);
+    CHECK(held.tasks.at(0).due == now + 2h);
+    CHECK(held.tasks.at(0).accepted_at == now + 26h);
+    CHECK(held.tasks.at(0).expires_at == now + 27h);
+    CHECK(held.message->send_at == now + 2h);
+    CHECK(held.last_chunk->find("X-Schedule") == std::string::npos);
+    REQUIRE(say(f, "2025-12-31 23:00 / 2026-01-01 03:00").starts_with("250"));
+    CHECK(f.handover.accepted.back().tasks.at(0).due == now);
+    CHECK(say(f, "tomorrow").starts_with("550 5.6.0 X-Schedule: a window is start / end: 'tomorrow'"));
+    CHECK(say(f, std::string(5000, '1')).starts_with("550 5.6.0 X-Schedule: too long"));
+    CHECK(say(f, "2025-12-31 22:00 / 2025-12-31 23:00").starts_with("550 5.4.7 X-Schedule: the last window is over"));
+
+    std::string ignoring = kConfiguration;
+    ignoring.replace(ignoring.find("honour"), 6, "ignore");
+    IngestFixture plain(ignoring);
+    REQUIRE(say(plain, "tomorrow").starts_with("250"));
+    CHECK(plain.handover.accepted.back().message->windows.empty());
+
+    IngestFixture counted(kConfiguration + "expiry_counts_from: acceptance\n");
+    REQUIRE(say(counted, "2026-01-01 02:00 / 2026-01-01 03:00").starts_with("250"));
+    CHECK(counted.handover.accepted.back().tasks.at(0).accepted_at == now);
+    CHECK(counted.handover.accepted.back().tasks.at(0).due == now + 2h);
+}
+
 TEST_CASE("held mail is due later, and its expiry counts from then", "[X4865]") {
     IngestFixture f(kOffering);
     const WallTime now = f.executor.wall_now();

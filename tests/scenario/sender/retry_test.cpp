@@ -153,3 +153,52 @@ TEST_CASE("a clock that jumps moves due times but stalls nothing", "[F56]") {
     world.advance(6min);
     CHECK(host.deliveries.size() == 1);
 }
+
+TEST_CASE("a message with delivery windows is tried only inside them, and expires with the last one") {
+    SenderWorld world;
+    world.route("x.test", "192.0.2.1:25");
+    FakeHost& host = world.host("192.0.2.1:25");
+    bool is_ready = false;
+    host.on_command = [&](Peer&, const std::string& command) -> std::optional<std::string> {
+        return command.starts_with("RCPT") && !is_ready ? std::optional<std::string>("451 later\r\n") : std::nullopt;
+    };
+    world.shaping().retry_after = std::vector<Duration>{2min};
+    world.start();
+    const WallTime now = world.executors[0]->wall_now();
+    Mail mail;
+    mail.windows = {{now, now + 5min}, {now + 20min, now + 30min}};
+    mail.expires_in = 30min;
+    world.accept(mail);
+    CHECK(world.count(EventType::Deferred) == 1);
+    world.advance(19min);
+    CHECK(world.count(EventType::Deferred) == 3);  // at 2 and 4 minutes; the one at 6 is put off
+    CHECK(*world.events(EventType::Deferred).back().next_attempt_at == now + 20min);
+    SECTION("it goes when the next one opens") {
+        is_ready = true;
+        world.advance(90s);
+        CHECK(world.count(EventType::Delivered) == 1);
+    }
+    SECTION("the last one closes") {
+        world.advance(15min);
+        CHECK(world.count(EventType::Expired) == 1);
+    }
+}
+
+TEST_CASE("mail that was held up until its window closed waits for the next one") {
+    SenderWorld world;
+    world.route("x.test", "192.0.2.1:25");
+    world.start();
+    world.pause({.virtual_mta = "v1"});
+    const WallTime now = world.executors[0]->wall_now();
+    Mail mail;
+    mail.windows = {{now, now + 1min}, {now + 10min, now + 20min}};
+    mail.expires_in = 20min;
+    world.accept(mail);
+    world.advance(2min);
+    world.resume({.virtual_mta = "v1"});
+    world.advance(7min);
+    CHECK(world.count(EventType::Delivered) == 0);
+    CHECK(world.count(EventType::Deferred) == 0);
+    world.advance(2min);
+    CHECK(world.count(EventType::Delivered) == 1);
+}

@@ -22,12 +22,15 @@ TEST_CASE("reserved variables go before what the message says, for their recipie
                               {"*jobid", "mine"},
                               {"*subaccountid", "7"},
                               {"*custommessageid", "m-1"},
+                              {"*schedule", "1970-01-01 00:01 / 1970-01-01 00:02"},
                               {"name", "Ann"},
                               {"id", "42"}});
     const auto mine = personal(std::make_shared<const Message>(f.message), f.recipient);
     CHECK(mine->reverse_path == "a@b.example");
     CHECK(mine->envelope_id == "e1");
     CHECK(mine->job == "mine");
+    REQUIRE(mine->windows.size() == 1);
+    CHECK(mine->windows[0] == DeliveryWindow{WallTime(std::chrono::minutes(1)), WallTime(std::chrono::minutes(2))});
     CHECK(mine->header_subject == "Hello Ann");
     CHECK(mine->header_from == "\"Shop\" <a@b.example>");
     CHECK(mine->recorded_headers[0].second == "42");

@@ -74,6 +74,12 @@ void write_message(const Message& m, Scope scope, std::string& octets) {
             to.number_always(26, number_of(m.deliver_by->time));
             to.number(27, static_cast<std::uint64_t>(m.deliver_by->mode) | (m.deliver_by->trace ? kByTrace : 0));
         }
+        for (const DeliveryWindow& window : m.windows) {
+            to.nested(35, [&] {
+                to.number_always(1, number_of(window.begin));
+                to.number_always(2, number_of(window.end));
+            });
+        }
         if (m.mt_priority) to.number(28, static_cast<std::uint64_t>(*m.mt_priority - kLowestMtPriority + 1));
         to.octets(31, m.dkim_options);
     }
@@ -158,6 +164,13 @@ bool read_part(std::string_view fields, MergePart& part) {
     });
 }
 
+bool read_window(std::string_view fields, DeliveryWindow& window) {
+    return read_fields(fields, [&](FieldReader& from) {
+        if (from.field() == 1) window.begin = time_of(from.number());
+        if (from.field() == 2) window.end = time_of(from.number());
+    });
+}
+
 bool read_message(std::string_view fields, Message& m) {
     m.tenant.clear();
     m.has_leading_dots = false;
@@ -204,6 +217,9 @@ bool read_message(std::string_view fields, Message& m) {
                 break;
             case 33: read_merge_flags(m, from); break;
             case 34: m.merge.max_octets = from.number(); break;
+            case 35:
+                if (!read_window(from.octets(), m.windows.emplace_back())) from.mark_bad();
+                break;
             default: break;  // a later version's
         }
         if (m.return_content > ReturnContent::Headers || m.tls_wish > TlsWish::Waived) from.mark_bad();

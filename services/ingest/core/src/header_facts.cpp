@@ -65,6 +65,7 @@ void take_trusted_field(HeaderFacts& facts, const mime::Field& field) {
     else if (ascii_iequals(field.name, "X-Job")) keep_first(facts.job, field.value, kMaxName);
     else if (ascii_iequals(field.name, "X-EnvID")) keep_first(facts.envelope_id, field.value, kMaxEnvelopeId);
     else if (ascii_iequals(field.name, "X-DKIM-Options")) keep_first(facts.dkim_options, field.value, kMaxKeptField);
+    else if (ascii_iequals(field.name, "X-Schedule")) keep_first(facts.schedule, field.value, kMaxSchedule);
     else return;
     facts.to_remove.push_back(field.span);
 }

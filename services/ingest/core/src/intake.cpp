@@ -92,19 +92,6 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
 
 WallTime Intake::now() const { return shard_.executor().wall_now(); }
 
-// A time that has passed already is now. What must be delivered by a time counts from when it may be (RFC 4865 §5).
-bool Intake::take_schedule(const smtp::MailSchedule& schedule, Message& message) {
-    message.mt_priority = schedule.priority;
-    if (schedule.hold_for) message.send_at = now() + *schedule.hold_for;
-    if (schedule.hold_until && *schedule.hold_until > now()) message.send_at = *schedule.hold_until;
-    if (message.send_at && *message.send_at > now() + schedule_offer(rules_->session.schedule).max_hold) return false;
-    if (const auto& by = schedule.deliver_by) {
-        message.deliver_by = DeliverBy{message.send_at.value_or(now()) + by->after, by->mode, by->trace};
-        if (by->mode == DeliverBy::Mode::Return) message.expires_at = message.deliver_by->time;
-    }
-    return true;
-}
-
 smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
     if (auto ours = take_our_mail(request)) return std::move(*ours);
     if (!may_relay_ && user_ == nullptr) {
@@ -135,6 +122,7 @@ smtp::Decision Intake::on_header(std::string& content) {
         if (auto refusal = check_header_senders(content)) return std::move(*refusal);
     }
     if (recipients_.recipients() > 0) {
+        if (auto refusal = take_windows(facts.schedule)) return std::move(*refusal);
         if (auto refusal = bind(facts)) return std::move(*refusal);
     }
     fields_seen_ = facts.seen;
@@ -231,10 +219,9 @@ smtp::Decision Intake::on_end_of_data(smtp::ContentEnd&& end) {
     complete_message(end);
     accepted.message = message_;
     accepted.tasks = std::exchange(recipients_, {}).take_tasks();
+    set_times(accepted.tasks);
     for (Task& task : accepted.tasks) {
         task.key.message = message_->id;
-        task.due = task.accepted_at = message_->send_at.value_or(message_->accepted_at);
-        task.expires_at = message_->expires_at;
         task.tenant = message_->tenant;
         task.job = task.recipients.front().variables.find("*jobid").value_or(message_->job);
         task.size_octets = message_->size_octets;

@@ -3,6 +3,7 @@
 
 #include "postfleet/base/text.hpp"
 #include "postfleet/ingest/intake.hpp"
+#include "postfleet/mail/delivery_windows.hpp"
 #include "postfleet/merge/personal.hpp"
 
 namespace postfleet::ingest {
@@ -39,6 +40,12 @@ std::optional<smtp::Decision> Intake::check_recipient_variables(smtp::RcptReques
     if (const auto target = variables.find("*vmta")) {
         const auto bound = rules_->routing->bind({.virtual_mta = *target}, 0);
         if (!bound) return refuse(Reason::UnknownVirtualMta, 550, {5, 3, 5}, bound.refusal);
+    }
+    if (const auto schedule = variables.find("*schedule")) {
+        const auto windows = parse_delivery_windows(*schedule);
+        if (windows && !next_in_windows(*windows, message_->send_at.value_or(now()))) {
+            return refuse(Reason::BadVariables, 550, {5, 4, 7}, "The last window of *schedule is over");
+        }
     }
     const std::string_view reverse_path = from.value_or(message_->reverse_path);
     if (message_->verp && merge::verp_path(reverse_path, request.mailbox.to_string()).size() > kMaxPathOctets) {

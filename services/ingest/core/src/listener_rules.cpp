@@ -54,6 +54,7 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
         if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) wanted.push_back(name);
     }
     rules->log_accepted = config.log.accepted;
+    rules->expiry_counts_from = config.expiry_counts_from;
     rules->session.hostname = config.hostname;
     rules->session.line_ends = policy_of(listener.line_ends);
     rules->session.max_message_octets = listener.max_message_size;

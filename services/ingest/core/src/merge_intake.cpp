@@ -6,6 +6,7 @@
 #include "postfleet/base/text.hpp"
 #include "postfleet/ingest/header_facts.hpp"
 #include "postfleet/ingest/sender_rights.hpp"
+#include "postfleet/mail/delivery_windows.hpp"
 #include "postfleet/merge/merger.hpp"
 #include "postfleet/merge/part_list.hpp"
 
@@ -37,6 +38,7 @@ std::optional<std::string> parse_from(std::string_view value, Mailbox::Utf8 utf8
 bool is_right(std::string_view name, std::string_view value) {
     if (name == "*parts") return merge::parse_part_list(value).has_value();
     if (name == "*priority") return parse_priority(value).has_value();
+    if (name == "*schedule") return parse_delivery_windows(value).has_value();
     if (name == "*envid") return is_text(value, kMaxEnvelopeId) && is_ascii(value);
     return is_text(value, kMaxName);  // *vmta, *jobid, *subaccountid, *custommessageid
 }

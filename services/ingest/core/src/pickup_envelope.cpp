@@ -15,7 +15,7 @@ LineKind kind_of(std::string_view line) {
     if (name.size() == line.size()) return LineKind::Message;
     if (ascii_iequals(name, "x-sender")) return LineKind::Sender;
     if (ascii_iequals(name, "x-receiver")) return LineKind::Receiver;
-    for (const std::string_view field : {"x-virtual-mta", "x-job", "x-envid"}) {
+    for (const std::string_view field : {"x-virtual-mta", "x-job", "x-envid", "x-schedule"}) {
         if (ascii_iequals(name, field)) return LineKind::Field;
     }
     return LineKind::Message;

@@ -114,6 +114,7 @@ private:
     void prepare(Work&& work);
     void join_trace(std::string_view how);
     void trace_body(std::span<const WritePiece> pieces, std::string_view end);
+    bool is_out_of_windows(std::span<const DeliveryWindow> windows);
     void render();
     void on_rendered(Work&& work, RenditionOutcome outcome);
     void pace();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "delivery_session.hpp"
+#include "postfleet/mail/delivery_windows.hpp"
 
 namespace postfleet::sender {
 
@@ -55,10 +56,25 @@ void DeliverySession::prepare(Work&& work) {
     });
 }
 
+// True: its window has closed meanwhile, and it waits for the next one, or for its end.
+bool DeliverySession::is_out_of_windows(std::span<const DeliveryWindow> windows) {
+    const WallTime now = shard_.executor->wall_now();
+    const WallTime next = next_in_windows(windows, now).value_or(work_.expires);
+    if (next <= now) return false;
+    const auto queue = queue_;
+    queue->release_turn(*this, shard_);
+    queue->put_aside(std::exchange(work_, {}), next, shard_);
+    shard_.executor->post([self = shared_from_this()] {
+        if (self->phase_ == Phase::Working && !self->work_) self->next_work();
+    });
+    return true;
+}
+
 // Nearly all mail goes out as it is stored.
 void DeliverySession::render() {
     HotTask& hot = *work_.hot;
     const std::shared_ptr<const Message>& message = hot.own_message();
+    if (!message->windows.empty() && is_out_of_windows(message->windows)) return;
     const RenditionForm form = engine_.renditions.form_for(*message, smtp_->capabilities());
     if (form.is_as_stored()) return pace();
     is_loading_ = true;

@@ -77,7 +77,8 @@ NewMail Engine::add_to(SpoolBatch& batch, AcceptedMessage&& accepted) {
     mail.message = accepted.message;
     const std::uint64_t octets = memory_of(accepted);
     // Scheduled mail waits on the disk.
-    if (!accepted.message->send_at && hot_budget->try_charge(octets)) {
+    const auto goes_now = [&](const Task& task) { return task.due <= accepted.message->accepted_at; };
+    if (std::any_of(accepted.tasks.begin(), accepted.tasks.end(), goes_now) && hot_budget->try_charge(octets)) {
         const bool is_whole = accepted.message->content_chunks == 1;
         mail.hot = std::make_shared<HotMessage>(hot_budget, octets, accepted.message,
                                                 is_whole ? accepted.last_chunk : nullptr);
@@ -102,8 +103,9 @@ void Engine::schedule_new(NewMail&& mail, Shard& shard) {
         ScheduleRequest request = request_for(kept);
         request.task.shares_message = shares;
         request.known = hot.get();
-        const std::unique_ptr<HotTask> names = mail.hot ? nullptr : std::move(hot);
-        if (mail.hot) {
+        const bool stays = mail.hot && kept.due <= mail.message->accepted_at;
+        const std::unique_ptr<HotTask> names = stays ? nullptr : std::move(hot);
+        if (stays) {
             hot->first_chunk = mail.hot->first_chunk;
             hot->charged = mail.hot;
             request.task.attachment = std::move(hot);

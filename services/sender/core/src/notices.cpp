@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "postfleet/mail/delivery_windows.hpp"
+
 namespace postfleet::sender {
 
 namespace {
@@ -13,11 +15,20 @@ bool is_by_time(const Message& message) {
     return message.deliver_by && message.deliver_by->mode == DeliverBy::Mode::Notify;
 }
 
-std::optional<WallTime> notice_time_of(const Recipient& recipient, const Message& message, const Task& task,
-                                       Duration delay_after) {
+WallTime first_due_of(const Recipient& recipient, const Message& message) {
+    const WallTime at = message.send_at.value_or(message.accepted_at);
+    const auto own = recipient.variables.find("*schedule");
+    if (!own) return at;
+    const auto windows = parse_delivery_windows(*own);
+    return windows ? next_in_windows(*windows, at).value_or(at) : at;
+}
+
+std::optional<WallTime> notice_time_of(const Recipient& recipient, const Message& message, Duration delay_after) {
     if (recipient.delayed_notices > 0) return std::nullopt;
     std::optional<WallTime> at;
-    if (wants(recipient, kNotifyDelay)) at = task.accepted_at + std::chrono::ceil<WallTime::duration>(delay_after);
+    if (wants(recipient, kNotifyDelay)) {
+        at = first_due_of(recipient, message) + std::chrono::ceil<WallTime::duration>(delay_after);
+    }
     if (is_by_time(message) && allows(recipient, kNotifyDelay)) {
         at = std::min(at.value_or(WallTime::max()), message.deliver_by->time);
     }
@@ -75,7 +86,7 @@ bool may_have_notice(const Message& message, const Task& task) {
 std::optional<WallTime> notice_time(const Message& message, const Task& task, Duration delay_after) {
     std::optional<WallTime> earliest;
     for (const Recipient& recipient : task.recipients) {
-        const auto at = notice_time_of(recipient, message, task, delay_after);
+        const auto at = notice_time_of(recipient, message, delay_after);
         if (at && (!earliest || *at < *earliest)) earliest = at;
     }
     return earliest;
@@ -85,7 +96,7 @@ std::vector<dsn::RecipientStatus> take_late_notices(Task& task, const Message& m
                                                     WallTime now) {
     std::vector<dsn::RecipientStatus> notices;
     for (Recipient& recipient : task.recipients) {
-        const auto at = notice_time_of(recipient, message, task, delay_after);
+        const auto at = notice_time_of(recipient, message, delay_after);
         if (!at || *at > now) continue;
         ++recipient.delayed_notices;
         dsn::RecipientStatus& notice = notices.emplace_back();

@@ -5,6 +5,7 @@
 
 #include "notices.hpp"
 #include "postfleet/base/require.hpp"
+#include "postfleet/mail/delivery_windows.hpp"
 
 namespace postfleet::sender {
 
@@ -153,7 +154,10 @@ Outcome settle(Task&& task, const std::shared_ptr<const Message>& message, std::
         if (result.disposition == Disposition::Deferred) {
             const std::span<const Duration> waits =
                 result.wait ? std::span<const Duration>(&*result.wait, 1) : context.retry_after;
-            const WallTime due = next_due(recipient.attempts, waits, context.now, context.expires);
+            WallTime due = next_due(recipient.attempts, waits, context.now, context.expires);
+            if (!message->windows.empty()) {
+                due = std::min(next_in_windows(message->windows, due).value_or(context.expires), context.expires);
+            }
             event.next_attempt_at = due;
             recipient.last_reply = *result.reply;
             recipient.last_mx.assign(context.mx_host);

@@ -55,6 +55,7 @@ std::shared_ptr<Message> sample_message(std::uint64_t n) {
     message->header_subject = "Offer " + text;
     message->template_reference = {"receipt", 7, R"({"name":"Ada"})"};
     message->metadata = {{"order", text}, {"empty", ""}};
+    if (n % 3 == 1) message->windows = {{time_at(n + 1), time_at(n + 2)}, {time_at(n + 5), time_at(n + 9)}};
     if (n % 2 == 1) {
         message->merge.parts = {{1, 500}, {70, 0}, {2, 1500}};
         message->merge.undefined = UndefinedVariable::Refuse;
@@ -157,6 +158,7 @@ bool tells_the_same(const Event& stored, const Event& original) {
         message.template_reference.variables.clear();
         message.tls_wish = TlsWish::NotGiven;
         message.deliver_by.reset();
+        message.windows.clear();
         message.mt_priority.reset();
         message.dkim_options.clear();
         message.merge = {};

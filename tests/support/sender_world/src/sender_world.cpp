@@ -150,6 +150,7 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
     message->merge = mail.merge;
     message->verp = mail.verp;
     message->size_octets = mail.content.size();
+    message->windows = mail.windows;
     message->prepended_header = "Received: from test\r\n";
     message->content_chunks = static_cast<std::uint32_t>(
         std::max<std::size_t>(1, (mail.content.size() + kContentChunkOctets - 1) / kContentChunkOctets));

@@ -198,6 +198,9 @@ struct VirtualMta {
     Origin origin;
 };
 
+// Of mail that is to be sent later: what expire_after is counted from.
+enum class ExpiryCountsFrom { SendTime, Acceptance };
+
 struct Pool {
     std::string name;
     std::vector<std::pair<std::string, std::uint32_t>> members;  // VMTA, weight (>= 1)
@@ -542,6 +545,7 @@ struct Config {
     std::vector<Binding> bindings;
     std::string default_virtual_mta;  // VMTA or pool
     Unknown unknown_virtual_mta = Unknown::Refuse;
+    ExpiryCountsFrom expiry_counts_from = ExpiryCountsFrom::SendTime;
     std::map<std::string, Provider> providers;
     bool shipped_providers = true;  // also those of shipped_providers.hpp
     Routes routes;

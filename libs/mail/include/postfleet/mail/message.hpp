@@ -54,6 +54,12 @@ struct DeliverBy {
     friend bool operator==(const DeliverBy&, const DeliverBy&) = default;
 };
 
+// When mail may be tried (X-Schedule); [begin, end).
+struct DeliveryWindow {
+    WallTime begin{}, end{};
+    friend bool operator==(const DeliveryWindow&, const DeliveryWindow&) = default;
+};
+
 // MT-PRIORITY (RFC 6710 §5): our three levels out of its nineteen.
 inline constexpr std::int8_t kLowestMtPriority = -9, kHighestMtPriority = 9;
 constexpr Priority priority_of(std::int8_t mt_priority) {
@@ -78,6 +84,7 @@ struct Message {
     ReturnContent return_content = ReturnContent::NotGiven;
     TlsWish tls_wish = TlsWish::NotGiven;
     std::optional<DeliverBy> deliver_by;
+    std::vector<DeliveryWindow> windows;     // in order, apart from one another; empty: always
     std::optional<std::int8_t> mt_priority;  // as given, to be passed on
     std::string tenant = "default";
     std::string job;

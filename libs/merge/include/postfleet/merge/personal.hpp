@@ -1,6 +1,6 @@
 // personal(): a message as it is for one of its recipients, where mail merge or VERP makes it differ.
 //
-// Reverse-path (*from, VERP), envelope id (*envid), job (*jobid), metadata (*subaccountid, *custommessageid), and the
+// Reverse-path (*from, VERP), envelope id (*envid), job (*jobid), delivery windows (*schedule), metadata (*subaccountid, *custommessageid), and the
 // texts that reports show. Its content is the stored one: a Merger wants the message, not this. Threads: pure functions.
 #pragma once
 

@@ -1,6 +1,7 @@
 // HeaderFacts: what acceptance wants to know of a message's header, gathered in one pass.
 //
-// Where the listener honours them, X-Virtual-MTA, X-Job, X-EnvID and X-DKIM-Options decide and are cut out of the message;
+// Where the listener honours them, X-Virtual-MTA, X-Job, X-EnvID, X-DKIM-Options and X-Schedule
+// decide and are cut out of the message;
 // elsewhere they are ordinary fields. Return-Path, which only the last host may write (RFC 5321 §4.4), goes always. Of a field that occurs twice the first one counts, and all go.
 // Threads: values. The views in `wanted` point into the content and into `unfolded`: they are valid until
 // strip() or any other change of the content.
@@ -22,6 +23,7 @@ namespace postfleet::ingest {
 inline constexpr std::size_t kMaxKeptField = 512;
 inline constexpr std::size_t kMaxName = 128;
 inline constexpr std::size_t kMaxEnvelopeId = 100;
+inline constexpr std::size_t kMaxSchedule = 4096;  // less than that
 
 // The fields that may occur once, as far as a check asks for them.
 enum SingleField : std::uint16_t { kFrom = 1, kDate = 2, kMessageId = 4 };
@@ -29,6 +31,7 @@ enum SingleField : std::uint16_t { kFrom = 1, kDate = 2, kMessageId = 4 };
 struct HeaderFacts {
     std::string from, message_id, subject;                    // for events
     std::string virtual_mta, job, envelope_id, dkim_options;  // only where honoured
+    std::string schedule;                                     // X-Schedule, likewise
     std::vector<routing::HeaderField> wanted;                 // the fields that binding rules look at
     std::deque<std::string> unfolded;                         // what `wanted` points to when the field was folded
     std::vector<mime::Span> to_remove;

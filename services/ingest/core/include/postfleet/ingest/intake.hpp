@@ -6,7 +6,7 @@
 //   RCPT        is it for us, else may this client or user relay: 550 5.7.1; mail merge: are its variables right: 501, 550
 //   header      size, hops, what RFC 5322 asks for, as far as the listener checks it: 550, 552, 554
 //               may the user send as From, Sender, Resent-From: 550 5.7.1
-//               X-Virtual-MTA, X-Job, X-EnvID; binding → task per recipient domain: 554
+//               X-Virtual-MTA, X-Job, X-EnvID, X-Schedule; binding → task per recipient domain: 554
 //   chunk       to the store as it comes
 //   parts       mail merge: has everybody its parts and variables: 550
 //   end         Received, hand-over, then 250 with the id; else 451, 452, 554
@@ -141,6 +141,14 @@ private:
     std::optional<smtp::Decision> check_header_senders(std::string_view content);
     smtp::Decision refuse(Reason reason, int code, EnhancedStatus enhanced, std::string text);
     bool take_schedule(const smtp::MailSchedule& schedule, Message& message);
+    std::optional<smtp::Decision> take_windows(std::string_view text);
+    // Of a task: first due; what expire_after counts from; the latest.
+    struct Times {
+        WallTime due, counts_from;
+        std::optional<WallTime> expires_at;
+    };
+    Times times_within(std::span<const DeliveryWindow> windows) const;
+    void set_times(std::vector<Task>& tasks);
     std::optional<smtp::Decision> check_header(const HeaderFacts& facts);
     std::optional<smtp::Decision> check_lines(std::string_view part);
     std::optional<smtp::Decision> fold_header(const HeaderFacts& facts, std::string& content);

@@ -22,8 +22,9 @@ struct ListenerRules {
     smtp::ServerSettings trusted_session;  // for clients that are not throttled
     config::Limits limits;                 // over all listeners
     bool has_rates = false;                // any, of this listener or over all
-    std::string virtual_mta;   // of mail that neither a binding nor a user's own takes; empty: the default
-    bool log_accepted = true;  // a line per accepted message
+    std::string virtual_mta;               // of mail that neither a binding nor a user's own takes; empty: the default
+    bool log_accepted = true;              // a line per accepted message
+    config::ExpiryCountsFrom expiry_counts_from = config::ExpiryCountsFrom::SendTime;
     std::shared_ptr<const routing::Snapshot> routing;
     bool records_server = false;                // our address that the client reached, for receipts
     std::vector<std::string> recorded_headers;  // that accounting files show, lower case

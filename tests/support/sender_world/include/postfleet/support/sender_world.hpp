@@ -49,6 +49,7 @@ struct Mail {
     std::string pool, tenant = "default", job;
     Priority priority = Priority::Normal;
     std::optional<Duration> expires_in;
+    std::vector<DeliveryWindow> windows;
     bool has_leading_dots = false;
     bool has_long_lines = false;
     TlsWish tls_wish = TlsWish::NotGiven;
