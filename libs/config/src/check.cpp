@@ -291,6 +291,9 @@ private:
                        "retry_after, expire_after and dsn");
             }
         });
+        if (rule.keys.backoff_reroute_to) {
+            check_target(rule.keys.backoff_reroute_to->text, path + ".backoff.reroute_to");
+        }
         if (rule.keys.tls_private_key && !rule.keys.tls_certificate) {
             report(path + ".tls_private_key", "needs a tls_certificate in the same rule");
         }

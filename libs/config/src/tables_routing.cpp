@@ -106,8 +106,14 @@ const Section& pool_section() {
                 "priority", &Pool::priority,
                 ChoiceCodec<Priority>{{"high", "normal", "low"}, {Priority::High, Priority::Normal, Priority::Low}},
                 "Which mail goes first when a virtual MTA has more than it may send."),
+            value_key<Pool>(
+                "rechoose", &Pool::rechoose,
+                ChoiceCodec<Rechoose>{{"never", "on_backoff", "every_attempt"},
+                                      {Rechoose::Never, Rechoose::OnBackoff, Rechoose::EveryAttempt}},
+                "When mail that was deferred gets another virtual MTA of the pool: never, because greylisting "
+                "and reputation are per address; when its queue is in backoff; after every attempt."),
         },
-        {"rechoose"}};
+        {}};
     return section;
 }
 

@@ -33,6 +33,28 @@ ChoiceCodec<DeliveryTls> delivery_tls_codec() {
     return {{"none", "may", "require", "verify"}, {T::None, T::May, T::Require, T::Verify}};
 }
 
+struct CountListCodec {
+    CountCodec each = {1, 1'000'000'000, false, "to stop a queue use `postfleet pause`"};
+    std::optional<CountList> read(Reader& reader, const Node& node, const std::string& path) const {
+        CountList out;
+        for (const auto& item : Reader::items(node)) {
+            const auto value = each.read(reader, item, path);
+            if (!value) return std::nullopt;
+            out.values.push_back(*value);
+        }
+        if (!out.values.empty()) return out;
+        reader.report(node.origin, path, "is an empty list; give at least one");
+        return std::nullopt;
+    }
+    std::string show(const CountList& value) const {
+        return value.values.empty() ? "" : fmt::format("[{}]", fmt::join(value.values, ", "));
+    }
+    std::string type() const { return "list of numbers"; }
+    std::string json() const {
+        return R"({"anyOf":[{"type":"integer","minimum":1},{"type":"array","items":{"type":"integer","minimum":1}}]})";
+    }
+};
+
 // The codec of a shaping key follows from the type of its value.
 template <class T>
 auto shaping_codec() {
@@ -42,6 +64,9 @@ auto shaping_codec() {
     else if constexpr (std::is_same_v<T, Duration>) return DurationCodec{};
     else if constexpr (std::is_same_v<T, DurationOrNever>) return DurationOrNeverCodec{};
     else if constexpr (std::is_same_v<T, std::string>) return refusal_codec();
+    else if constexpr (std::is_same_v<T, CountList>) return CountListCodec{};
+    else if constexpr (std::is_same_v<T, VirtualMtaName>)
+        return KindCodec<T, TextCodec>{name_codec("name of a virtual MTA or pool")};
     else if constexpr (std::is_same_v<T, Priority>)
         return ChoiceCodec<T>{{"high", "normal", "low"}, {T::High, T::Normal, T::Low}};
     else if constexpr (std::is_same_v<T, bool>) return FlagCodec{};
@@ -155,7 +180,7 @@ const Section& shaping_section() {
             "of equally specific ones, the later. More specific, in this order: domain over site over neither; "
             "virtual_mta over pool over neither; tenant over none.",
             {object_key("match", &ShapingRule::match, match_section(), "What it applies to.")},
-            {"dkim", "rechoose", "warm_up"}};
+            {"dkim"}};
         for_each_shaping_key([&]<class T>(const ShapingKey<T>& key) {
             if (key.name.find('.') == std::string_view::npos) made.keys.push_back(shaping_key(key, key.name));
         });
@@ -193,6 +218,10 @@ std::string show_value(const HostNames& value) { return shaping_codec<HostNames>
 std::string show_value(const CipherList& value) { return shaping_codec<CipherList>().show(value); }
 std::string show_value(const FilePath& value) { return shaping_codec<FilePath>().show(value); }
 std::string show_value(const DurationOrNever& value) { return DurationOrNeverCodec{}.show(value); }
+std::string show_value(const CountList& value) {
+    return value.values.empty() ? "none" : shaping_codec<CountList>().show(value);
+}
+std::string show_value(const VirtualMtaName& value) { return value.text.empty() ? "none" : value.text; }
 std::string show_value(Priority value) { return shaping_codec<Priority>().show(value); }
 std::string show_value(const std::string& value) { return value.empty() ? "none" : value; }
 

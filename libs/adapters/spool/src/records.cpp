@@ -444,6 +444,7 @@ void encode_task(const Task& task, std::string& octets) {
     for (auto& recipient : task.recipients) to.nested(11, [&] { write_recipient(recipient, octets); });
     to.number(12, task.waives_tls_policy ? 1 : 0);
     optional_time(to, 13, task.notice_at);
+    to.number(14, task.reroutes);
 }
 
 Result<Task> decode_task(const TaskKey& key, std::string_view fields) {
@@ -468,6 +469,7 @@ Result<Task> decode_task(const TaskKey& key, std::string_view fields) {
                 break;
             case 12: task.waives_tls_policy = from.number() != 0; break;
             case 13: task.notice_at = time_of(from.number()); break;
+            case 14: task.reroutes = from.number_as<std::uint8_t>(); break;
             default: break;
         }
         if (static_cast<std::size_t>(task.priority) >= kPriorities) from.mark_bad();

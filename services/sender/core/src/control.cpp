@@ -80,6 +80,7 @@ void Control::list_virtual_mtas(Completion<std::vector<VirtualMtaStatus>> done) 
         for (const QueueStatus& queue : queue_statuses(shard.executor->now())) {
             VirtualMtaStatus& status = by_name[queue.virtual_mta];
             ++status.queues;
+            status.warm_up_day = std::max(status.warm_up_day, queue.warm_up_day);
             status.queued += queue.ready + queue.waiting + queue.held + queue.in_flight;
         }
         std::vector<VirtualMtaStatus> out;

@@ -121,6 +121,7 @@ private:
     void give_up_ordered();
     void go_on_later();
     void begin_transaction();
+    void give_up_for_today();
     std::uint64_t octets_on_the_wire() const;
     void maybe_pass_turn();
     const SharedOctets& first_octets() const;

@@ -161,6 +161,10 @@ void DeliverySession::begin_transaction() {
         std::min<std::size_t>(settings_->max_recipients_per_transaction, smtp_->capabilities().max_recipients);
     if (work_.is_one_recipient) most = 1;
     recipients_ = static_cast<std::uint32_t>(std::min(most, hot.task.recipients.size()));
+    if (!settings_->warm_up.values.empty()) {
+        recipients_ = queue_->take_warm_up(recipients_, shard_.executor->wall_now());
+        if (recipients_ == 0) return give_up_for_today();
+    }
     const Message& message = *hot.own_message();
     const Rendition* const rendition = work_.rendition.get();
     const smtp::ClientTransaction transaction{
@@ -191,6 +195,15 @@ void DeliverySession::begin_transaction() {
     flush();
     set_phase_deadline();
     maybe_pass_turn();
+}
+
+// Others have used the last of the warm-up limit meanwhile.
+void DeliverySession::give_up_for_today() {
+    if (std::exchange(holds_turn_, false)) queue_->release_turn(*this, shard_);
+    drop_work();
+    shard_.executor->post([self = shared_from_this()] {
+        if (self->phase_ == Phase::Working && !self->work_) self->next_work();
+    });
 }
 
 // The turn goes on when our RCPT is on its way: with pipelining at once, else after MAIL's reply.
@@ -400,6 +413,7 @@ void DeliverySession::record(const smtp::TransactionResult& result) {
     }
     const auto message = hot.own_message();
     Outcome outcome = settle(std::move(hot.task), message, results_, context);
+    engine_.choose_again(outcome.remaining, *queue_, shard_);
     engine_.record(std::exchange(work_, {}), std::move(outcome), *message, shard_);
 }
 

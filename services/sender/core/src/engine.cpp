@@ -126,6 +126,8 @@ void Engine::reload(SenderConfiguration configuration) {
         known_settings_.clear();
     }
     reported_types_ = types;
+    chooses_again_ = std::any_of(config->pools.begin(), config->pools.end(),
+                                 [](const auto& pool) { return pool.second.rechoose != config::Rechoose::Never; });
     mail_keys_differ_ = shaping::mail_keys_differ(*config);
     logs_attempts_ = config->log.attempts;
     hot_budget->set_limit(config->spool.memory_for_content);

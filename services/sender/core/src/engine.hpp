@@ -140,6 +140,14 @@ public:
     void report_mode(const Queue& queue, const Queue::ModeState& state, Shard& shard);
     void restore_modes();  // before traffic: the queues that were in backoff
 
+    // --- mail that leaves its virtual MTA (engine_moves.cpp)
+    // To where the queue's backoff or its pool has it go; back into the queue, or aside, if there is no such place.
+    void move_on(Work&& work, Shard& shard);
+    // What was deferred gets another virtual MTA, if its pool says so.
+    void choose_again(std::vector<Task>& tasks, const Queue& queue, Shard& shard) const;
+    void keep_warm_up(std::shared_ptr<Queue> queue, std::string&& note);  // then on_warm_up_kept()
+    void restore_warm_ups();                                              // before traffic
+
     // --- source addresses that are not used (engine_sources.cpp)
     // From now on; `durable` is told when it will be known after a restart, too.
     void disable_source(const std::shared_ptr<VirtualMta>& identity, VirtualMta::Ban ban, Shard& shard,
@@ -191,10 +199,22 @@ private:
     void arrive(const std::shared_ptr<Queue>& queue, schedule::NewTask&& task, const std::shared_ptr<Destination>& to,
                 const HotTask* known, Shard& shard);
     void obey_known(Work&& work, Shard& shard);
-    void move(Task& task, const std::string& target, Shard& shard) const;
     void part(Work&& work, const std::vector<OrderPointer>& decided, Shard& shard);
     void finish_loaded(Work&& work, const Untried& untried, Shard& shard);
     void tell_late(Work&& work, WallTime expires, Shard& shard);
+    // Where mail moves to: a virtual MTA, or a member of a pool.
+    struct Identity {
+        std::string virtual_mta;  // empty: nowhere
+        std::string target;       // what it was chosen from
+        void bind(Task& task) const;
+    };
+    // With task and message in work.hot, read together if need be.
+    using UseFacts = void (Engine::*)(Work&& work, Shard& shard);
+    void with_facts(std::vector<Work>&& works, UseFacts use, Shard& shard);
+    void move_known(Work&& work, Shard& shard);
+    Identity rerouted_to(const Queue& queue, Shard& shard) const;
+    bool has_somewhere_else(const Queue& queue, WallTime now) const;
+    std::string warmer_than(const Queue& queue, const std::string& pool, Shard& shard) const;
     void bounce_waiting(const std::shared_ptr<Queue>& queue, const std::shared_ptr<const OpenFailure>& refusal,
                         std::uint32_t from, Shard& shard);
     void give_up_damaged(Work&& work, std::optional<Task> task, const Error& error, Shard& shard);
@@ -206,7 +226,7 @@ private:
     std::vector<SettingsPointer> known_settings_;
     std::shared_ptr<const bounce::Classifier> classifier_;
     std::shared_ptr<const ReplyRules> reply_rules_;
-    std::atomic<bool> has_reply_rules_{false};
+    std::atomic<bool> has_reply_rules_{false}, chooses_again_{false};
     std::atomic<bool> mail_keys_differ_{false}, logs_attempts_{true};
     std::atomic<std::uint64_t> reported_types_{0};  // a bit per EventType that some sink takes
     std::atomic<bool> latched_{false}, draining_{false}, started_{false};

@@ -95,39 +95,8 @@ void Engine::obey(Work&& work, Shard& shard) {
 }
 
 void Engine::obey(std::vector<Work>&& works, Shard& shard) {
-    std::vector<TaskKey> keys;
-    auto unknown = std::make_shared<std::vector<Work>>();  // shared: the completion is moved about
-    for (Work& work : works) {
-        work.queue->mark_claimed(work.id);
-        if (work.hot) {
-            obey_known(std::move(work), shard);
-        } else {
-            keys.push_back(work.key);
-            unknown->push_back(std::move(work));
-        }
-    }
-    if (keys.empty()) return;
-    count_unrecorded(static_cast<std::ptrdiff_t>(keys.size()));  // what is being read counts, too
-    dependencies.spool.load_facts(
-        std::move(keys), {shard.executor, [this, &shard, unknown](Result<std::vector<Spool::Loaded>> loaded) {
-                              const Error failed =
-                                  loaded ? Error{ErrorKind::Corruption, "the task or its message cannot be read"}
-                                         : loaded.error();
-                              std::size_t next = 0;
-                              for (Work& work : *unknown) {
-                                  // They come in the order of the keys; those that are missing are left out.
-                                  if (loaded && next < loaded->size() && (*loaded)[next].task.key == work.key) {
-                                      work.hot = std::make_unique<HotTask>();
-                                      work.hot->task = std::move((*loaded)[next].task);
-                                      work.hot->message = std::move((*loaded)[next].message);
-                                      ++next;
-                                      obey_known(std::move(work), shard);
-                                  } else {
-                                      give_up_unreadable(std::move(work), failed, shard);
-                                  }
-                              }
-                              count_unrecorded(-static_cast<std::ptrdiff_t>(unknown->size()));
-                          }});
+    for (const Work& work : works) work.queue->mark_claimed(work.id);
+    with_facts(std::move(works), &Engine::obey_known, shard);
 }
 
 void Engine::obey_known(Work&& work, Shard& shard) {
@@ -188,21 +157,16 @@ void Engine::part(Work&& work, const std::vector<OrderPointer>& decided, Shard& 
                 part_of.push_back(order);
                 Task& fresh = outcome.remaining.emplace_back(left);
                 fresh.key.number = recipients[i].index;
-                if (order != nullptr && !order->is_pause()) move(fresh, order->order.text, shard);
+                if (order != nullptr && !order->is_pause()) {
+                    const std::string& target = order->order.text;
+                    const Identity to{std::string(routing()->choose_from_pool(target, {}, shard.random())), target};
+                    if (!to.virtual_mta.empty()) to.bind(fresh);  // empty: gone with a reload just now
+                }
             }
             outcome.remaining[at].recipients.push_back(std::move(recipients[i]));
         }
     }
     record(std::move(work), std::move(outcome), *message, shard);
-}
-
-// To a virtual MTA, or to a member of the pool, by weight.
-void Engine::move(Task& task, const std::string& target, Shard& shard) const {
-    const auto names = routing();
-    const std::string_view chosen = names->choose_from_pool(target, {}, shard.random());
-    if (chosen.empty()) return;  // gone with a reload just now
-    task.virtual_mta.assign(chosen);
-    task.pool = chosen == target ? std::string() : target;
 }
 
 // --- after an attempt ----------------------------------------------------------------------------------

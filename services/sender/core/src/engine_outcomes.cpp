@@ -96,6 +96,7 @@ void Engine::finish_loaded(Work&& work, const Untried& untried, Shard& shard) {
     };
     const std::shared_ptr<const Message> message = hot.own_message();
     Outcome outcome = settle(std::move(hot.task), message, results, context);
+    choose_again(outcome.remaining, *work.queue, shard);
     record(std::move(work), std::move(outcome), *message, shard);
 }
 

@@ -136,6 +136,7 @@ std::vector<Task> to_tasks(Task&& task, std::vector<Group>&& groups) {
 Outcome settle(Task&& task, const std::shared_ptr<const Message>& message, std::span<const RecipientResult> results,
                const AttemptContext& context) {
     Outcome outcome;
+    task.reroutes = 0;
     outcome.events.reserve(results.size());
     std::vector<Group> groups;
     const Settling settling(task, message, context);

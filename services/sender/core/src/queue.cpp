@@ -230,6 +230,12 @@ bool Queue::try_route_locked(std::uint32_t number, Shard& shard, Spread spread, 
         action.domain = tasks_[*tasks_.any_ready(number)].domain;
         return true;
     }
+    if (wants_to_move_locked(now, wall_now)) {
+        action.work = take_locked(number, wall_now, action.expired);
+        if (action.work) action.kind = Action::Kind::Move;
+        return true;
+    }
+    if (leaves_instead_locked(now, wall_now, wake_at)) return false;
     if (may_give_locked(now, wake_at)) {
         if (auto session = pop_idle_locked(number, shard.number, now, wake_at)) {
             action.work = take_locked(number, wall_now, action.expired);
@@ -296,6 +302,7 @@ bool Queue::perform(Action&& action, Shard& shard) {
         case Action::Kind::Untried:
             engine_.finish_untried(std::move(action.work), std::move(action.untried), shard);
             return true;
+        case Action::Kind::Move: engine_.move_on(std::move(action.work), shard); return true;
         case Action::Kind::AskAgain: engine_.sites.ask_again(action.domain, *shard.executor); return true;
     }
     return false;

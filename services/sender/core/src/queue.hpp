@@ -40,6 +40,7 @@
 #include "selection.hpp"
 #include "shared_limit.hpp"
 #include "virtual_mta.hpp"
+#include "warm_up.hpp"
 #include "work.hpp"
 
 namespace postfleet::sender {
@@ -134,6 +135,15 @@ public:
     void set_mode(QueueMode mode, const std::string& reason, Shard& shard);
     void restore_backoff(ModeState state);
     bool is_in_backoff() const { return in_backoff_.load(std::memory_order_relaxed); }
+    // Mail leaves for another virtual MTA: what could go now while the queue is in backoff, and what is above the
+    // day's warm-up limit (engine_moves.cpp). It could not: the queue sends it itself until then.
+    void on_cannot_move(Work&& work, SteadyTime until, Shard& shard);
+    void restore_warm_up(std::string_view note);
+    bool is_warm_up_used_up(WallTime now) const;
+    // How many of so many recipients may be tried now; they are counted. None: today's limit is used up, or it is being
+    // written down that they go.
+    std::uint32_t take_warm_up(std::uint32_t wanted, WallTime now);
+    void on_warm_up_kept(WarmUp::Kept kept, Shard& shard);
     // Everything waits for the first retry_after.
     void defer_all(std::string reason, Shard& shard);
 
@@ -203,7 +213,7 @@ private:
         std::span<const shaping::PacedScope> all() const { return std::span(scopes).first(count); }
     };
     struct Action {
-        enum class Kind : std::uint8_t { None, Assign, Open, Untried, AskAgain } kind = Kind::None;
+        enum class Kind : std::uint8_t { None, Assign, Open, Untried, AskAgain, Move } kind = Kind::None;
         std::shared_ptr<DeliverySession> session;  // Assign
         Work work;                                 // Assign, Untried
         Untried untried;
@@ -245,6 +255,9 @@ private:
     bool may_deliver_locked() const;
     void apply_mode_locked();
     bool has_served_its_time(WallTime now) const;
+    bool wants_to_move_locked(SteadyTime now, WallTime wall_now) const;
+    bool has_warm_up_left_locked(WallTime wall_now) const;
+    bool leaves_instead_locked(SteadyTime now, WallTime wall_now, SteadyTime& wake_at) const;
     bool is_deferred_locked(SteadyTime now, SteadyTime& wake_at) const;
     SteadyTime next_message_permit_locked() const;
     std::string hold_reason_locked(SteadyTime now) const;
@@ -276,8 +289,10 @@ private:
     std::vector<LimitUse> wider_;                        // what this queue's connections and messages count in, too
     bool is_paced_ = false, counts_recipients_ = false;  // by a rate of the queue or a wider one
     shaping::PacedLimit messages_, connects_;
-    SteadyTime permit_at_ = SteadyTime::min();  // when to ask for the next one again, if that is far away
-    const DeliverySession* turn_ = nullptr;     // holds a task and waits for its message permit
+    WarmUp warm_up_;
+    SteadyTime stays_until_ = SteadyTime::min();  // mail cannot move: nobody else takes it
+    SteadyTime permit_at_ = SteadyTime::min();    // when to ask for the next one again, if that is far away
+    const DeliverySession* turn_ = nullptr;       // holds a task and waits for its message permit
     bool paused_ = false;
     bool keeps_content_ = false;  // some waiting task may have its content in memory
     std::string pause_reason_;

@@ -58,6 +58,66 @@ void Queue::defer_all(std::string reason, Shard& shard) {
     pump(shard, Spread::AllShards);  // sets the timer
 }
 
+// --- mail that leaves for another virtual MTA ----------------------------------------------------------
+
+bool Queue::wants_to_move_locked(SteadyTime now, WallTime wall_now) const {
+    const bool is_rerouted = is_in_backoff() && !settings_->backoff_reroute_to.text.empty();
+    return (is_rerouted || !has_warm_up_left_locked(wall_now)) && now >= stays_until_;
+}
+
+// True: ready mail is not for the sessions of this queue now.
+bool Queue::leaves_instead_locked(SteadyTime now, WallTime wall_now, SteadyTime& wake_at) const {
+    if (wants_to_move_locked(now, wall_now)) {
+        wake_at = now;
+        return true;
+    }
+    if (!has_warm_up_left_locked(wall_now)) {
+        wake_at = std::min({wake_at, stays_until_, now + (WarmUp::next_day(wall_now) - wall_now)});
+        return true;
+    }
+    return warm_up_.is_waiting(wall_now);  // on_warm_up_kept() goes on
+}
+
+bool Queue::has_warm_up_left_locked(WallTime wall_now) const {
+    return settings_->warm_up.values.empty() || warm_up_.left(settings_->warm_up.values, wall_now) > 0;
+}
+
+std::uint32_t Queue::take_warm_up(std::uint32_t wanted, WallTime now) {
+    WarmUp::Grant grant;
+    {
+        const std::lock_guard lock(mutex_);
+        grant = warm_up_.take(settings_->warm_up.values, wanted, now);
+    }
+    if (!grant.note.empty()) engine_.keep_warm_up(shared_from_this(), std::move(grant.note));
+    return grant.recipients;
+}
+
+void Queue::on_warm_up_kept(WarmUp::Kept kept, Shard& shard) {
+    {
+        const std::lock_guard lock(mutex_);
+        warm_up_.on_kept(kept);
+    }
+    pump(shard, Spread::AllShards);
+}
+
+bool Queue::is_warm_up_used_up(WallTime now) const {
+    const std::lock_guard lock(mutex_);
+    return !has_warm_up_left_locked(now);
+}
+
+void Queue::restore_warm_up(std::string_view note) {
+    const std::lock_guard lock(mutex_);
+    warm_up_.restore(note);
+}
+
+void Queue::on_cannot_move(Work&& work, SteadyTime until, Shard& shard) {
+    {
+        const std::lock_guard lock(mutex_);
+        stays_until_ = until;
+    }
+    put_back(std::move(work), shard);
+}
+
 bool Queue::is_deferred_locked(SteadyTime now, SteadyTime& wake_at) const {
     if (now >= deferred_until_) return false;
     wake_at = std::min(wake_at, deferred_until_);

@@ -34,7 +34,12 @@ void Queue::set_paused(bool paused, std::string reason) {
 
 bool Queue::is_abandoned() const {
     const std::lock_guard lock(mutex_);
-    return tasks_.is_empty() && connections_ == 0 && !paused_ && !is_in_backoff();
+    if (!tasks_.is_empty() || connections_ > 0 || paused_ || is_in_backoff()) return false;
+    if (!settings_->warm_up.values.empty() && warm_up_.day() > 0) return false;
+    // A rate that is still being paid for must not begin anew.
+    const SteadyTime now = engine_.shards[home]->executor->now();
+    const shaping::Pace messages{settings_->max_message_rate.interval(), settings_->max_data_rate};
+    return messages_.next(messages) <= now && connects_.next({settings_->max_connect_rate.interval(), {}}) <= now;
 }
 
 void Queue::abandon() {
@@ -68,6 +73,8 @@ QueueStatus Queue::status(SteadyTime now) const {
         out.backoff_reason = mode_.reason;
     }
     out.hold_reason = hold_reason_locked(now);
+    out.warm_up = warm_up_.describe(settings_->warm_up.values, engine_.shards[home]->executor->wall_now());
+    out.warm_up_day = out.warm_up.empty() ? 0 : warm_up_.day();
     out.next_due = tasks_.next_due();
     out.last_reply = last_failure_;
     return out;
@@ -92,6 +99,8 @@ std::string Queue::hold_reason_locked(SteadyTime now) const {
             reason = "dns failed: " + route.to->text;
         } else if (route.failures > 0 && route.open == 0) {
             reason = "connecting failed: " + last_failure_;
+        } else if (const WallTime today = engine_.shards[home]->executor->wall_now(); !has_warm_up_left_locked(today)) {
+            reason = "warm-up limit: " + warm_up_.describe(settings_->warm_up.values, today);
         } else {
             reason = why_no_connection_locked(route, now);
             if (reason.empty()) return {};  // sessions are at it

@@ -29,7 +29,8 @@ Queue::Next Queue::next_for(const std::shared_ptr<DeliverySession>& session, Sha
         SteadyTime wake_at = SteadyTime::max();
         const SteadyTime now = shard.executor->now();
         if (may_deliver_locked() && !is_deferred_locked(now, wake_at) && tasks_.has_ready(route) &&
-            may_give_locked(now, wake_at) && session->may_be_given(now, wake_at)) {
+            may_give_locked(now, wake_at) && session->may_be_given(now, wake_at) &&
+            !leaves_instead_locked(now, shard.executor->wall_now(), wake_at)) {
             next.work = take_locked(route, shard.executor->wall_now(), expired);
             if (next.work) {
                 next.kind = Next::Kind::Work;

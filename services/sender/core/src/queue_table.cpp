@@ -33,6 +33,16 @@ std::shared_ptr<Queue> QueueTable::find_or_make(std::string_view site, std::stri
     return fresh;
 }
 
+std::shared_ptr<Queue> QueueTable::find(std::string_view site, std::string_view virtual_mta) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = sites_.find(site);
+    if (found == sites_.end()) return nullptr;
+    for (const auto& queue : found->second) {
+        if (queue->virtual_mta->name == virtual_mta) return queue;
+    }
+    return nullptr;
+}
+
 std::vector<std::shared_ptr<Queue>> QueueTable::of_site(const std::string& site) const {
     const std::lock_guard lock(mutex_);
     const auto found = sites_.find(site);

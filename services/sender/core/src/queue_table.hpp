@@ -21,6 +21,7 @@ public:
     explicit QueueTable(Engine& engine) : engine_(engine) {}
 
     std::shared_ptr<Queue> find_or_make(std::string_view site, std::string_view virtual_mta);
+    std::shared_ptr<Queue> find(std::string_view site, std::string_view virtual_mta) const;  // null: there is none
     std::vector<std::shared_ptr<Queue>> of_site(const std::string& site) const;
     std::vector<std::shared_ptr<Queue>> all() const;
     std::size_t size() const;

@@ -93,6 +93,7 @@ Status Sender::start() {
     engine.sts_policies.restore(engine.shards[0]->executor->wall_now());
     engine.restore_disabled_sources();
     engine.tls_tallies.restore();
+    engine.restore_warm_ups();
     Rebuilding rebuilding(engine);
     const Status status = engine.dependencies.spool.scan_tasks([&](Task&& task) { rebuilding.visit(std::move(task)); });
     if (!status) return status;

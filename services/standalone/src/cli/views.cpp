@@ -45,6 +45,7 @@ Cell queue_state(const JsonView& queue, WallTime now) {
         return {paused && !reason.starts_with("paused") ? "paused: " + reason : reason, Tone::Warning};
     }
     if (queue.flag("paused")) return {"paused", Tone::Warning};
+    if (const std::string warm_up = printable(queue.text("warm_up")); !warm_up.empty()) return {"warm-up " + warm_up};
     if (const std::string reply = printable(queue.text("last_reply")); !reply.empty()) return {reply, Tone::Faint};
     return {};
 }
@@ -96,7 +97,10 @@ std::string disabled_sources_text(const JsonView& vmta) {
 
 Cell virtual_mta_state(const JsonView& vmta) {
     const std::string sources = disabled_sources_text(vmta);
-    if (vmta.flag("enabled")) return sources.empty() ? Cell{"enabled", Tone::Good} : Cell{sources, Tone::Warning};
+    const std::string warm_up =
+        vmta.has("warm_up_day") ? "warm-up day " + std::to_string(vmta.count("warm_up_day")) : "";
+    if (vmta.flag("enabled") && sources.empty()) return {warm_up.empty() ? "enabled" : warm_up, Tone::Good};
+    if (vmta.flag("enabled")) return {sources, Tone::Warning};
     const std::string why = sources.empty() ? printable(vmta.text("disabled_reason")) : sources;
     return {why.empty() ? "disabled" : "disabled: " + why, Tone::Bad};
 }

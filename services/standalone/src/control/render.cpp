@@ -108,6 +108,7 @@ std::string render_queues(const std::vector<QueueStatus>& queues, std::size_t to
         if (queue.backoff_since) json.member("backoff_since", format_rfc3339(*queue.backoff_since));
         if (queue.backoff_until) json.member("backoff_until", format_rfc3339(*queue.backoff_until));
         text_if_known(json, "backoff_reason", queue.backoff_reason);
+        text_if_known(json, "warm_up", queue.warm_up);
         if (queue.next_due) json.member("next_due", format_rfc3339(*queue.next_due));
         text_if_known(json, "last_reply", queue.last_reply);
         json.end_object();
@@ -186,6 +187,7 @@ std::string render_virtual_mtas(const std::vector<VirtualMtaStatus>& virtual_mta
         text_if_known(json, "disabled_reason", vmta.disabled_reason);
         json.member("queued", vmta.queued).member("queues", vmta.queues).member("connections", vmta.connections);
         json.member("delivered", vmta.delivered).member("deferred", vmta.deferred).member("bounced", vmta.bounced);
+        if (vmta.warm_up_day > 0) json.member("warm_up_day", vmta.warm_up_day);
         json.key("disabled_sources").begin_array();
         for (const DisabledSource& disabled : vmta.disabled_sources) {
             json.begin_object().member("source", disabled.source);

@@ -80,6 +80,7 @@ Task sample_task(std::uint64_t n, std::uint32_t number) {
     task.job = "spring-" + std::to_string(n);
     task.priority = n % 2 == 0 ? Priority::Low : Priority::Normal;
     task.size_octets = 2000;
+    task.reroutes = static_cast<std::uint8_t>(n % 3);
     Recipient first;
     first.address = "a" + std::to_string(n) + "@example.org";
     Recipient second;

@@ -53,6 +53,16 @@ struct DataRate {
 // A value that may be unlimited ("unlimited" in the text).
 inline constexpr std::uint32_t kUnlimited = UINT32_MAX;
 
+struct CountList {
+    std::vector<std::uint32_t> values;
+    friend bool operator==(const CountList&, const CountList&) = default;
+};
+
+struct VirtualMtaName {  // or a pool's
+    std::string text;    // empty: none
+    friend bool operator==(const VirtualMtaName&, const VirtualMtaName&) = default;
+};
+
 // What several queues may do together.
 struct FlowLimits {
     std::uint32_t max_connections = kUnlimited;
@@ -201,10 +211,14 @@ struct VirtualMta {
 // Of mail that is to be sent later: what expire_after is counted from.
 enum class ExpiryCountsFrom { SendTime, Acceptance };
 
+// When mail that goes again gets another virtual MTA of its pool.
+enum class Rechoose { Never, OnBackoff, EveryAttempt };
+
 struct Pool {
     std::string name;
     std::vector<std::pair<std::string, std::uint32_t>> members;  // VMTA, weight (>= 1)
     Priority priority = Priority::Normal;
+    Rechoose rechoose = Rechoose::Never;
     Origin origin;
 };
 
@@ -311,9 +325,11 @@ struct ShapingValues {
     std::vector<Duration> backoff_retry_after{std::chrono::hours(1)};
     DurationOrNever backoff_leave_after{std::chrono::hours(1)};
     bool backoff_leave_on_delivery = false;
+    VirtualMtaName backoff_reroute_to;
 
     Priority priority = Priority::Normal;  // of the queue, among those that wait for the same limit
 
+    CountList warm_up;  // recipients a day, on the first day, the second …; the last one repeats; empty: no limit
     std::string forced_reply;  // "550 5.7.1 …": the answer to all mail of the queue, without asking a server; empty: none
 
     bool dsn_failure = true, dsn_delay = true, dsn_success = true;  // which notifications senders get by mail
@@ -350,6 +366,8 @@ struct ShapingKeys {
     std::optional<DurationOrNever> backoff_leave_after;
     std::optional<bool> backoff_leave_on_delivery;
     std::optional<Priority> priority;
+    std::optional<VirtualMtaName> backoff_reroute_to;
+    std::optional<CountList> warm_up;
     std::optional<std::string> forced_reply;
     std::optional<bool> dsn_failure, dsn_delay, dsn_success;
 };

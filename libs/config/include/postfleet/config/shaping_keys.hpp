@@ -150,6 +150,14 @@ void for_each_shaping_key(Visit&& visit) {
                                       "The queue leaves backoff after this long."});
     visit(ShapingKey<bool>{"backoff.leave_on_delivery", &K::backoff_leave_on_delivery, &V::backoff_leave_on_delivery,
                            kQueue, "The queue leaves backoff when a recipient has been delivered."});
+    visit(ShapingKey<VirtualMtaName>{"backoff.reroute_to", &K::backoff_reroute_to, &V::backoff_reroute_to, kQueue,
+                                     "A virtual MTA or pool that mail which could go now moves to, instead of going by "
+                                     "the careful rules. Mail that would come back to a queue stays in the last one."});
+    visit(
+        ShapingKey<CountList>{"warm_up", &K::warm_up, &V::warm_up, kQueue,
+                              "Attempted recipients a day (UTC) while the virtual MTA warms up: on its first day with "
+                              "mail for the site, its second, …; the last one repeats. More goes by other members of "
+                              "the mail's pool, or waits for the next day."});
     visit(
         ShapingKey<Priority>{"priority", &K::priority, &V::priority, kQueue,
                              "Which queue goes first where several wait for the same limit; a lower one is passed over "
@@ -181,6 +189,8 @@ std::string show_value(const HostNames& value);
 std::string show_value(const CipherList& value);
 std::string show_value(const FilePath& value);
 std::string show_value(const DurationOrNever& value);
+std::string show_value(const CountList& value);
+std::string show_value(const VirtualMtaName& value);
 std::string show_value(Priority value);
 std::string show_value(const std::string& value);
 // "site: google, virtual_mta: promo-1"; empty: general.

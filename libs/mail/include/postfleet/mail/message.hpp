@@ -150,6 +150,7 @@ struct Task {
     std::string job;
     Priority priority = Priority::Normal;
     bool waives_tls_policy = false;  // the message's TlsWish::Waived, without a second read
+    std::uint8_t reroutes = 0;       // since it was last tried
     std::uint64_t size_octets = 0;
     std::vector<Recipient> recipients;
     friend bool operator==(const Task&, const Task&) = default;

@@ -32,6 +32,8 @@ struct QueueStatus {
     // In backoff mode: since when, until when at the latest, and what began it.
     std::optional<WallTime> backoff_since, backoff_until;
     std::string backoff_reason;
+    std::string warm_up;  // "day 3: 120 of 500"; empty: it does not warm up
+    std::uint32_t warm_up_day = 0;
     std::optional<WallTime> next_due;
     std::string last_reply;  // of the last failed attempt
 };
@@ -51,6 +53,7 @@ struct VirtualMtaStatus {
     std::uint64_t queued = 0, connections = 0, delivered = 0, deferred = 0, bounced = 0;
     std::uint64_t queues = 0;
     std::vector<DisabledSource> disabled_sources;
+    std::uint32_t warm_up_day = 0;  // of its site that is furthest; 0: it does not warm up
 };
 
 // Which source address an order is about.
