@@ -154,6 +154,57 @@ TEST_CASE("a clock that jumps moves due times but stalls nothing", "[F56]") {
     CHECK(host.deliveries.size() == 1);
 }
 
+TEST_CASE("mail that was deferred by a clock that was ahead does not wait for its old time", "[F56][P5]") {
+    SenderWorld world;
+    world.route("x.test", "192.0.2.1:25");
+    FakeHost& host = world.host("192.0.2.1:25");
+    refuse_recipients(host, "451 no\r\n", 2);
+    world.shaping().retry_after = std::vector<Duration>{10min, 30min};
+    world.shaping().expire_after = Duration(96h);
+    world.start();
+    const auto set_back = [&world] {
+        for (const auto& executor : world.executors) executor->set_wall_time(executor->wall_now() - 10h);
+    };
+    world.accept({});
+    world.advance(11min);
+    REQUIRE(world.count(EventType::Deferred) == 2);  // due in 29 minutes
+
+    SECTION("the clock is set back while it waits") {
+        set_back();
+        world.advance(30min);
+        CHECK(host.deliveries.empty());
+        world.advance(7min);
+    }
+    SECTION("the clock is right after a restart") {
+        world.stop();
+        set_back();
+        world.spool.restart();
+        world.start();
+        world.advance(29min);
+        CHECK(host.deliveries.empty());
+        world.advance(2min);
+    }
+    CHECK(host.deliveries.size() == 1);
+}
+
+TEST_CASE("a clock that is set back leaves mail that is to be sent later its time", "[F56]") {
+    SenderWorld world;
+    world.route("x.test", "192.0.2.1:25");
+    world.start();
+    const WallTime now = world.executors[0]->wall_now();
+    world.accept({.send_in = 2h});
+    for (const auto& executor : world.executors) executor->set_wall_time(now - 10h);
+    world.advance(11h + 59min);
+    CHECK(world.host("192.0.2.1:25").deliveries.empty());
+    world.stop();
+    world.spool.restart();
+    world.start();
+    world.settle();
+    CHECK(world.host("192.0.2.1:25").deliveries.empty());
+    world.advance(2min);
+    CHECK(world.host("192.0.2.1:25").deliveries.size() == 1);
+}
+
 TEST_CASE("a message with delivery windows is tried only inside them, and expires with the last one") {
     SenderWorld world;
     world.route("x.test", "192.0.2.1:25");

@@ -118,6 +118,11 @@ void Engine::reload(SenderConfiguration configuration) {
     auto classifier = make_classifier(*config);
     auto reply_rules = std::make_shared<const ReplyRules>(config);
     has_reply_rules_ = !reply_rules->is_empty();
+    Duration longest{};
+    for (const config::ReplyRule& rule : config->reply_patterns) {
+        longest = std::max(longest, rule.retry_after.value_or(Duration::zero()));
+    }
+    longest_prescribed_wait_ = longest.count();
     {
         const std::lock_guard lock(mutex_);
         classifier_ = std::move(classifier);

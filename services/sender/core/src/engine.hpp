@@ -83,6 +83,10 @@ public:
     bool reports(EventType type) const;
     // What refusals mean. shared_ptr because a reload replaces it.
     std::shared_ptr<const bounce::Classifier> classifier() const;
+    // The longest retry_after of a reply rule; it goes before the retry list.
+    Duration longest_prescribed_wait() const {
+        return Duration(longest_prescribed_wait_.load(std::memory_order_relaxed));
+    }
     bool has_reply_rules() const { return has_reply_rules_.load(std::memory_order_relaxed); }
 
     // --- mail (engine_mail.cpp)
@@ -227,6 +231,7 @@ private:
     std::shared_ptr<const bounce::Classifier> classifier_;
     std::shared_ptr<const ReplyRules> reply_rules_;
     std::atomic<bool> has_reply_rules_{false}, chooses_again_{false};
+    std::atomic<Duration::rep> longest_prescribed_wait_{0};
     std::atomic<bool> mail_keys_differ_{false}, logs_attempts_{true};
     std::atomic<std::uint64_t> reported_types_{0};  // a bit per EventType that some sink takes
     std::atomic<bool> latched_{false}, draining_{false}, started_{false};

@@ -80,7 +80,11 @@ void Queue::arrive(schedule::NewTask&& task, const std::shared_ptr<Destination>&
             forgotten = std::move(task.attachment);
         }
         keeps_content_ |= task.attachment != nullptr;
-        const schedule::TaskId id = tasks_.add(std::move(task), shard.executor->wall_now());
+        const WallTime now = shard.executor->wall_now();
+        // It was stored by an earlier process, whose clock may have been wrong.
+        if (!engine_.is_started())
+            task.due = bound_due_locked({task.due, task.attempts, task.domain, task.tenant}, now);
+        const schedule::TaskId id = tasks_.add(std::move(task), now);
         earliest_expiry_ = std::min(earliest_expiry_, expiry_locked(id));
         action = next_action_locked(shard, Spread::Here, number);
     }
@@ -400,7 +404,12 @@ void Queue::on_timer() {
         std::uint32_t domain;
     };
     std::vector<Woken> woken;
-    bool look_for_expired = false;
+    bool look_for_expired = false, is_set_back = false;
+    {
+        const std::lock_guard lock(mutex_);
+        is_set_back = was_set_back_locked(shard.executor->wall_now(), shard.executor->now());
+    }
+    if (is_set_back) bound_waits(shard.executor->wall_now());
     {
         const std::lock_guard lock(mutex_);
         timer_ = {};

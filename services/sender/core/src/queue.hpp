@@ -267,6 +267,17 @@ private:
     bool may_give_locked(SteadyTime now, SteadyTime& wake_at) const;
     bool must_make_room_locked(const DeliverySession& session) const;
     SteadyTime next_wake_locked(Shard& shard, SteadyTime wake_at) const;
+    // --- the wall clock (queue_clock.cpp)
+    struct Deferred {
+        WallTime due;
+        std::uint16_t attempts;
+        std::uint32_t domain;
+        std::string_view tenant;
+    };
+    bool was_set_back_locked(WallTime wall_now, SteadyTime now);
+    WallTime bound_due_locked(const Deferred& task, WallTime now) const;
+    void bound_waits(WallTime now);
+
     void set_timer();
     void on_timer();
     void expire_held(Shard& shard);
@@ -299,6 +310,7 @@ private:
     SteadyTime no_source_until_ = SteadyTime::min();
     std::string no_source_reason_;
     WallTime earliest_expiry_ = schedule::kNever;  // not later than any task's
+    std::optional<Duration> wall_ahead_;           // of the steady clock, when the timer last ran
     SteadyTime armed_for_ = SteadyTime::max();
     TimerId timer_;  // confined to the home shard
 

@@ -151,6 +151,7 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
     message->verp = mail.verp;
     message->size_octets = mail.content.size();
     message->windows = mail.windows;
+    if (mail.send_in) message->send_at = now + std::chrono::floor<WallTime::duration>(*mail.send_in);
     message->prepended_header = "Received: from test\r\n";
     message->content_chunks = static_cast<std::uint32_t>(
         std::max<std::size_t>(1, (mail.content.size() + kContentChunkOctets - 1) / kContentChunkOctets));
@@ -163,7 +164,7 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
         if (task == accepted.tasks.end()) {
             task = accepted.tasks.insert(accepted.tasks.end(), Task{});
             task->key = {message->id, static_cast<std::uint32_t>(accepted.tasks.size() - 1)};
-            task->due = task->accepted_at = now;
+            task->due = task->accepted_at = message->send_at.value_or(now);
             if (mail.expires_in) task->expires_at = now + std::chrono::floor<WallTime::duration>(*mail.expires_in);
             task->domain = domain;
             task->virtual_mta = mail.virtual_mta;

@@ -48,7 +48,7 @@ struct Mail {
     std::string virtual_mta = "v1";
     std::string pool, tenant = "default", job;
     Priority priority = Priority::Normal;
-    std::optional<Duration> expires_in;
+    std::optional<Duration> expires_in, send_in;
     std::vector<DeliveryWindow> windows;
     bool has_leading_dots = false;
     bool has_long_lines = false;
