@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import sys
 import threading
@@ -12,6 +13,9 @@ import time
 from .processes import BenchError, cpu_seconds, end, free_port, start, tail_of
 
 MIB = 1 << 20
+
+# Whoever is told to end ends what he started, too.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def say(text):
