@@ -214,7 +214,7 @@ CONFORMANCE_ROWS = ([f"S5321-{n}" for n in range(1, 12)] + [f"M5322-{n}" for n i
                                                        6710, 7505, 8314, 8689, 9422)])
 
 
-CLIENT_ROWS = [f"X{rfc}-client" for rfc in (1870, 2852, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 6710, 8314, 8689, 9422)]
+CLIENT_ROWS = [f"C5321-{n}" for n in range(1, 11)] + [f"X{rfc}-client" for rfc in (1870, 2852, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 6710, 8314, 8689, 9422)]
 
 # What the other side may do wrong; docs/FAULTS.md.
 FAULT_ROWS = [f"F{n:02}" for n in (1, 2, 4, *range(6, 15), 17, 18, *range(30, 42), 43, 44, 45, 47, *range(48, 58), 59)]
@@ -229,7 +229,7 @@ def check_conformance():
 def check_that_row_is_named(document, row, tests):
     """A reader who searches for the row finds a test that names it: "[SEC-1]", "SEC_1", "# X3030"."""
     number = re.sub(r"-client$", "", row)
-    if not re.match(r"(S5321|M5322|SEC|X\d)", number) or number == "XMRG":
+    if not re.match(r"([SC]5321|M5322|SEC|X\d)", number) or number == "XMRG":
         return
     named = re.compile(re.escape(number).replace(r"\-", "[-_ ]") + r"(?!\d)", re.I)
     files = [ROOT / path for path in re.findall(r"\]\(\.\./([^)]*)\)", tests)]

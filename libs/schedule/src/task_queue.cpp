@@ -50,6 +50,19 @@ std::optional<TaskId> TaskQueue::take(std::uint32_t destination) {
     return id;
 }
 
+std::optional<TaskId> TaskQueue::take_companion(TaskId id) {
+    require(slab_[id].state == TaskState::InFlight);
+    Lane& lane = lanes_[slab_[id].lane];
+    if (lane.is_idle()) return std::nullopt;
+    const TaskId next{lane.head};
+    if (slab_[next].key.message != slab_[id].key.message) return std::nullopt;
+    const std::int64_t cost = slab_[next].recipients;
+    tenants_[lane.tenant].round.deficit -= cost;
+    lane.round.deficit -= cost;
+    claim(next);
+    return next;
+}
+
 void TaskQueue::claim(TaskId id) {
     require(slab_[id].state != TaskState::InFlight);
     leave(id);

@@ -30,6 +30,7 @@ void parse_limits(std::string_view rest, Capabilities& out) {
         const std::string_view name = item.substr(0, equals), value = item.substr(equals + 1);
         if (ascii_iequals(name, "RCPTMAX")) set_limit(value, out.max_recipients);
         if (ascii_iequals(name, "MAILMAX")) set_limit(value, out.max_transactions);
+        if (ascii_iequals(name, "RCPTDOMAINMAX")) set_limit(value, out.max_domains);
     }
 }
 

@@ -89,7 +89,7 @@ TEST_CASE("a connection dropped in a transaction defers its mail, in the phase w
     CHECK(w.count(EventType::Bounced) == 0);
 }
 
-TEST_CASE("a connection dropped at a tenth of the body, or at QUIT", "[F30]") {
+TEST_CASE("a connection dropped at a tenth of the body, or at QUIT", "[F30][C5321-7]") {
     TwoHosts w;
     FakeHost& first = w.host(kFirst);
     const Manner manner = GENERATE(Manner::Fin, Manner::Reset);
@@ -253,7 +253,7 @@ TEST_CASE("a hostile EHLO: limits are kept, nonsense is none, and too much of it
     }
 }
 
-TEST_CASE("recipients of two domains never share a transaction, whatever their site", "[X9422]") {
+TEST_CASE("recipients of two domains share no transaction by default, whatever their site", "[X9422]") {
     SenderWorld w;
     config::Provider provider;
     provider.name = "big";

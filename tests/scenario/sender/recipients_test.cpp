@@ -135,6 +135,124 @@ TEST_CASE("one message for several domains: each goes its way, the content stays
     CHECK(world.spool.tasks().empty());
 }
 
+namespace {
+
+// Three domains of one provider, behind one host.
+struct SharedHost : SenderWorld {
+    SharedHost() {
+        config::Provider provider;
+        provider.name = "big";
+        provider.mx = {"*.big.mx"};
+        config.providers["big"] = provider;
+        for (const char* domain : {"one.test", "two.test", "three.test"}) {
+            resolver.set_mx(domain, {"10 in.big.mx 192.0.2.1"});
+        }
+    }
+    FakeHost& big = host("192.0.2.1:25");
+    const Mail mail{.to = {"a@one.test", "b@two.test", "c@one.test", "d@three.test"}};
+    std::vector<std::size_t> sizes() const {
+        std::vector<std::size_t> out;
+        for (const Delivery& delivery : big.deliveries) out.push_back(delivery.to.size());
+        return out;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("domains of a site share a transaction where the configuration says so, and only there", "[C5321-10]") {
+    SharedHost w;
+    std::vector<std::size_t> expected;
+    SECTION("by default each has its own") { expected = {2, 1, 1}; }
+    SECTION("two of them") {
+        w.shaping().max_domains_per_transaction = 2;
+        expected = {3, 1};
+    }
+    SECTION("all of them") {
+        w.shaping().max_domains_per_transaction = 10;
+        expected = {4};
+    }
+    SECTION("not more recipients than a transaction may have") {
+        w.shaping().max_domains_per_transaction = 10;
+        w.shaping().max_recipients_per_transaction = 3;
+        expected = {3, 1};
+    }
+    SECTION("not more domains than the server announces") {
+        w.shaping().max_domains_per_transaction = 10;
+        w.big.ehlo = "250-mx\r\n250-PIPELINING\r\n250 LIMITS RCPTDOMAINMAX=2\r\n";
+        expected = {3, 1};
+    }
+    SECTION("a rate counts recipients one by one") {
+        w.shaping().max_domains_per_transaction = 10;
+        w.shaping().max_message_rate = {100, 1s};
+        expected = {1, 1, 1, 1};
+    }
+    w.start();
+    w.accept(w.mail);
+    w.advance(1s);
+    CHECK(w.sizes() == expected);
+    CHECK(w.big.recipients_delivered().size() == 4);
+    CHECK(w.count(EventType::Delivered) == 4);
+    CHECK(w.spool.messages() == 0);
+    CHECK(w.spool.tasks().empty());
+}
+
+TEST_CASE("of domains that share a transaction each recipient has its own result, and each domain its own task",
+          "[C5321-10]") {
+    SharedHost w;
+    w.shaping().max_domains_per_transaction = 10;
+    int later = 1;
+    w.big.on_command = [&later](Peer&, const std::string& command) -> std::optional<std::string> {
+        if (command.starts_with("RCPT TO:<b@") && later-- > 0) return "451 4.2.1 later\r\n";
+        if (command.starts_with("RCPT TO:<d@")) return "550 5.1.1 no\r\n";
+        return {};
+    };
+    w.start();
+    w.accept(w.mail);
+    CHECK(w.big.recipients_delivered() == std::vector<std::string>{"a@one.test", "c@one.test"});
+    CHECK(w.count(EventType::Deferred) == 1);
+    CHECK(w.count(EventType::Bounced) == 1);
+    REQUIRE(w.spool.tasks().size() == 1);
+    CHECK(w.spool.tasks()[0].domain == "two.test");
+    CHECK(w.spool.messages() == 1);
+    w.advance(11s);
+    CHECK(w.big.recipients_delivered() == std::vector<std::string>{"a@one.test", "b@two.test", "c@one.test"});
+    CHECK(w.count(EventType::Delivered) == 3);
+    CHECK(w.spool.messages() == 0);
+}
+
+TEST_CASE("a connection that is lost in a transaction of several domains defers them all, and they go again together",
+          "[C5321-10]") {
+    SharedHost w;
+    w.shaping().max_domains_per_transaction = 10;
+    int cuts = 1;
+    w.big.on_command = [&cuts](Peer& peer, const std::string& command) -> std::optional<std::string> {
+        if (command.starts_with("DATA") && cuts-- > 0) {
+            peer.hang_up();
+            return "";
+        }
+        return {};
+    };
+    w.start();
+    w.accept(w.mail);
+    CHECK(w.big.recipients_delivered().empty());
+    CHECK(w.count(EventType::Deferred) == 4);
+    CHECK(w.spool.tasks().size() == 3);
+    w.advance(11s);
+    CHECK(w.big.recipients_delivered().size() == 4);
+    CHECK(w.count(EventType::Delivered) == 4);
+    CHECK(w.spool.messages() == 0);
+}
+
+TEST_CASE("mail merge shares no transaction: every recipient has a message of its own", "[C5321-10]") {
+    SharedHost w;
+    w.shaping().max_domains_per_transaction = 10;
+    w.start();
+    Mail verp = w.mail;
+    verp.verp = true;
+    w.accept(verp);
+    CHECK(w.sizes() == std::vector<std::size_t>{1, 1, 1, 1});
+}
+
 TEST_CASE("content of a message with several tasks is removed also when a restart came between") {
     SenderWorld world;
     world.route("x.test", "192.0.2.1:25");

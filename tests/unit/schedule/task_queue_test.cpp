@@ -259,3 +259,24 @@ TEST_CASE("an id is known to be another task's by its key") {
     CHECK_FALSE(queue.is_still(id, key));
     CHECK_FALSE(queue.is_still(TaskId{1'000'000}, key));
 }
+
+TEST_CASE("a companion is the next task of the same message, and pays for its lane like any other") {
+    TaskQueue queue;
+    NewTask first = task(1), second = task(2), other = task(3);
+    other.key.message.octets[0] = 1;
+    second.key.message = first.key.message;
+    const TaskId a = queue.add(std::move(first), kNow);
+    const TaskId b = queue.add(std::move(second), kNow);
+    const TaskId c = queue.add(std::move(other), kNow);
+    REQUIRE(queue[c].key.message != queue[a].key.message);
+    REQUIRE(queue.take(0) == a);
+    REQUIRE(queue.take_companion(a) == b);
+    CHECK(queue.counts().in_flight == 2);
+    CHECK_FALSE(queue.take_companion(a));
+    queue.put_back(b);
+    CHECK(queue.take_companion(a) == b);
+    queue.finish(a);
+    queue.finish(b);
+    CHECK(queue.take(0) == c);
+    CHECK_FALSE(queue.take_companion(c));
+}

@@ -484,7 +484,7 @@ TEST_CASE("a refused RSET closes") {
     CHECK_FALSE(result.touched);
 }
 
-TEST_CASE("every dot that starts a line gets another one, across chunks", "[rfc5321-4.5.2]") {
+TEST_CASE("every dot that starts a line gets another one, across chunks", "[rfc5321-4.5.2][C5321-7]") {
     bool at_line_start = true;
     CHECK(stuff_dots(".a\r\nb.\r\n..\r\n", at_line_start) == "..a\r\nb.\r\n...\r\n");
     CHECK(at_line_start);

@@ -10,27 +10,29 @@ namespace postfleet::sender {
 void DeliverySession::apply_reply_rules() {
     const auto rules = engine_.reply_rules();
     if (!rules) return;
-    const Task& task = work_.hot->task;
-    const ReplyScope scope{queue_->site, queue_->virtual_mta->name, task.domain, task.tenant};
     Reaction whole;
     OpenFailure refusal;
-    const Reply* last = nullptr;  // recipients mostly share one
-    Reaction reaction;
-    for (RecipientResult& result : results_) {
-        if (result.reply == nullptr || result.reply->code < 400) continue;
-        if (result.reply != last) {
-            last = result.reply;
-            reaction = rules->react(*result.reply, result.phase, scope);
-            if (whole.is_nothing() && !reaction.is_nothing()) {
-                refusal = {result.phase,         smtp::Ending::Replied,   *result.reply,
-                           connector_.mx_host(), connector_.mx_address(), connector_.source_address()};
+    for_each_task([&](const Work& work, std::span<RecipientResult> results) {
+        const Task& task = work.hot->task;
+        const ReplyScope scope{queue_->site, queue_->virtual_mta->name, task.domain, task.tenant};
+        const Reply* last = nullptr;  // recipients mostly share one
+        Reaction reaction;
+        for (RecipientResult& result : results) {
+            if (result.reply == nullptr || result.reply->code < 400) continue;
+            if (result.reply != last) {
+                last = result.reply;
+                reaction = rules->react(*result.reply, result.phase, scope);
+                if (whole.is_nothing() && !reaction.is_nothing()) {
+                    refusal = {result.phase,         smtp::Ending::Replied,   *result.reply,
+                               connector_.mx_host(), connector_.mx_address(), connector_.source_address()};
+                }
+                whole.add(reaction);
             }
-            whole.add(reaction);
+            const bool other_host = reaction.skip_host && connector_.has_other_host();
+            result.disposition = refine(result.disposition, reaction, result.phase, other_host);
+            result.wait = reaction.retry_after;
         }
-        const bool other_host = reaction.skip_host && connector_.has_other_host();
-        result.disposition = refine(result.disposition, reaction, result.phase, other_host);
-        result.wait = reaction.retry_after;
-    }
+    });
     if (whole.is_nothing()) return;
     if (whole.skip_host) {
         engine_.peers.on_unreachable(connector_.peer(), shard_.executor->now());

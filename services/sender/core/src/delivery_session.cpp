@@ -300,6 +300,7 @@ void DeliverySession::abandon() {
     stream_.reset();
     connector_.abandon();
     work_ = {};
+    companions_.clear();
 }
 
 void DeliverySession::become_idle() {

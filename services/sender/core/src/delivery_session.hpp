@@ -14,7 +14,9 @@
 // the queue while it is idle, and completions while they are on their way.
 #pragma once
 
+#include <algorithm>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -100,6 +102,7 @@ private:
     void tally(const std::string& domain, std::string_view result, std::string_view reason);
     void tally_failure(std::string_view result, std::string_view reason);
     void tally_success();
+    void tally_success(const Work& work);
 
     // login (delivery_login.cpp)
     void on_secured();
@@ -121,6 +124,7 @@ private:
     void give_up_ordered();
     void go_on_later();
     void begin_transaction();
+    std::span<const Recipient> gather_recipients(std::size_t most);
     void give_up_for_today();
     std::uint64_t octets_on_the_wire() const;
     void maybe_pass_turn();
@@ -136,7 +140,22 @@ private:
     void apply_reply_rules();  // delivery_reactions.cpp
     void learn_from(const smtp::TransactionResult& result);
     void record(const smtp::TransactionResult& result);
+    void record_task(Work&& work, std::vector<RecipientResult>& results, const smtp::TransactionResult& result);
     void drop_work();
+    void drop_companions();
+
+    // The tasks of the transaction, each with its part of the results.
+    template <class Visit>
+    void for_each_task(Visit&& visit) {
+        std::span<RecipientResult> rest(results_);
+        const auto visit_next = [&](Work& work) {
+            const std::size_t count = std::min(rest.size(), work.hot->task.recipients.size());
+            visit(work, rest.first(count));
+            rest = rest.subspan(count);
+        };
+        visit_next(work_);
+        for (Work& companion : companions_) visit_next(companion);
+    }
 
     Engine& engine_;
     Shard& shard_;
@@ -174,7 +193,9 @@ private:
     std::unique_ptr<SessionTrace> trace_;  // null: nobody watches
 
     Work work_;
-    std::uint32_t recipients_ = 0;  // of the task, in this transaction
+    std::vector<Work> companions_;     // tasks of the same message that share its transaction, whole
+    std::vector<Recipient> together_;  // the recipients of all of them; empty without companions
+    std::uint32_t recipients_ = 0;     // in this transaction
     std::uint32_t transactions_ = 0;
     std::uint32_t most_transactions_ = PeerMemory::kNoLimit;  // learned from earlier connections
     bool has_timed_out_ = false;

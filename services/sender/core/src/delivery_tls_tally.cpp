@@ -89,10 +89,15 @@ void DeliverySession::tally_failure(std::string_view result, std::string_view re
 // Once for each domain whose mail goes over this session.
 void DeliverySession::tally_success() {
     if (!engine_.tls_tallies.is_on() || !smtp_->is_secured()) return;
-    const bool is_known = std::find(tallied_.begin(), tallied_.end(), work_.domain) != tallied_.end();
+    tally_success(work_);
+    for (const Work& companion : companions_) tally_success(companion);
+}
+
+void DeliverySession::tally_success(const Work& work) {
+    const bool is_known = std::find(tallied_.begin(), tallied_.end(), work.domain) != tallied_.end();
     if (is_known || tallied_.size() >= kMaxDomains) return;
-    tallied_.push_back(work_.domain);
-    const std::string& domain = work_.hot->task.domain;
+    tallied_.push_back(work.domain);
+    const std::string& domain = work.hot->task.domain;
     const TlsTerms& terms = connector_.destination().tls_terms;
     const bool is_tested = demand_.policy != "dane" && settings_->mta_sts && terms.sts &&
                            terms.sts->mode == mta_sts::Mode::Testing && heeds_publications(demand_);

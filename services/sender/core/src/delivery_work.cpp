@@ -111,8 +111,16 @@ void DeliverySession::on_rendered(Work&& work, RenditionOutcome outcome) {
 }
 
 void DeliverySession::drop_work() {
+    drop_companions();
     if (!work_) return;
     queue_->put_back(std::exchange(work_, {}), shard_);
+}
+
+// Behind the task that they followed, in their order.
+void DeliverySession::drop_companions() {
+    for (std::vector<Work> dropped = std::exchange(companions_, {}); !dropped.empty(); dropped.pop_back()) {
+        queue_->put_back(std::move(dropped.back()), shard_);
+    }
 }
 
 // The permit is taken when everything else is ready, so that nothing but the write comes between it and the RCPT.
@@ -165,11 +173,13 @@ void DeliverySession::begin_transaction() {
         recipients_ = queue_->take_warm_up(recipients_, shard_.executor->wall_now());
         if (recipients_ == 0) return give_up_for_today();
     }
+    const std::span<const Recipient> recipients = gather_recipients(most);
+    recipients_ = static_cast<std::uint32_t>(recipients.size());
     const Message& message = *hot.own_message();
     const Rendition* const rendition = work_.rendition.get();
     const smtp::ClientTransaction transaction{
         .reverse_path = message.reverse_path,
-        .recipients = std::span(hot.task.recipients).first(recipients_),
+        .recipients = recipients,
         .body_type = rendition ? rendition->body_type : message.body_type,
         .smtputf8 = message.smtputf8,
         .requires_tls = message.tls_wish == TlsWish::Required,
@@ -195,6 +205,35 @@ void DeliverySession::begin_transaction() {
     flush();
     set_phase_deadline();
     maybe_pass_turn();
+}
+
+// The recipients of the task, and those of further tasks of its message where a site has several domains that may share
+// a transaction. What is counted one by one (rates, warm-up) goes by itself.
+std::span<const Recipient> DeliverySession::gather_recipients(std::size_t most) {
+    const std::vector<Recipient>& own = work_.hot->task.recipients;
+    together_.clear();
+    const std::size_t domains = std::min(settings_->max_domains_per_transaction, smtp_->capabilities().max_domains);
+    const bool is_alone = domains < 2 || !work_.shares_message || work_.is_paced || recipients_ < own.size() ||
+                          !settings_->warm_up.values.empty() || !engine_.orders.is_empty() ||
+                          merge::is_personal(*work_.hot->message);
+    if (is_alone) return std::span(own).first(recipients_);
+    std::size_t count = own.size();
+    while (companions_.size() + 1 < domains) {
+        Work companion = queue_->take_companion(work_, shard_.executor->wall_now());
+        if (!companion) break;
+        count += companion.hot->task.recipients.size();
+        if (count > most) {
+            queue_->put_back(std::move(companion), shard_);
+            break;
+        }
+        companions_.push_back(std::move(companion));
+    }
+    if (companions_.empty()) return own;
+    together_ = own;
+    for (const Work& companion : companions_) {
+        together_.insert(together_.end(), companion.hot->task.recipients.begin(), companion.hot->task.recipients.end());
+    }
+    return together_;
 }
 
 // Others have used the last of the warm-up limit meanwhile.
@@ -324,6 +363,7 @@ void DeliverySession::finish_transaction() {
     }
     if (body_.damage) {
         ++transactions_;
+        drop_companions();
         return engine_.give_up_unreadable(std::exchange(work_, {}), *body_.damage, shard_);
     }
     if (!result.outcome_known) engine_.metrics.outcome_unknown.add();
@@ -378,18 +418,29 @@ void DeliverySession::learn_from(const smtp::TransactionResult& result) {
 }
 
 void DeliverySession::record(const smtp::TransactionResult& result) {
-    HotTask& hot = *work_.hot;
-    const bool goes_again = results_.size() < hot.task.recipients.size() ||
-                            std::any_of(results_.begin(), results_.end(), [](const RecipientResult& r) {
+    engine_.metrics.attempt_seconds.observe(std::chrono::duration<double>(shard_.executor->now() - began_at_).count());
+    if (companions_.empty()) return record_task(std::exchange(work_, {}), results_, result);
+    std::vector<std::vector<RecipientResult>> parts;
+    for_each_task([&](const Work&, std::span<RecipientResult> part) { parts.emplace_back(part.begin(), part.end()); });
+    std::vector<Work> tasks = std::exchange(companions_, {});
+    tasks.insert(tasks.begin(), std::exchange(work_, {}));
+    for (std::size_t i = 0; i < tasks.size(); ++i) record_task(std::move(tasks[i]), parts[i], result);
+}
+
+void DeliverySession::record_task(Work&& work, std::vector<RecipientResult>& results,
+                                  const smtp::TransactionResult& result) {
+    HotTask& hot = *work.hot;
+    const bool goes_again = results.size() < hot.task.recipients.size() ||
+                            std::any_of(results.begin(), results.end(), [](const RecipientResult& r) {
                                 return r.disposition == Disposition::Deferred || r.disposition == Disposition::NotTried;
                             });
     SettingsPointer mail = settings_;
-    std::vector<OrderPointer> overruling;  // results_ may point into it
+    std::vector<OrderPointer> overruling;  // results may point into it
     if (goes_again) {
         if (engine_.mail_keys_differ()) mail = engine_.mail_settings(*queue_, hot.task.domain, hot.task.tenant);
-        if (!engine_.orders.is_empty()) overruling = engine_.overrule(work_, results_);
+        if (!engine_.orders.is_empty()) overruling = engine_.overrule(work, results);
     }
-    const bool is_refused = std::any_of(results_.begin(), results_.end(),
+    const bool is_refused = std::any_of(results.begin(), results.end(),
                                         [](const RecipientResult& r) { return r.disposition == Disposition::Bounced; });
     const auto classifier = is_refused ? engine_.classifier() : nullptr;
     const SteadyTime now = shard_.executor->now();
@@ -402,19 +453,18 @@ void DeliverySession::record(const smtp::TransactionResult& result) {
         .offered = smtp_->capabilities().offered,
         .elapsed = now - began_at_,
         .now = shard_.executor->wall_now(),
-        .expires = engine_.expiry_of(work_, *mail),
+        .expires = engine_.expiry_of(work, *mail),
         .retry_after = mail->retry_after,
         .classifier = classifier.get(),
     };
-    engine_.metrics.attempt_seconds.observe(std::chrono::duration<double>(context.elapsed).count());
     if (result.reply.is_positive() && result.phase == SmtpPhase::EndOfData) {
         engine_.metrics.delivery_seconds.observe(
             std::chrono::duration<double>(context.now - hot.message->accepted_at).count());
     }
     const auto message = hot.own_message();
-    Outcome outcome = settle(std::move(hot.task), message, results_, context);
+    Outcome outcome = settle(std::move(hot.task), message, results, context);
     engine_.choose_again(outcome.remaining, *queue_, shard_);
-    engine_.record(std::exchange(work_, {}), std::move(outcome), *message, shard_);
+    engine_.record(std::move(work), std::move(outcome), *message, shard_);
 }
 
 }  // namespace postfleet::sender

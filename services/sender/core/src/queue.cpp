@@ -73,8 +73,10 @@ Queue::Queue(Engine& engine, std::string its_site, std::shared_ptr<VirtualMta> i
 void Queue::arrive(schedule::NewTask&& task, const std::shared_ptr<Destination>& to, Shard& shard) {
     Action action;
     std::unique_ptr<schedule::Attachment> forgotten;  // goes last: the task's names may stand in it
+    bool waits_for_others = false;                    // of its message, which may share its transaction
     {
         const std::lock_guard lock(mutex_);
+        waits_for_others = task.shares_message && settings_->max_domains_per_transaction > 1;
         const std::uint32_t number = task.destination = route_of_locked(to);
         if (task.attachment && !may_keep_content_locked(task.destination, shard.executor->now())) {
             forgotten = std::move(task.attachment);
@@ -86,7 +88,11 @@ void Queue::arrive(schedule::NewTask&& task, const std::shared_ptr<Destination>&
             task.due = bound_due_locked({task.due, task.attempts, task.domain, task.tenant}, now);
         const schedule::TaskId id = tasks_.add(std::move(task), now);
         earliest_expiry_ = std::min(earliest_expiry_, expiry_locked(id));
-        action = next_action_locked(shard, Spread::Here, number);
+        if (!waits_for_others) action = next_action_locked(shard, Spread::Here, number);
+    }
+    if (waits_for_others) {
+        shard.executor->post([self = shared_from_this(), &shard] { self->pump(shard, Spread::Here); });
+        return;
     }
     if (perform(std::move(action), shard)) pump(shard, Spread::Here);
 }

@@ -81,6 +81,8 @@ public:
     // Its outcome is durable; what remains of it arrives anew.
     void finish(schedule::TaskId id, const OutcomeCounts& counts, const std::string& last_failure, SteadyTime now);
     void put_back(Work&& work, Shard& shard);
+    // Another task of its message that may share its transaction; none: there is no such next in line.
+    Work take_companion(const Work& work, WallTime now);
     // It was claimed for nothing: where it was, or at the end of its lane.
     void give_back(Work&& work, Shard& shard);
     // Out of memory only, not an attempt: the spool could not read it just now.

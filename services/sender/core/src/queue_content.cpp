@@ -39,4 +39,17 @@ void Queue::forget_content(SteadyTime now) {
     } while (from != 0);
 }
 
+// Only what is in memory: a transaction that is about to begin does not wait for the disk.
+Work Queue::take_companion(const Work& work, WallTime now) {
+    const std::lock_guard lock(mutex_);
+    if (work.settings != settings_ || paused_) return {};
+    const auto id = tasks_.take_companion(work.id);
+    if (!id) return {};
+    if (!tasks_[*id].attachment || expiry_locked(*id) <= now) {
+        tasks_.put_back(*id);
+        return {};
+    }
+    return make_work_locked(*id);
+}
+
 }  // namespace postfleet::sender

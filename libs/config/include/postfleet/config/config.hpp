@@ -273,6 +273,7 @@ struct ShapingValues {
     std::uint32_t max_connections = 20;
     std::uint32_t max_messages_per_connection = 100;
     std::uint32_t max_recipients_per_transaction = 100;
+    std::uint32_t max_domains_per_transaction = 1;
     Rate max_message_rate;  // attempted recipients; unlimited
     Rate max_connect_rate;  // connection attempts; unlimited
     DataRate max_data_rate;
@@ -339,6 +340,7 @@ struct ShapingValues {
 // The same keys as one rule has them: only some are set. shaping_keys.hpp pairs the two.
 struct ShapingKeys {
     std::optional<std::uint32_t> max_connections, max_messages_per_connection, max_recipients_per_transaction;
+    std::optional<std::uint32_t> max_domains_per_transaction;
     std::optional<Rate> max_message_rate, max_connect_rate;
     std::optional<DataRate> max_data_rate;
     std::optional<std::uint32_t> per_source_max_connections, per_destination_max_connections;

@@ -72,6 +72,9 @@ void for_each_shaping_key(Visit&& visit) {
     visit(ShapingKey<std::uint32_t>{"max_recipients_per_transaction", &K::max_recipients_per_transaction,
                                     &V::max_recipients_per_transaction, kQueue,
                                     "Recipients of one message that share a transaction."});
+    visit(ShapingKey<std::uint32_t>{"max_domains_per_transaction", &K::max_domains_per_transaction,
+                                    &V::max_domains_per_transaction, kQueue,
+                                    "Their domains, where a site has several. Gmail and Microsoft want one."});
     visit(ShapingKey<Rate>{"max_message_rate", &K::max_message_rate, &V::max_message_rate, kQueue,
                            "Attempted recipients per period, evenly paced: 60/m is one a second."});
     visit(ShapingKey<Rate>{"max_connect_rate", &K::max_connect_rate, &V::max_connect_rate, kQueue,

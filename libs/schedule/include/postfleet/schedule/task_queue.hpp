@@ -59,6 +59,8 @@ public:
     TaskId add(NewTask&& task, WallTime now);
     // The next ready task for a session of this destination; it is InFlight then.
     std::optional<TaskId> take(std::uint32_t destination);
+    // Another task of the message of `id`, which is InFlight, if it is the next in its lane; it is InFlight then, too.
+    std::optional<TaskId> take_companion(TaskId id);
     // Ready, Waiting or Held → InFlight, out of turn (expiry, an operator's order).
     void claim(TaskId id);
 

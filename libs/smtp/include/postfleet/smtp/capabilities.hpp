@@ -4,7 +4,6 @@
 //
 // CHUNKING RFC 3030, MT-PRIORITY RFC 6710, DELIVERBY RFC 2852, AUTH RFC 4954, also as "AUTH=", which is older.
 //
-// RCPTDOMAINMAX needs no field: a transaction of ours has recipients of one domain.
 // Parsed defensively: unknown keywords and malformed values are passed over, the first of duplicates counts,
 // a limit of 0 means none. Threads: a value type.
 #pragma once
@@ -34,6 +33,7 @@ struct Capabilities {
     std::uint64_t max_message_octets = UINT64_MAX;  // SIZE
     std::uint32_t max_recipients = UINT32_MAX;      // LIMITS RCPTMAX, per transaction
     std::uint32_t max_transactions = UINT32_MAX;    // LIMITS MAILMAX, per connection
+    std::uint32_t max_domains = UINT32_MAX;         // LIMITS RCPTDOMAINMAX, of recipients, per transaction
     friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };
 
