@@ -83,5 +83,8 @@ TEST_CASE("the identity of a destination is its site and set of hosts, not their
     CHECK(identity_of(Kind::Deliverable, "s", {a, b}) == identity_of(Kind::Deliverable, "s", {b, moved}));
     CHECK(identity_of(Kind::Deliverable, "s", {a, b}) != identity_of(Kind::Deliverable, "s", {a}));
     CHECK(identity_of(Kind::Deliverable, "s", {a}) != identity_of(Kind::Deliverable, "t", {a}));
+    Hop vouched = a;
+    vouched.is_secure = true;  // for one domain, not for the other
+    CHECK(identity_of(Kind::Deliverable, "s", {vouched}) != identity_of(Kind::Deliverable, "s", {a}));
     CHECK(identity_of(Kind::Failed, "s", {}) != identity_of(Kind::NullMx, "s", {}));
 }

@@ -46,6 +46,8 @@ std::string identity_of(Destination::Kind kind, const std::string& site, const s
     for (const Hop& hop : hops) {
         std::string& part = parts.emplace_back('\n' + std::to_string(hop.preference) + ' ' + hop.host + ':');
         part += std::to_string(hop.port);
+        // DANE holds for a host that a signed answer named, and not because of another domain's answer.
+        if (hop.is_secure) part += " signed";
         // Connections are logged in as one user, and stay so.
         if (hop.access) part += (hop.access->is_implicit_tls ? " tls " : " ") + hop.access->user;
     }

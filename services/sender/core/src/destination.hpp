@@ -2,7 +2,8 @@
 //
 // Domains with the same site, the same set of hosts and the same MTA-STS policy share one Destination, so a session that
 // was opened for one of them serves them all, and never a domain whose MX set or policy is another one. The addresses of
-// the hosts change with DNS; the identity (site, preferences, host names, ports, terms of TLS) does not.
+// the hosts change with DNS; the identity (site, preferences, host names and whether DNSSEC vouches for them, ports, terms
+// of TLS) does not.
 //
 // delivery_order() is the order to try addresses in (RFC 5321 §5.1): by preference, hosts of equal preference
 // in random order, the addresses of a host in the order of the answer, the two families in turn, so that a broken
