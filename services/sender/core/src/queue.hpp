@@ -237,7 +237,7 @@ private:
     bool may_open_locked(std::uint32_t number, SteadyTime now, Action& action, SteadyTime& wake_at);
     bool has_something_to_wait_for_locked(const Route& route, SteadyTime now, SteadyTime& wake_at) const;
     bool take_shared_connections_locked();
-    bool take_shared_connection_locked(const LimitUse& use);
+    bool take_shared_connection_locked(const LimitUse& use, bool passes_line);
     void give_back_shared_connections_locked(std::size_t count);
     bool must_yield_locked(const DeliverySession& session, bool is_idle) const;
     void find_pace_locked();

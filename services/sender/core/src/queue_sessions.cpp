@@ -136,10 +136,17 @@ bool Queue::has_something_to_wait_for_locked(const Route& route, SteadyTime now,
 }
 
 // One of each, or none; then the queue is woken when there is one again.
+// wider_ goes from narrow to wide, in the same order for all queues. Who was woken by one of them passes the lines of the
+// narrower ones, and stands in those of the wider ones: were all lines respected, two queues, each first where the other
+// is not, would hand their turns to and fro for ever; were none, the narrower limit's queues would always be before the
+// wider one's.
 bool Queue::take_shared_connections_locked() {
+    std::size_t passes = 0;
+    while (passes < wider_.size() && wider_[passes].limit.get() != woken_by_) ++passes;
+    passes = passes < wider_.size() ? passes + 1 : 0;
     for (const bool is_in_line : {false, true}) {
         std::size_t taken = 0;
-        while (taken < wider_.size() && take_shared_connection_locked(wider_[taken])) ++taken;
+        while (taken < wider_.size() && take_shared_connection_locked(wider_[taken], taken < passes)) ++taken;
         if (taken == wider_.size()) {
             if (is_in_line) {
                 for (const LimitUse& use : wider_) use.limit->leave(*this);
@@ -155,9 +162,9 @@ bool Queue::take_shared_connections_locked() {
     return false;
 }
 
-bool Queue::take_shared_connection_locked(const LimitUse& use) {
+bool Queue::take_shared_connection_locked(const LimitUse& use, bool passes_line) {
     const bool is_limited = use.allows.max_connections != config::kUnlimited;
-    if (is_limited && use.limit.get() != woken_by_ && !use.limit->is_before_others(*this)) return false;
+    if (is_limited && !passes_line && !use.limit->is_before_others(*this)) return false;
     if (!use.limit->try_take_connection(use.allows.max_connections)) return false;
     if (use.limit.get() == woken_by_) woken_by_ = nullptr;  // one, not all
     return true;

@@ -44,6 +44,7 @@ public:
     void hang_up();  // FIN
     void reset();    // RST
     unsigned number() const { return number_; }
+    const Endpoint& client() const { return client_; }
     bool is_open() const { return stream_ != nullptr; }
 
     std::string helo;
