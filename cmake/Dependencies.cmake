@@ -15,9 +15,14 @@ find_package(Boost 1.74 REQUIRED COMPONENTS json)  # adapters/http (Beast), app 
 find_package(OpenSSL 3.0 REQUIRED)                  # adapters/tls, adapters/crypto
 find_package(ZLIB REQUIRED)                        # adapters/zlib
 find_package(CURL 7.85 REQUIRED)                   # adapters/curl
+find_package(Protobuf 3.21 REQUIRED)                 # wire, adapters/rpc
+find_package(gRPC 1.51 CONFIG REQUIRED)             # adapters/rpc
 find_package(CLI11 REQUIRED)                       # services/standalone
 pkg_check_modules(ARGON2 REQUIRED IMPORTED_TARGET libargon2)    # adapters/password
 pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)     # adapters/sqlite
+pkg_check_modules(RABBITMQ REQUIRED IMPORTED_TARGET librabbitmq>=0.11)  # adapters/amqp
+pkg_check_modules(RDKAFKA REQUIRED IMPORTED_TARGET rdkafka)     # adapters/kafka
+pkg_check_modules(LIBPQ REQUIRED IMPORTED_TARGET libpq)         # adapters/postgres
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)    # base (Pattern)
 pkg_check_modules(IDN2 REQUIRED IMPORTED_TARGET libidn2)        # mail (domain names)
 
