@@ -5,6 +5,8 @@
 #   postfleet_executable(NAME postfleet SOURCES … DEPENDS … [THIRD_PARTY …])
 #   postfleet_test(NAME smtp_test SOURCES … DEPENDS … [LABELS unit] [TIMEOUT 120])
 #   postfleet_fuzz(NAME address DEPENDS …)
+#   postfleet_proto(NAME messages LAYER wire FILES control.proto …)
+#   postfleet_proto(NAME services LAYER adapter GRPC FILES control.proto … DEPENDS messages)
 #
 # DEPENDS takes our own libraries by short name (smtp is the target postfleet_smtp, alias
 # postfleet::smtp); THIRD_PARTY takes foreign targets. The layers are
@@ -151,4 +153,43 @@ function(postfleet_fuzz)
         set_tests_properties(${target} PROPERTIES TIMEOUT 120 LABELS unit)
         add_dependencies(unit_tests ${target})
     endif()
+endfunction()
+
+# Code that protoc makes of proto/postfleet/v1/<file>: a library of its own, without our warnings. With GRPC it is the
+# stubs of the services, else the messages. Include it as "postfleet/v1/control.pb.h".
+function(postfleet_proto)
+    cmake_parse_arguments(PROTO "GRPC" "NAME;LAYER" "FILES;DEPENDS" ${ARGN})
+    set(root ${CMAKE_SOURCE_DIR}/proto)
+    set(made_in ${CMAKE_BINARY_DIR}/proto)
+    file(MAKE_DIRECTORY ${made_in})
+    set(sources)
+    foreach(file IN LISTS PROTO_FILES)
+        string(REGEX REPLACE "\\.proto$" "" stem ${file})
+        if(PROTO_GRPC)
+            set(made ${made_in}/postfleet/v1/${stem}.grpc.pb)
+            set(how --plugin=protoc-gen-grpc=$<TARGET_FILE:gRPC::grpc_cpp_plugin> --grpc_out=${made_in})
+        else()
+            set(made ${made_in}/postfleet/v1/${stem}.pb)
+            set(how --cpp_out=${made_in})
+        endif()
+        # Every file may import the others of its folder.
+        file(GLOB beside CONFIGURE_DEPENDS ${root}/postfleet/v1/*.proto)
+        add_custom_command(OUTPUT ${made}.cc ${made}.h
+            COMMAND protobuf::protoc ${how} -I ${root} ${root}/postfleet/v1/${file}
+            DEPENDS ${beside} VERBATIM COMMENT "protoc ${file}")
+        list(APPEND sources ${made}.cc)
+    endforeach()
+    set(target postfleet_${PROTO_NAME})
+    add_library(${target} STATIC ${sources})
+    add_library(postfleet::${PROTO_NAME} ALIAS ${target})
+    set_target_properties(${target} PROPERTIES POSTFLEET_LAYER ${PROTO_LAYER})
+    target_include_directories(${target} SYSTEM PUBLIC ${made_in})
+    target_link_libraries(${target} PUBLIC protobuf::libprotobuf $<$<BOOL:${PROTO_GRPC}>:gRPC::grpc++>)
+    if(POSTFLEET_SANITIZE)
+        target_compile_options(${target} PRIVATE -fsanitize=${POSTFLEET_SANITIZE} -fno-omit-frame-pointer -O1)
+    endif()
+    if(POSTFLEET_FUZZ)
+        target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+    endif()
+    _postfleet_link(${target} ${PROTO_LAYER} "" PUBLIC ${PROTO_DEPENDS})
 endfunction()
