@@ -98,6 +98,8 @@ THIRD_PARTY = {
     "CLI/": ["services/standalone"],
     "openssl/": ["libs/adapters/crypto/src", "libs/adapters/tls/src", "libs/dkim/src", "tests/unit/tls"],
     "sqlite3.h": ["libs/adapters/sqlite/src", "tests/unit/sqlite"],
+    "google/protobuf/": ["libs/wire/src", "libs/adapters/rpc/src"],
+    "postfleet/v1/": ["libs/wire/src", "libs/adapters/rpc/src", "services", "tests"],
     "argon2.h": ["libs/adapters/password/src"],
     "benchmark/": ["tests/bench"],
     "catch2/": ["tests"],
