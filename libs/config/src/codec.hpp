@@ -180,6 +180,14 @@ struct HopCodec {
     std::string json() const { return R"({"type":"string","examples":["127.0.0.1:2526","relay.example.net"]})"; }
 };
 
+// A message broker. Its password is never shown, not even in a problem.
+struct BrokerUrlCodec {
+    std::optional<BrokerUrl> read(Reader& reader, const Node& node, const std::string& path) const;
+    std::string show(const BrokerUrl& value) const { return value.hosts.empty() ? "" : yaml_text(value.to_string()); }
+    std::string type() const { return "amqp://user:password@host:port,…/virtual-host"; }
+    std::string json() const { return R"({"type":"string","examples":["amqp://shop:${SHOP_PASSWORD}@127.0.0.1"]})"; }
+};
+
 // A wildcard over host names: "*.google.com".
 TextCodec wildcard_codec();
 

@@ -274,6 +274,17 @@ std::string WeightsCodec::json() const {
            R"({"type":"object","additionalProperties":{"type":"integer","minimum":1,"maximum":10000},"minProperties":1}]})";
 }
 
+std::optional<BrokerUrl> BrokerUrlCodec::read(Reader& reader, const Node& node, const std::string& path) const {
+    const auto text = reader.scalar(node, path, "a broker's address");
+    if (!text) return std::nullopt;
+    auto url = BrokerUrl::parse(*text);
+    if (url) return *std::move(url);
+    reader.report(node.origin, path,
+                  fmt::format("is not a broker's address: {}; write amqp://user:password@host, or amqps:// for TLS",
+                              url.error().text));
+    return std::nullopt;
+}
+
 std::optional<HeaderPatternsCodec::Patterns> HeaderPatternsCodec::read(Reader& reader, const Node& node,
                                                                        const std::string& path) const {
     if (node.kind != Node::Kind::Mapping || node.members.empty()) {

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "postfleet/base/broker_access.hpp"
 #include "postfleet/base/document.hpp"
 #include "postfleet/base/log.hpp"
 #include "postfleet/base/network.hpp"
@@ -104,6 +105,8 @@ struct CipherList {
     friend bool operator==(const CipherList&, const CipherList&) = default;
 };
 using HostNames = std::vector<std::string>;
+// A message broker, and how we get in; its section's keys: src/tables_broker.hpp.
+using BrokerAccess = postfleet::BrokerAccess;
 
 enum class Unknown { Refuse, Default };  // X-Virtual-MTA names something that does not exist
 
@@ -199,8 +202,8 @@ struct EgressProxy {
 
 struct VirtualMta {
     std::string name;
-    std::vector<IpAddress> sources;  // empty: whatever the system chooses
-    std::string ehlo;                // default: hostname
+    std::vector<IpAddress> sources;                             // empty: whatever the system chooses
+    std::string ehlo;                                           // default: hostname
     std::vector<std::pair<IpAddress, std::string>> ehlo_names;  // of single sources
     std::optional<EgressProxy> proxy;
     std::string proxy_user, proxy_password_file;  // SOCKS5; empty: no login
@@ -331,7 +334,8 @@ struct ShapingValues {
     Priority priority = Priority::Normal;  // of the queue, among those that wait for the same limit
 
     CountList warm_up;  // recipients a day, on the first day, the second …; the last one repeats; empty: no limit
-    std::string forced_reply;  // "550 5.7.1 …": the answer to all mail of the queue, without asking a server; empty: none
+    std::string
+        forced_reply;  // "550 5.7.1 …": the answer to all mail of the queue, without asking a server; empty: none
 
     bool dsn_failure = true, dsn_delay = true, dsn_success = true;  // which notifications senders get by mail
     friend bool operator==(const ShapingValues&, const ShapingValues&) = default;
@@ -387,14 +391,14 @@ struct ShapingRule {
 
 // What a reply does besides its usual effect. PowerMTA has the first seven.
 enum class ReplyAction {
-    Backoff,           // the queue runs by its careful rules
-    Normal,            // and does no longer
-    SkipMx,            // another host of the destination is to take this mail, even after a 5xx
-    BounceQueue,       // all mail of the queue comes back with this reply
-    BounceRecipient,   // a 4xx to RCPT counts as a 5xx
-    DisableSource,     // the queue does not use this source address any more
-    DeferQueue,        // the whole queue waits for its first retry_after
-    DeferRecipient,    // a 5xx counts as a 4xx
+    Backoff,          // the queue runs by its careful rules
+    Normal,           // and does no longer
+    SkipMx,           // another host of the destination is to take this mail, even after a 5xx
+    BounceQueue,      // all mail of the queue comes back with this reply
+    BounceRecipient,  // a 4xx to RCPT counts as a 5xx
+    DisableSource,    // the queue does not use this source address any more
+    DeferQueue,       // the whole queue waits for its first retry_after
+    DeferRecipient,   // a 5xx counts as a 4xx
 };
 
 struct ReplyRule {
@@ -501,9 +505,9 @@ struct Http {
 
 // Notifications that senders get by mail (RFC 3464), over all queues; which ones a queue's senders get is in `shaping`.
 struct DsnSettings {
-    std::string from;                            // default: MAILER-DAEMON@hostname
-    std::string virtual_mta;                     // VMTA or pool that they go by; empty: default_virtual_mta
-    std::uint64_t max_returned_size = 64 << 10;  // of a whole message that is returned; larger ones: the header
+    std::string from;                              // default: MAILER-DAEMON@hostname
+    std::string virtual_mta;                       // VMTA or pool that they go by; empty: default_virtual_mta
+    std::uint64_t max_returned_size = 64 << 10;    // of a whole message that is returned; larger ones: the header
     Duration delay_after = std::chrono::hours(4);  // from acceptance, when somebody asked to be told of a delay
     Rate max_rate{10'000, std::chrono::hours(1)}, max_rate_per_sender{1'000, std::chrono::hours(1)};
 };
