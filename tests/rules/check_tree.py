@@ -94,7 +94,7 @@ THIRD_PARTY = {
     "unbound.h": ["libs/adapters/dns/src"],
     "pcre2.h": ["libs/base/src/pattern.cpp"],
     "idn2.h": ["libs/mail/src/address.cpp"],
-    "boost/": ["libs/adapters/http/src", "libs/runtime/src", "services", "tests"],
+    "boost/": ["libs/adapters/http/src", "libs/runtime/src", "libs/submission/src", "services", "tests"],
     "CLI/": ["services/standalone"],
     "openssl/": ["libs/adapters/crypto/src", "libs/adapters/tls/src", "libs/dkim/src", "tests/unit/tls"],
     "sqlite3.h": ["libs/adapters/sqlite/src", "tests/unit/sqlite"],

@@ -1,0 +1,23 @@
+// parse_json: a body of application/json as a Submission (docs/SUBMITTING_BY_QUEUE.md has every field).
+//
+//   {"from": "Shop <shop@example.com>", "to": ["a@example.org"], "subject": "Hello", "text": "Hello!"}
+//   {"envelope": "bounces@example.com", "recipient": "a@example.org", "mime": "From: …"}      as MailerQ takes it
+//
+// One object, of which every member is known and stands once. Nesting is at most kMaxJsonDepth.
+//
+// Threads: a pure function. Errors: InvalidArgument, with the member's path, what is wrong and how to mend it.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "postfleet/base/result.hpp"
+#include "postfleet/mail/submission.hpp"
+
+namespace postfleet::submission {
+
+inline constexpr std::size_t kMaxJsonDepth = 16;
+
+Result<Submission> parse_json(std::string_view body);
+
+}  // namespace postfleet::submission
