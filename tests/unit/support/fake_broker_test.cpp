@@ -176,3 +176,19 @@ TEST_CASE("a paused consumer gets nothing, a stopped one gives back what it has"
     CHECK(stopped);
     CHECK(world.broker.waiting("q").size() == 1);
 }
+
+TEST_CASE("a consumer of the fake broker is told that its connection was lost, before what comes again") {
+    World world;
+    Texts told;
+    BrokerConsumerOptions options;
+    options.queue = "q";
+    options.on = &world.executor;
+    options.deliver = [&](BrokerDelivery&& delivery) { told.push_back(delivery.message.message_id); };
+    options.lost = [&] { told.emplace_back("lost"); };
+    const auto consumer = world.broker.consumer(std::move(options));
+    world.publish("1");
+    world.executor.run_until_idle();
+    world.broker.lose_connections();
+    world.executor.run_until_idle();
+    CHECK(told == Texts{"1", "lost", "1"});
+}

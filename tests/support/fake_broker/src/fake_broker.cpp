@@ -147,6 +147,11 @@ struct FakeBroker::State : std::enable_shared_from_this<State> {
         link.options.deliver(std::move(delivery));
     }
 
+    bool is_stopped(const Link& link) {
+        const std::lock_guard lock(mutex);
+        return link.is_stopped;
+    }
+
     void dead_letter(const Unsettled& dead, const char* reason) {
         const auto queue = queues.find(dead.queue);
         if (queue == queues.end() || queue->second.options.dead_letter_exchange.empty()) return;
@@ -187,7 +192,13 @@ struct FakeBroker::State : std::enable_shared_from_this<State> {
     }
 
     void lose() {
-        for (const auto& link : links) give_back_all(*link);
+        for (const auto& link : links) {
+            give_back_all(*link);
+            if (link->is_stopped || !link->options.lost) continue;
+            link->options.on->post([state = shared_from_this(), link] {
+                if (!state->is_stopped(*link)) link->options.lost();
+            });
+        }
         for (HeldConfirm& confirm : std::exchange(held, {})) {
             complete(std::move(confirm.done), Error{ErrorKind::DeadlineExceeded, "the connection was lost"});
         }

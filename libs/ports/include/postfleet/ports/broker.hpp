@@ -10,7 +10,8 @@
 //
 // BrokerConsumer hands out deliveries, at most `most_unsettled` and about `most_octets` of them unsettled; who has
 // settled is given more. settle() of a delivery whose connection has gone does nothing: the broker gives it out again.
-// The connection is made anew by itself, with growing pauses.
+// `lost` tells of that, after the deliveries that are gone and before the first new one, so that who holds some can
+// forget them and not do their work twice. The connection is made anew by itself, with growing pauses.
 //
 // Threads: thread-safe; nothing blocks. Completions and deliveries run on the executor named. A consumer delivers
 // nothing any more once stop() has completed.
@@ -74,6 +75,7 @@ struct BrokerConsumerOptions {
     std::uint64_t most_octets = 16u << 20;
     Executor* on = nullptr;
     UniqueFunction<void(BrokerDelivery&&)> deliver;
+    Callback lost;  // everything that was given out and is not settled; may be empty
 };
 
 class BrokerConsumer {
