@@ -30,12 +30,12 @@ public:
 
 private:
     void open() {
-        auto opened = sqlite::SqliteStateStore::open(directory_.file("state.db"));
+        auto opened = sqlite::open_state_store(directory_.file("state.db"));
         if (!opened) FAIL(opened.error().text);
         store_ = *std::move(opened);
     }
     support::TemporaryDirectory directory_;
-    std::unique_ptr<sqlite::SqliteStateStore> store_;
+    std::unique_ptr<sql_state::SqlStateStore> store_;
 };
 
 }  // namespace

@@ -10,7 +10,8 @@
 #include "postfleet/support/temporary_directory.hpp"
 
 using namespace postfleet;
-using postfleet::sqlite::SqliteStateStore;
+using postfleet::sql_state::SqlStateStore;
+using postfleet::sqlite::open_state_store;
 
 namespace {
 
@@ -22,7 +23,7 @@ void run_sql(const std::string& path, const char* sql) {
 }
 
 Error refusal(const std::string& path) {
-    auto opened = SqliteStateStore::open(path);
+    auto opened = open_state_store(path);
     REQUIRE_FALSE(opened.has_value());
     return opened.error();
 }
@@ -32,7 +33,7 @@ Error refusal(const std::string& path) {
 TEST_CASE("a database of a newer program is refused, and stays as it is") {
     support::TemporaryDirectory directory;
     const std::string path = directory.file("state.db");
-    REQUIRE(SqliteStateStore::open(path).has_value());
+    REQUIRE(open_state_store(path).has_value());
     run_sql(path, "PRAGMA user_version = 99");
     const Error error = refusal(path);
     CHECK(error.kind == ErrorKind::InvalidArgument);
@@ -60,7 +61,7 @@ TEST_CASE("a damaged page is noticed when the database is opened") {
     const std::string path = directory.file("state.db");
     {
         support::ManualExecutor executor;
-        auto store = SqliteStateStore::open(path).value();
+        auto store = open_state_store(path).value();
         Order order;
         order.why = std::string(2000, 'w');
         std::optional<bool> done;
@@ -79,7 +80,7 @@ TEST_CASE("a damaged page is noticed when the database is opened") {
 TEST_CASE("two processes cannot have the same database") {
     support::TemporaryDirectory directory;
     const std::string path = directory.file("state.db");
-    const auto first = SqliteStateStore::open(path);
+    const auto first = open_state_store(path);
     REQUIRE(first.has_value());
     const Error error = refusal(path);
     CHECK(error.kind == ErrorKind::AlreadyExists);
@@ -89,9 +90,9 @@ TEST_CASE("two processes cannot have the same database") {
 TEST_CASE("more calls than may wait are refused at once, and the others are carried out") {
     support::TemporaryDirectory directory;
     support::ManualExecutor executor;
-    auto store = SqliteStateStore::open(directory.file("state.db")).value();
+    auto store = open_state_store(directory.file("state.db")).value();
     std::size_t kept = 0, refused = 0;
-    const std::size_t calls = 20 * SqliteStateStore::kMostWaiting;
+    const std::size_t calls = 20 * SqlStateStore::kMostWaiting;
     for (std::size_t i = 0; i < calls; ++i) {
         store->update_order(Order{}, {&executor, [&](Status status) {
                                           CHECK((status || status.error().kind == ErrorKind::ResourceExhausted));
@@ -99,5 +100,5 @@ TEST_CASE("more calls than may wait are refused at once, and the others are carr
                                       }});
     }
     REQUIRE(executor.run_until([&] { return kept + refused == calls; }, std::chrono::seconds(60)));
-    CHECK(kept >= SqliteStateStore::kMostWaiting);
+    CHECK(kept >= SqlStateStore::kMostWaiting);
 }

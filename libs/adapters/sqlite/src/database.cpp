@@ -44,10 +44,10 @@ Statement& Statement::bind(std::int64_t value) {
     return *this;
 }
 
-Statement& Statement::bind(std::string_view text) {
+Statement& Statement::bind(std::string_view octets) {
     // A null pointer would be NULL; an empty text is none.
-    const char* octets = text.empty() ? "" : text.data();
-    const int code = sqlite3_bind_text64(statement_, ++bound_, octets, text.size(), SQLITE_STATIC, SQLITE_UTF8);
+    const char* start = octets.empty() ? "" : octets.data();
+    const int code = sqlite3_bind_text64(statement_, ++bound_, start, octets.size(), SQLITE_STATIC, SQLITE_UTF8);
     if (failed_ == SQLITE_OK) failed_ = code;
     return *this;
 }
@@ -130,8 +130,6 @@ Result<std::string> Database::text_of(std::string_view sql) const {
     if (!row) return row.error();
     return *row ? statement->text(0) : std::string();
 }
-
-std::int64_t Database::last_insert_id() const { return sqlite3_last_insert_rowid(database_); }
 
 // --- Transaction ---------------------------------------------------------------------------------------
 

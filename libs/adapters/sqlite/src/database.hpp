@@ -9,32 +9,28 @@
 #include <string_view>
 
 #include "postfleet/base/result.hpp"
+#include "postfleet/sql_state/connection.hpp"
 
 struct sqlite3;
 struct sqlite3_stmt;
 
 namespace postfleet::sqlite {
 
-class Statement final {
+class Statement final : public sql_state::Statement {
 public:
     Statement(sqlite3* database, sqlite3_stmt* statement) : database_(database), statement_(statement) {}
-    ~Statement();
+    ~Statement() override;
     Statement(Statement&& other) noexcept;
     Statement& operator=(Statement&&) = delete;
 
-    // Parameters, in order; absent values are NULL. The texts live until the next reset().
-    Statement& bind(std::int64_t value);
-    Statement& bind(std::string_view text);
-    Statement& bind(std::optional<std::int64_t> value);
-    // True: there is a row. False: it is done.
-    Result<bool> step();
-    // To be run again, with other parameters.
-    void reset();
-
-    // Columns of the row, by place.
-    std::int64_t number(int column) const;
-    std::optional<std::int64_t> maybe_number(int column) const;
-    std::string text(int column) const;
+    Statement& bind(std::int64_t value) override;
+    Statement& bind(std::string_view octets) override;
+    Statement& bind(std::optional<std::int64_t> value) override;
+    Result<bool> step() override;
+    void reset() override;
+    std::int64_t number(int column) const override;
+    std::optional<std::int64_t> maybe_number(int column) const override;
+    std::string text(int column) const override;
 
 private:
     sqlite3* database_;
@@ -56,7 +52,6 @@ public:
     // "PRAGMA user_version": the first column of the first row.
     Result<std::int64_t> number_of(std::string_view sql) const;
     Result<std::string> text_of(std::string_view sql) const;
-    std::int64_t last_insert_id() const;
 
 private:
     explicit Database(sqlite3* database) : database_(database) {}

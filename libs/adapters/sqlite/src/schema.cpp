@@ -26,6 +26,41 @@ constexpr std::array kMigrations{
         recipients INTEGER NOT NULL
     );
     )sql",
+    // The cluster: changes of orders by revision, and what else a router keeps.
+    R"sql(
+    ALTER TABLE orders ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX orders_by_revision ON orders (revision);
+    CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO counters VALUES ('orders', (SELECT count(*) > 0 FROM orders)), ('orders_floor', 0), ('senders', 0),
+        ('activations', 0);
+    CREATE TABLE order_removals (order_id INTEGER PRIMARY KEY, revision INTEGER NOT NULL);
+    CREATE TABLE order_progress (
+        order_id INTEGER NOT NULL, sender TEXT NOT NULL, recipients INTEGER NOT NULL, finished_at INTEGER,
+        PRIMARY KEY (order_id, sender)
+    ) WITHOUT ROWID;
+    CREATE TABLE idempotency_keys (
+        tenant TEXT NOT NULL, name TEXT NOT NULL, message TEXT NOT NULL, claims INTEGER NOT NULL,
+        is_done INTEGER NOT NULL, window_us INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+        PRIMARY KEY (tenant, name)
+    ) WITHOUT ROWID;
+    CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);
+    CREATE TABLE senders (
+        name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, spool_id TEXT NOT NULL, holder TEXT NOT NULL,
+        since INTEGER NOT NULL, waiting_spool_id TEXT NOT NULL, waiting_holder TEXT NOT NULL,
+        waiting_since INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX senders_by_spool ON senders (spool_id) WHERE spool_id <> '';
+    CREATE TABLE configurations (
+        epoch INTEGER PRIMARY KEY, version TEXT NOT NULL, activated_at INTEGER NOT NULL, activated_by TEXT NOT NULL
+    );
+    CREATE TABLE configuration_files (
+        epoch INTEGER NOT NULL, name TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (epoch, name)
+    ) WITHOUT ROWID;
+    CREATE TABLE suppressions (
+        tenant TEXT NOT NULL, target TEXT NOT NULL, reason TEXT NOT NULL, source TEXT NOT NULL,
+        added_at INTEGER NOT NULL, expires_at INTEGER, PRIMARY KEY (tenant, target)
+    ) WITHOUT ROWID;
+    )sql",
 };
 
 }  // namespace

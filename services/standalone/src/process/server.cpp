@@ -116,7 +116,7 @@ Status Server::open_spool() {
     if (!opened) return opened.error();
     spool_ = std::move(*opened);
     spool_->register_metrics(metrics_);
-    auto state = sqlite::SqliteStateStore::open(config_->data_dir + "/state.db");
+    auto state = sqlite::open_state_store(config_->data_dir + "/state.db");
     if (!state) return state.error();
     state_ = std::move(*state);
     return {};

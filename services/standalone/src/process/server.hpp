@@ -112,7 +112,7 @@ private:
     runtime::Health health_;
     std::unique_ptr<http::Server> http_;
     std::unique_ptr<spool::RocksSpool> spool_;
-    std::unique_ptr<sqlite::SqliteStateStore> state_;
+    std::unique_ptr<sql_state::SqlStateStore> state_;
     std::unique_ptr<dns::UnboundResolver> resolver_;
     const crypto::OpensslDigests digests_;
     std::unique_ptr<curl::Client> http_client_;

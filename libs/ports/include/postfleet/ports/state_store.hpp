@@ -1,39 +1,48 @@
-// StateStore (port): the small state that operators and applications give us and that must outlive processes.
+// StateStore (port): the small state that operators and applications give us and that must outlive processes. It is no
+// place for mail: the spool has that.
 //
-// It holds orders (mail/order.hpp). It is no place for mail: the spool has that.
+// What it holds is said by the ports that it is made of; code names the one that it needs. Several processes may have
+// one store between them (PostgreSQL): whatever completed in one is seen by the next call of any.
 //
-// Every implementation promises (tests/contract/state_store_contract.hpp):
-//  * a change completes with ok only when it survives a power loss. All of a call is kept, or nothing.
-//  * changes happen one after the other, in the order of the calls of one thread.
-//  * ids are given in increasing order, and never twice, also across restarts and after removals.
-//  * changing or removing what is not there is ok: two may withdraw the same order.
-//  * an order comes back as it was given, octet by octet.
+// Beside the promises of its parts (tests/contract/state_store_contract.hpp):
+//  * order_changes(n) tells everything that happened to orders after revision n, so that who asks again and again
+//    misses nothing.
+//  * an order that several senders carry out has as many recipients as they report together, and is finished when every
+//    sender that is held has reported it finished.
 //
-// Threads: thread-safe. Never blocks, except orders(): completions run on the executor named in the Completion.
-// Bounded: more calls waiting than the implementation's limit complete with ResourceExhausted at once.
-// Errors: ResourceExhausted (too much waits, no space), Unavailable (the store cannot be written or reached),
-// Corruption.
+// Threads: thread-safe.
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <vector>
 
-#include "postfleet/base/executor.hpp"
-#include "postfleet/base/result.hpp"
-#include "postfleet/mail/order.hpp"
+#include "postfleet/ports/configurations.hpp"
+#include "postfleet/ports/key_claims.hpp"
+#include "postfleet/ports/order_store.hpp"
+#include "postfleet/ports/sender_claims.hpp"
+#include "postfleet/ports/suppressions.hpp"
 
 namespace postfleet {
 
-class StateStore {
-public:
-    virtual ~StateStore() = default;
+struct OrderChanges {
+    std::uint64_t revision = 0;  // to ask with after this
+    bool complete = false;       // `changed` is all that there is: the asker forgets what is not in it
+    std::vector<Order> changed;  // new ones and those that came further, by id
+    std::vector<OrderId> removed;
+    friend bool operator==(const OrderChanges&, const OrderChanges&) = default;
+};
 
-    // Their ids, in order; what is in Order::id is left alone.
-    virtual void add_orders(std::vector<Order> orders, Completion<Result<std::vector<OrderId>>> done) = 0;
-    virtual void remove_orders(std::vector<OrderId> orders, Completion<Status> done) = 0;
-    // How far an order has come: `recipients` and `finished_at` of it.
-    virtual void update_order(Order order, Completion<Status> done) = 0;
-    // Every one, by id. Blocks; at start.
-    virtual Result<std::vector<Order>> orders() = 0;
+class StateStore : public OrderStore,
+                   public KeyClaims,
+                   public SenderClaims,
+                   public Configurations,
+                   public Suppressions {
+public:
+    // Of a store that has never changed the revision is 0.
+    virtual void order_changes(std::uint64_t after_revision, Completion<Result<OrderChanges>> done) = 0;
+    // update_order() of one sender among several.
+    virtual void report_progress(std::string sender, Order order, Completion<Status> done) = 0;
 };
 
 }  // namespace postfleet

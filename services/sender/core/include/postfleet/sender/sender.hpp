@@ -36,7 +36,7 @@
 #include "postfleet/ports/resolver.hpp"
 #include "postfleet/ports/sender_control.hpp"
 #include "postfleet/ports/spool.hpp"
-#include "postfleet/ports/state_store.hpp"
+#include "postfleet/ports/order_store.hpp"
 #include "postfleet/ports/tls_client.hpp"
 #include "postfleet/ports/transport.hpp"
 #include "postfleet/ports/signing_key.hpp"
@@ -54,7 +54,7 @@ struct ShardPorts {
 struct SenderDependencies {
     std::vector<ShardPorts> shards;  // at least one
     Spool& spool;
-    StateStore& state;
+    OrderStore& state;
     Resolver& resolver;
     Workers& workers;  // what makes renditions
     const Digests& digests;
