@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <thread>
 
 #include "../control/render.hpp"
 #include "checks.hpp"
@@ -14,21 +13,16 @@
 #include "postfleet/config_files/passwords.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "postfleet/runtime/build_info.hpp"
-#include "postfleet/runtime/process.hpp"
 #include "signing_keys.hpp"
 
 namespace postfleet::standalone {
+
+using service_host::Drained;
+
 namespace {
 
-constexpr auto kStallLimit = std::chrono::seconds(10);
-// After a drain's own deadline, for its completion to arrive.
-constexpr auto kCompletionGrace = std::chrono::seconds(2);
 // Of the grace period, so that the sender has most of it for its transactions.
 constexpr int kIngestShare = 3;
-
-std::size_t shards_of(const config::Config& config) {
-    return config.shards != 0 ? config.shards : std::max(1u, std::thread::hardware_concurrency());
-}
 
 }  // namespace
 
@@ -45,20 +39,20 @@ Server::~Server() { stop_all(); }
 
 Status Server::start_all() {
     // Signals are blocked before the first thread starts, so that only the main thread sees them.
-    auto main_loop = runtime::MainLoop::create();
-    if (!main_loop) return main_loop.error();
-    main_loop_ = std::move(*main_loop);
+    auto host = service_host::ServiceHost::create();
+    if (!host) return host.error();
+    host_ = *std::move(host);
     for (const auto step : {&Server::load_configuration, &Server::open_log, &Server::open_spool, &Server::start_admin,
                             &Server::make_sender, &Server::open_doors, &Server::start_work}) {
         if (Status done = (this->*step)(); !done) return done;
     }
-    starting_ = false;
-    log_.line(LogLevel::Info, "started")
+    host_->report_running();
+    host_->log()
+        .line(LogLevel::Info, "started")
         .field("version", runtime::build_info().version)
-        .field("shards", loops_->size())
+        .field("shards", host_->loops().size())
         .field("config", config_path_)
         .field("config_version", configuration()->version);
-    runtime::notify_service_manager("READY=1");
     return {};
 }
 
@@ -74,31 +68,16 @@ Status Server::load_configuration() {
 
 Status Server::open_log() {
     const config::LogSettings& settings = config_->log;
-    auto sink = SpdlogSink::open({.path = settings.path, .rotate_size = settings.rotate_size, .keep = settings.keep});
-    if (!sink) return Error{sink.error().kind, "log.path: " + sink.error().text};
-    log_sink_ = std::move(*sink);
-    log_ = Log(*log_sink_, settings.level);
-    const std::uint64_t descriptors = runtime::raise_descriptor_limit();
-    if (descriptors < 4'096) {
-        log_.line(LogLevel::Warning, "few_file_descriptors")
-            .field("limit", descriptors)
-            .field("advice", "raise LimitNOFILE (systemd) or ulimit -n");
-    }
+    Status opened = host_->open_log({settings.path, settings.level, settings.rotate_size, settings.keep});
+    if (!opened) return Error{opened.error().kind, "log.path: " + opened.error().text};
     return {};
 }
 
 Status Server::start_admin() {
-    auto loops = net::LoopGroup::create(static_cast<unsigned>(shards_of(*config_)));
-    if (!loops) return loops.error();
-    loops_ = std::move(*loops);
-    std::vector<Executor*> shards(loops_->loops().begin(), loops_->loops().end());
-    watchdog_ = std::make_unique<runtime::Watchdog>(std::move(shards), kStallLimit, metrics_);
-    register_metrics();
+    if (Status made = host_->make_shards(config_->shards); !made) return made;
     add_readiness_checks();
     if (!config_->http) return {};
-    http_ = std::make_unique<http::Server>(http::ServerOptions{.address = config_->http->address});
-    add_admin_routes();
-    if (Status started = http_->start(); !started) {
+    if (Status started = host_->open_admin(config_->http->address); !started) {
         return Error{started.error().kind, config_->http->origin.to_string() + ": http.address: " +
                                                started.error().text + "; choose another address or port"};
     }
@@ -111,11 +90,11 @@ Status Server::open_spool() {
     options.directory = spool_directory(*config_);
     options.min_free = settings.min_free;
     options.max_in_flight = settings.max_in_flight;
-    options.log = log_;
+    options.log = host_->log();
     auto opened = spool::RocksSpool::open(std::move(options));
     if (!opened) return opened.error();
     spool_ = std::move(*opened);
-    spool_->register_metrics(metrics_);
+    spool_->register_metrics(host_->metrics());
     auto state = sqlite::open_state_store(config_->data_dir + "/state.db");
     if (!state) return state.error();
     state_ = std::move(*state);
@@ -128,7 +107,7 @@ Status Server::make_sender() {
                                                   .timeout = settings.timeout,
                                                   .max_outstanding = settings.max_outstanding,
                                                   .trust_anchor_file = settings.trust_anchor_file},
-                                                 metrics_);
+                                                 host_->metrics());
     if (!resolver) return Error{resolver.error().kind, "dns: " + resolver.error().text};
     resolver_ = std::move(*resolver);
     http_client_ = std::make_unique<curl::Client>();
@@ -137,10 +116,10 @@ Status Server::make_sender() {
     if (!problems.empty()) return Error{ErrorKind::InvalidArgument, problems.front().to_string()};
     const std::uint32_t threads = config_->rendering.threads;
     workers_ = std::make_unique<runtime::WorkerPool>(
-        runtime::WorkerPoolSettings{.threads = threads > 0 ? threads : static_cast<unsigned>(shards_of(*config_))});
+        runtime::WorkerPoolSettings{.threads = threads > 0 ? threads : static_cast<unsigned>(host_->loops().size())});
     std::vector<sender::ShardPorts> shards;
     load_tls_contexts(*config_);
-    for (net::EpollLoop* loop : loops_->loops()) {
+    for (net::EpollLoop* loop : host_->loops().loops()) {
         tls_clients_.push_back(std::make_unique<tls::Client>(tls_contexts_, *loop));
         shards.push_back({loop, loop, tls_clients_.back().get()});
     }
@@ -151,12 +130,12 @@ Status Server::make_sender() {
                                    .resolver = *resolver_,
                                    .workers = *workers_,
                                    .digests = digests_,
-                                   .metrics = metrics_,
-                                   .log = log_,
+                                   .metrics = host_->metrics(),
+                                   .log = host_->log(),
                                    .http = http_client_.get(),
                                    .compressor = &compressor_},
         sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_), std::move(secrets),
-                                    load_signing_keys(*config_, log_)});
+                                    load_signing_keys(*config_, host_->log())});
     return {};
 }
 
@@ -165,7 +144,7 @@ void Server::load_tls_contexts(const config::Config& config) {
     tls_contexts_.forget();
     for (const TlsRules& rules : config_files::delivery_tls_rules(config)) {
         const auto loaded = tls_contexts_.of(rules);
-        if (!loaded) log_.line(LogLevel::Error, "tls_unusable").field("reason", loaded.error().text);
+        if (!loaded) host_->log().line(LogLevel::Error, "tls_unusable").field("reason", loaded.error().text);
     }
 }
 
@@ -180,25 +159,26 @@ Status Server::open_doors() {
     }
     feedback::FeedbackOptions options;
     options.source.uri = "/senders/" + config_->hostname;
-    feedback_ = std::make_unique<feedback::Feedback>(*spool_, std::move(options), metrics_, log_);
+    feedback_ = std::make_unique<feedback::Feedback>(*spool_, std::move(options), host_->metrics(), host_->log());
     auto our_mail = maildir::MaildirIntake::open(
-        {.directory = config_->data_dir + "/intake", .max_octets = config_->intake.max_size}, metrics_, log_);
+        {.directory = config_->data_dir + "/intake", .max_octets = config_->intake.max_size}, host_->metrics(),
+        host_->log());
     if (!our_mail) return our_mail.error();
     our_mail_ = std::move(*our_mail);
     ingest_ =
-        std::make_unique<ingest::SmtpListenerService>(ingest::IngestDependencies{.loops = loops_->loops(),
+        std::make_unique<ingest::SmtpListenerService>(ingest::IngestDependencies{.loops = host_->loops().loops(),
                                                                                  .handover = sender_->handover(),
-                                                                                 .metrics = metrics_,
-                                                                                 .log = log_,
+                                                                                 .metrics = host_->metrics(),
+                                                                                 .log = host_->log(),
                                                                                  .feedback_intake = our_mail_.get()});
     if (Status started = ingest_->start({config_, routing::Snapshot::compile(*config_)}); !started) return started;
 
     pickups_ = std::make_unique<ingest::PickupService>(
-        ingest::PickupDependencies{.handover = sender_->handover(), .metrics = metrics_, .log = log_});
+        ingest::PickupDependencies{.handover = sender_->handover(), .metrics = host_->metrics(), .log = host_->log()});
     if (Status opened = pickups_->open({config_, routing::Snapshot::compile(*config_)}); !opened) return opened;
 
     commands_ = std::make_unique<ControlCommands>(ControlPorts{
-        .executor = (*loops_)[0],
+        .executor = host_->loops()[0],
         .sender = sender_->control(),
         .outbox = *spool_,
         .render_status = [this](const SenderStatus& sender) { return render_status_now(sender); },
@@ -215,7 +195,7 @@ Status Server::open_doors() {
 
 Status Server::start_work() {
     if (Status started = sender_->start(); !started) return started;
-    loops_->start();
+    host_->loops().start();
     const std::lock_guard lock(operations_);
     pickups_->start();
     feedback_->start(sink_setups(*config_));
@@ -223,70 +203,45 @@ Status Server::start_work() {
 }
 
 int Server::run() {
-    main_loop_->run({.on_reload = [this] { reload_by_itself("SIGHUP"); }, .on_tick = [this] { on_tick(); }});
-    log_.line(LogLevel::Info, "stopping")
-        .field("because", main_loop_->stop_reason())
+    host_->run({.on_reload = [this] { reload_by_itself("SIGHUP"); }, .on_tick = [this] { on_tick(); }});
+    host_->log()
+        .line(LogLevel::Info, "stopping")
+        .field("because", host_->main_loop().stop_reason())
         .field("grace", format_duration(configuration()->shutdown_grace));
-    runtime::notify_service_manager("STOPPING=1");
-    draining_ = true;
     const Drained drained = drain();
-    if (drained == Drained::Hurried) {
-        // Crash-safe by design: what was not recorded is found again at the next start.
-        log_.line(LogLevel::Warning, "stopped_at_once").field("because", "a second signal");
-        log_sink_->flush();
-        std::_Exit(1);
-    }
+    if (drained == Drained::Hurried) host_->leave_at_once();
     stop_all();
-    log_.line(LogLevel::Info, "stopped").field("drained", drained == Drained::Quiet ? "yes" : "no, the grace was over");
-    log_sink_->flush();
+    host_->log()
+        .line(LogLevel::Info, "stopped")
+        .field("drained", drained == Drained::Quiet ? "yes" : "no, the grace was over");
+    host_->log_sink().flush();
     return 0;
 }
 
-Server::Drained Server::drain() {
+Drained Server::drain() {
     const SteadyTime start = steady_clock_now();
     const Duration grace = configuration()->shutdown_grace;
     const SteadyTime doors_closed = start + grace / kIngestShare;
-    const Drained ingest = await_drain(doors_closed, [&](Completion<Status> done) {
+    const Drained ingest = host_->await_drain(doors_closed, [&](Completion<Status> done) {
         const std::lock_guard lock(operations_);
         ingest_->drain(doors_closed, std::move(done));
     });
     if (ingest == Drained::Hurried) return ingest;
-    const Drained pickups = await_drain(doors_closed, [&](Completion<Status> done) {
+    const Drained pickups = host_->await_drain(doors_closed, [&](Completion<Status> done) {
         const std::lock_guard lock(operations_);
         pickups_->drain(std::move(done));
     });
     if (pickups == Drained::Hurried) return pickups;
-    return await_drain(start + grace, [&](Completion<Status> done) { sender_->drain(start + grace, std::move(done)); });
-}
-
-Server::Drained Server::await_drain(SteadyTime deadline, const std::function<void(Completion<Status>)>& begin) {
-    struct Outcome {
-        bool done = false;  // the main thread's
-        bool quiet = false;
-    };
-    // Shared because the completion may come after we have given up.
-    auto outcome = std::make_shared<Outcome>();
-    begin({&(*loops_)[0], [this, outcome](Status status) {
-               const bool quiet = status.has_value();
-               main_loop_->post([outcome, quiet] { *outcome = {true, quiet}; });
-           }});
-    switch (main_loop_->await(deadline + kCompletionGrace, [&] { return outcome->done; })) {
-        case runtime::MainLoop::Awaited::Finished: return outcome->quiet ? Drained::Quiet : Drained::TimedOut;
-        case runtime::MainLoop::Awaited::TimedOut: return Drained::TimedOut;
-        case runtime::MainLoop::Awaited::Hurried: return Drained::Hurried;
-    }
-    return Drained::TimedOut;
+    return host_->await_drain(start + grace,
+                              [&](Completion<Status> done) { sender_->drain(start + grace, std::move(done)); });
 }
 
 // Also after a start that failed half-way: whatever is there is stopped, callers before those they call.
 void Server::stop_all() {
     if (control_) control_->stop();
-    if (http_) http_->stop();
+    if (host_) host_->stop_admin();
     if (pickups_) pickups_->stop();
-    if (loops_) {
-        loops_->stop();
-        loops_->join();
-    }
+    if (host_) host_->stop_shards();
     ingest_.reset();
     our_mail_.reset();
     if (feedback_) feedback_->stop();

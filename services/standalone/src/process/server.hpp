@@ -9,32 +9,22 @@
 // Errors: start() says what is wrong in lines for people; it leaves nothing behind.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
 
-#include "postfleet/base/log.hpp"
-#include "postfleet/base/metrics.hpp"
-#include "postfleet/base/settled_clock.hpp"
 #include "postfleet/crypto/openssl_digests.hpp"
 #include "postfleet/curl/client.hpp"
 #include "postfleet/dns/unbound_resolver.hpp"
 #include "postfleet/feedback/feedback.hpp"
-#include "postfleet/http/server.hpp"
 #include "postfleet/ingest/pickup_service.hpp"
 #include "postfleet/ingest/smtp_listener_service.hpp"
-#include "postfleet/log/spdlog_sink.hpp"
 #include "postfleet/maildir/maildir_intake.hpp"
-#include "postfleet/net/loop_group.hpp"
-#include "postfleet/prometheus/exporter.hpp"
 #include "postfleet/runtime/config_watch.hpp"
 #include "postfleet/runtime/control.hpp"
-#include "postfleet/runtime/health.hpp"
-#include "postfleet/runtime/main_loop.hpp"
-#include "postfleet/runtime/watchdog.hpp"
 #include "postfleet/runtime/worker_pool.hpp"
 #include "postfleet/sender/sender.hpp"
+#include "postfleet/service_host/service_host.hpp"
 #include "postfleet/spool/rocks_spool.hpp"
 #include "postfleet/sqlite/state_store.hpp"
 #include "postfleet/standalone/control_commands.hpp"
@@ -69,30 +59,21 @@ private:
     void load_tls_contexts(const config::Config& config);
     Status open_doors();
     Status start_work();
-    void register_metrics();
     void add_readiness_checks();
-    void add_admin_routes();
 
     void on_tick();
-    void watch_clock();
     void reload_by_itself(const char* why);
     Result<std::string> reload();
     Status apply(const ConfigPointer& next);
     std::string render_status_now(const SenderStatus& sender);
     std::vector<feedback::SinkSetup> sink_setups(const config::Config& config) const;
 
-    enum class Drained { Quiet, TimedOut, Hurried };
-    Drained drain();
-    Drained await_drain(SteadyTime deadline, const std::function<void(Completion<Status>)>& begin);
+    service_host::Drained drain();
     void stop_all();
 
     ConfigPointer configuration() const;
 
     const std::string config_path_;
-    const WallTime started_at_ = wall_clock_now();
-    std::atomic<bool> starting_{true}, draining_{false};
-    SettledClock clock_;  // as each shard has one, to tell what they do
-    bool is_clock_in_doubt_ = false;
 
     mutable std::mutex config_mutex_;  // the two below
     ConfigPointer config_;
@@ -101,16 +82,8 @@ private:
     std::mutex operations_;
 
     // In the order of their start; destroyed the other way round.
-    std::unique_ptr<runtime::MainLoop> main_loop_;
-    std::unique_ptr<SpdlogSink> log_sink_;
-    Log log_;
-    Metrics metrics_;
-    PrometheusExporter exporter_{metrics_};
+    std::unique_ptr<service_host::ServiceHost> host_;
     std::unique_ptr<runtime::ConfigWatch> watch_;
-    std::unique_ptr<net::LoopGroup> loops_;
-    std::unique_ptr<runtime::Watchdog> watchdog_;
-    runtime::Health health_;
-    std::unique_ptr<http::Server> http_;
     std::unique_ptr<spool::RocksSpool> spool_;
     std::unique_ptr<sql_state::SqlStateStore> state_;
     std::unique_ptr<dns::UnboundResolver> resolver_;

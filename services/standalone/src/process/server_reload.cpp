@@ -6,59 +6,42 @@
 #include "postfleet/config_files/load.hpp"
 #include "postfleet/config_files/passwords.hpp"
 #include "postfleet/routing/snapshot.hpp"
-#include "postfleet/runtime/process.hpp"
 #include "server.hpp"
 #include "signing_keys.hpp"
 
 namespace postfleet::standalone {
 
 void Server::on_tick() {
-    const SteadyTime now = steady_clock_now();
-    watchdog_->check(now);
-    const std::vector<std::string> stalled = watchdog_->stalled(now);
-    for (const std::string& who : stalled) log_.line(LogLevel::Error, "stalled").field("who", who);
-    if (stalled.empty()) runtime::notify_service_manager("WATCHDOG=1");
-    watch_clock();
     bool changed = false;
     // While a reload is under way there is nothing to look for, and the main thread must not wait for it.
-    if (const std::unique_lock lock(operations_, std::try_to_lock); lock && !draining_) changed = watch_->is_changed();
+    if (const std::unique_lock lock(operations_, std::try_to_lock); lock && !host_->is_stopping())
+        changed = watch_->is_changed();
     if (changed) reload_by_itself("changed files");
 }
 
-// The shards go on by the time that they believe; somebody should look why.
-void Server::watch_clock() {
-    const WallTime system = wall_clock_now();
-    const auto off =
-        std::chrono::duration_cast<std::chrono::seconds>(system - clock_.read(system, steady_clock_with_suspend()));
-    const bool is_in_doubt = off != off.zero();
-    if (std::exchange(is_clock_in_doubt_, is_in_doubt) == is_in_doubt) return;
-    log_.line(is_in_doubt ? LogLevel::Error : LogLevel::Warning, is_in_doubt ? "clock-jumped" : "clock-settled")
-        .field("seconds", off.count())
-        .field("then", is_in_doubt ? "mail goes on by the old time, for an hour at most" : "the system's time counts");
-}
-
 void Server::reload_by_itself(const char* why) {
-    log_.line(LogLevel::Info, "reload_requested").field("because", why);
+    host_->log().line(LogLevel::Info, "reload_requested").field("because", why);
     // reload() has logged what was wrong, and nobody waits for the answer.
     [[maybe_unused]] const Result<std::string> reloaded = reload();
 }
 
 Result<std::string> Server::reload() {
     const std::lock_guard lock(operations_);
-    if (starting_) return Error{ErrorKind::Unavailable, "the server is still starting; try again in a moment"};
-    if (draining_) return Error{ErrorKind::Unavailable, "the server is stopping"};
+    if (host_->is_starting())
+        return Error{ErrorKind::Unavailable, "the server is still starting; try again in a moment"};
+    if (host_->is_stopping()) return Error{ErrorKind::Unavailable, "the server is stopping"};
     watch_->accept();
     const config::LoadResult loaded = config_files::load_path(config_path_);
     if (!loaded.config) {
         for (const config::Problem& problem : loaded.problems) {
-            log_.line(LogLevel::Error, "configuration_problem").field("problem", problem.to_string());
+            host_->log().line(LogLevel::Error, "configuration_problem").field("problem", problem.to_string());
         }
         return Error{ErrorKind::InvalidArgument,
                      "the old configuration stays: " + describe_problems(config_path_, loaded.problems).text};
     }
     const ConfigPointer before = configuration();
     if (Status applied = apply(loaded.config); !applied) {
-        log_.line(LogLevel::Error, "configuration_refused").field("problem", applied.error().text);
+        host_->log().line(LogLevel::Error, "configuration_refused").field("problem", applied.error().text);
         return Error{applied.error().kind, "the old configuration stays: " + applied.error().text};
     }
     std::string answer;
@@ -67,7 +50,8 @@ Result<std::string> Server::reload() {
     for (const config::Change& change : config::diff(*before, *loaded.config)) {
         json.begin_object().member("path", change.path).member("before", change.before).member("after", change.after);
         json.member("needs_restart", change.needs_restart).member("text", change.to_string()).end_object();
-        log_.line(LogLevel::Info, "configuration_changed")
+        host_->log()
+            .line(LogLevel::Info, "configuration_changed")
             .field("change", change.to_string())
             .field("needs_restart", change.needs_restart ? "yes" : "no");
     }
@@ -86,7 +70,7 @@ Status Server::apply(const ConfigPointer& next) {
     if (Status taking = pickups_->reload({next, routing}); !taking) return taking;
     load_tls_contexts(*next);
     our_mail_->set_max_octets(next->intake.max_size);
-    sender_->reload({next, routing, secrets, load_signing_keys(*next, log_)});
+    sender_->reload({next, routing, secrets, load_signing_keys(*next, host_->log())});
     feedback_->reconfigure(sink_setups(*next));
     const std::lock_guard lock(config_mutex_);
     config_ = next;
@@ -96,7 +80,7 @@ Status Server::apply(const ConfigPointer& next) {
 
 std::vector<feedback::SinkSetup> Server::sink_setups(const config::Config& config) const {
     std::vector<feedback::SinkSetup> sinks;
-    for (const config::FileReport& report : config.file_reports) sinks.push_back(file_sink(report, log_));
+    for (const config::FileReport& report : config.file_reports) sinks.push_back(file_sink(report, host_->log()));
     return sinks;
 }
 
