@@ -175,6 +175,69 @@ void check_tasks(SpoolUnderTest& store) {
     }
 }
 
+SpoolBatch taken(std::uint64_t n, std::uint64_t as) {
+    auto batch = sample_acceptance(n);
+    batch.taken_as = sample_id(as);
+    return batch;
+}
+
+void check_taken(SpoolUnderTest& store) {
+    SpoolCaller caller(store.spool());
+    SECTION("what was taken is not taken again, whatever has become of it") {
+        REQUIRE(caller.commit(taken(1, 1)));
+        const auto events = store.events().last_number();
+        CHECK(caller.commit(taken(1, 1)).error().kind == ErrorKind::AlreadyExists);
+        REQUIRE(caller.commit(sample_outcome(1)));
+        CHECK(caller.commit(taken(1, 1)).error().kind == ErrorKind::AlreadyExists);
+        CHECK(caller.scan().empty());
+        CHECK_FALSE(*caller.has_message(sample_id(1)));
+        CHECK(store.events().last_number() == events + 1);
+        CHECK(store.spool().statistics().repeated == 2);
+        SECTION("also after a restart") {
+            store.restart();
+            SpoolCaller again(store.spool());
+            CHECK(again.commit(taken(1, 1)).error().kind == ErrorKind::AlreadyExists);
+            REQUIRE(again.commit(taken(1, 2)));
+            CHECK(again.scan().size() == 1);
+        }
+    }
+    SECTION("of two that are under way together one is taken") {
+        std::vector<bool> taken_now;
+        for (int i = 0; i < 20; i++) {
+            store.spool().commit(taken(static_cast<std::uint64_t>(i % 5), 100 + static_cast<std::uint64_t>(i % 5)),
+                                 {&caller.executor(), [&](Status status) { taken_now.push_back(status.has_value()); }});
+        }
+        REQUIRE(caller.executor().run_until([&] { return taken_now.size() == 20; }, std::chrono::seconds(30)));
+        CHECK(std::count(taken_now.begin(), taken_now.begin() + 5, true) == 5);
+        CHECK(std::count(taken_now.begin(), taken_now.end(), true) == 5);
+        CHECK(store.events().last_number() == 5);
+    }
+    SECTION("content that came for a copy goes, unless the message is there") {
+        auto message = sample_message(1);
+        message->content_chunks = 2;
+        const auto large = [&] {
+            SpoolBatch batch;
+            batch.put_messages.push_back({message, sample_content(12)});
+            batch.put_tasks.push_back(sample_task(1));
+            batch.taken_as = message->id;
+            return batch;
+        };
+        REQUIRE(caller.append(message->id, 0, sample_content(10)));
+        REQUIRE(caller.commit(large()));
+        REQUIRE(caller.append(message->id, 0, sample_content(10)));
+        CHECK_FALSE(caller.commit(large()));
+        CHECK(**caller.read_chunk(message->id, 0) == *sample_content(10));
+        CHECK(**caller.read_chunk(message->id, 1) == *sample_content(12));
+        SpoolBatch end;
+        end.remove_tasks.push_back({message->id, 0});
+        end.remove_messages.push_back({message->id, 2});
+        REQUIRE(caller.commit(std::move(end)));
+        REQUIRE(caller.append(message->id, 0, sample_content(10)));
+        CHECK_FALSE(caller.commit(large()));
+        CHECK(caller.read_chunk(message->id, 0).error().kind == ErrorKind::NotFound);
+    }
+}
+
 void check_restart(SpoolUnderTest& store) {
     {
         SpoolCaller caller(store.spool());
@@ -292,6 +355,7 @@ void spool_contract(const std::function<std::unique_ptr<SpoolUnderTest>()>& make
     auto store = make();
     SECTION("messages") { check_messages(*store); }
     SECTION("tasks") { check_tasks(*store); }
+    SECTION("taken") { check_taken(*store); }
     SECTION("restart") { check_restart(*store); }
     SECTION("events") { check_events(*store); }
     SECTION("a new spool is ready and empty") {

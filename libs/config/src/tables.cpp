@@ -31,6 +31,12 @@ const Section& spool_section() {
             value_key<Spool>(
                 "memory_for_content", &Spool::memory_for_content, SizeCodec{},
                 "Memory for messages between acceptance and first attempt; others are read from disk again."),
+            value_key<Spool>(
+                "remember_taken", &Spool::remember_taken, DurationCodec{.lowest = {}},
+                "How long, at least, the ids of mail are remembered that may be offered a second time: by a "
+                "broker that gives it out again, or under one idempotency key. A copy that comes later is "
+                "sent. 0: not at all.",
+                kRestart),
         },
         {}};
     return section;

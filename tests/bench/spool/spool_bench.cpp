@@ -75,10 +75,17 @@ double cpu_seconds() {
     return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+// Whether a message may be offered again, so that its id is looked for and remembered.
+enum class Ids { Forgotten, Remembered };
+
 class Run {
 public:
-    Run(spool::RocksSpool& spool, std::size_t octets, std::size_t total, std::size_t undelivered_every)
-        : spool_(spool), content_(support::sample_content(1, octets)), total_(total), every_(undelivered_every) {
+    Run(spool::RocksSpool& spool, std::size_t octets, std::size_t total, std::size_t undelivered_every, Ids ids)
+        : spool_(spool),
+          content_(support::sample_content(1, octets)),
+          total_(total),
+          every_(undelivered_every),
+          ids_(ids) {
         latencies_.reserve(total);
     }
 
@@ -108,6 +115,7 @@ private:
         batch.events.push_back(event(message, EventType::Accepted));
         batch.put_messages.push_back({message, content_});
         batch.put_tasks.push_back(std::move(task));
+        if (ids_ == Ids::Remembered) batch.taken_as = id;
         auto began = steady_clock_now();
         spool_.commit(
             std::move(batch),
@@ -155,6 +163,7 @@ private:
     spool::RocksSpool& spool_;
     SharedOctets content_;
     const std::size_t total_, every_;
+    const Ids ids_;
     Message template_message_ = *support::sample_message(1);
     Task template_task_ = [] {
         auto task = support::sample_task(1);
@@ -169,11 +178,11 @@ private:
 };
 
 void measure(spool::RocksSpool& spool, std::size_t octets, std::size_t outstanding, std::size_t messages,
-             std::size_t undelivered_every, std::uint64_t& next_id) {
+             std::size_t undelivered_every, std::uint64_t& next_id, Ids ids = Ids::Forgotten) {
     auto before = spool.statistics();
     auto cpu = cpu_seconds();
     auto began = steady_clock_now();
-    Run run(spool, octets, messages, undelivered_every);
+    Run run(spool, octets, messages, undelivered_every, ids);
     run.go(outstanding, next_id);
     auto seconds = std::chrono::duration<double>(steady_clock_now() - began).count();
     cpu = cpu_seconds() - cpu;
@@ -182,10 +191,11 @@ void measure(spool::RocksSpool& spool, std::size_t octets, std::size_t outstandi
     auto groups = static_cast<double>(after.synced_writes - before.synced_writes);
     fmt::print(
         "{:>7} octets {:>4} outstanding  {:>7.0f} messages/s  {:>5.1f} us CPU/message  {:>5.1f} messages/group  "
-        "commit p50 {:>5.0f} us p99 {:>6.0f} us  {:>4.2f} shard wake-ups/message{}\n",
+        "commit p50 {:>5.0f} us p99 {:>6.0f} us  {:>4.2f} shard wake-ups/message{}{}\n",
         octets, outstanding, count / seconds, cpu / count * 1e6, count / groups, run.percentile(0.5),
         run.percentile(0.99), static_cast<double>(run.wakes()) / count,
-        undelivered_every != 0 ? fmt::format("  1 in {} stays", undelivered_every) : "");
+        undelivered_every != 0 ? fmt::format("  1 in {} stays", undelivered_every) : "",
+        ids == Ids::Remembered ? "  ids are remembered" : "");
 }
 
 std::uint64_t resident_octets() {
@@ -296,6 +306,10 @@ int main(int argc, char** argv) {
         for (std::size_t outstanding : {1, 20, 64, 256}) {
             measure(spool, octets, outstanding, outstanding == 1 ? messages / 6 : messages, 0, next_id);
         }
+    }
+    for (std::size_t outstanding : {20, 64}) {
+        measure(spool, sizes.back(), outstanding, messages, 0, next_id, Ids::Remembered);
+        measure(spool, sizes.back(), outstanding, messages, 0, next_id);
     }
     measure(spool, 10240, 20, messages, 20, next_id);
     stopping = true;

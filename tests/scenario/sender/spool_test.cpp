@@ -56,6 +56,39 @@ TEST_CASE("an outcome that could not be recorded is kept, and recorded after rec
     CHECK(host.deliveries.size() == 1);
 }
 
+TEST_CASE("mail that is offered twice under one id is sent once, and both offers are answered with ok", "[P3]") {
+    SenderWorld world;
+    world.route("x.test", "192.0.2.1:25");
+    FakeHost& host = world.host("192.0.2.1:25");
+    world.start();
+    Mail mail;
+    mail.id = MessageId{{1, 2, 3}};
+    mail.taken_as = mail.id;
+    SECTION("while the first one waits for its commit") {
+        world.spool.hold();
+        world.hand_over(mail);
+        world.hand_over(mail);
+        world.settle();
+        CHECK(host.deliveries.empty());
+        world.spool.release();
+    }
+    SECTION("when it has been delivered") {
+        REQUIRE(world.try_accept(mail));
+        CHECK(world.spool.tasks().empty());
+        REQUIRE(world.try_accept(mail));
+    }
+    world.settle();
+    REQUIRE(world.last_status);
+    CHECK(world.last_status->has_value());
+    CHECK(host.deliveries.size() == 1);
+    CHECK(world.count(EventType::Accepted) == 1);
+    CHECK(world.spool.messages() == 0);
+    CHECK(world.spool.statistics().repeated == 1);
+    world.spool.forget_taken();
+    REQUIRE(world.try_accept(mail));
+    CHECK(host.deliveries.size() == 2);
+}
+
 TEST_CASE("a commit that fails without a latch is repeated") {
     SenderWorld world;
     world.route("x.test", "192.0.2.1:25");

@@ -58,6 +58,15 @@ void check_store(TestSpool& test, const std::set<std::uint64_t>& accepted, const
         }
     }
     for (auto n : accepted) CHECK(accepted_events.contains(sample_id(n).to_string()));
+    // And whoever has not heard of it and offers it again is answered that it was taken.
+    std::size_t taken_twice = 0;
+    for (auto n : accepted) {
+        if (n % 16 != 1) continue;  // each costs a sync
+        auto again = sample_acceptance(n);
+        again.taken_as = sample_id(n);
+        if (test.caller->commit(std::move(again))) taken_twice++;
+    }
+    CHECK(taken_twice == 0);
 }
 
 }  // namespace

@@ -62,6 +62,23 @@ TEST_CASE("a batch that was refused after a failed sync does not come back, thou
     CHECK_FALSE(has_task(test, 2));
 }
 
+TEST_CASE("an id is not taken by a batch that failed") {
+    TestSpool test;
+    test.open();
+    const auto offer = [&](std::uint64_t n) {
+        auto batch = sample_acceptance(n);
+        batch.taken_as = sample_id(n);
+        return test.caller->commit(std::move(batch));
+    };
+    REQUIRE(offer(1));
+    test.disk.failing_syncs = 1;
+    CHECK(offer(2).error().kind == ErrorKind::Unavailable);
+    REQUIRE(test.reaches(SpoolCondition::Ready));
+    CHECK(offer(2));
+    CHECK(offer(2).error().kind == ErrorKind::AlreadyExists);
+    CHECK(offer(1).error().kind == ErrorKind::AlreadyExists);
+}
+
 TEST_CASE("a failed write latches, too, and what had been queued behind it fails with it") {
     TestSpool test;
     test.open();

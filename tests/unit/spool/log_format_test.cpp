@@ -104,6 +104,27 @@ TEST_CASE("a segment's header comes back, and a damaged or newer one is told apa
     }
 }
 
+TEST_CASE("the column of taken ids ends a batch, so that an older Postfleet applies all that it knows") {
+    BatchBuilder builder;
+    builder.put_task(sample_task(1));
+    builder.put_small(Column::Note, "paused", "yes");
+    builder.put_taken(20'000, sample_id(1));
+    const auto operations = operations_of(builder.finish());
+    REQUIRE(operations.size() == 3);
+    CHECK(operations[2].column == Column::Taken);
+    CHECK(operations[2].key == key_of_taken(20'000, sample_id(1)));
+    CHECK(open_record(Column::Taken, operations[2].key, operations[2].value));
+    // As this one takes a column of later: what stands before it is read, what stands behind it is not.
+    std::string later(builder.operations());
+    const auto at = static_cast<std::size_t>(operations[2].key.data() - builder.operations().data()) - 6;
+    later[at] = static_cast<char>(kLastColumn + 1);
+    OperationReader reader(later);
+    std::size_t read = 0;
+    for (Operation operation; reader.next(operation);) ++read;
+    CHECK(read == 2);
+    CHECK(reader.is_bad());
+}
+
 TEST_CASE("a message that an older Postfleet would send unmerged has a version that it does not read") {
     for (std::uint64_t n : {0u, 1u}) {
         const std::uint8_t version = n == 1 ? kRecordVersion : kPlainVersion;

@@ -216,4 +216,33 @@ TEST_CASE("metrics tell what the spool does") {
     CHECK(names.contains("postfleet_spool_log_octets"));
 }
 
+TEST_CASE("ids that were taken are remembered for their time, and take no space after it") {
+    TestSpool test;
+    auto now = WallTime(std::chrono::sys_days{std::chrono::year{2026} / 11 / 22} + std::chrono::hours(23));
+    test.options.wall_now = [&now] { return now; };
+    test.options.taken_window = std::chrono::hours(24);
+    test.open();
+    const auto offer = [&](std::uint64_t n) {
+        auto batch = sample_acceptance(n);
+        batch.taken_as = sample_id(n);
+        return test.caller->commit(std::move(batch)).has_value();
+    };
+    REQUIRE(offer(1));
+    now += std::chrono::hours(24);
+    CHECK_FALSE(offer(1));
+    REQUIRE(offer(2));
+    now += std::chrono::hours(24);
+    CHECK(offer(1));
+    CHECK_FALSE(offer(2));
+    SECTION("a copy of the message itself is not told from a new one without its id") {
+        CHECK(test.caller->commit(sample_acceptance(2)));
+    }
+    SECTION("nothing is remembered when that is the setting") {
+        test.options.taken_window = {};
+        test.open();
+        CHECK(offer(2));
+        CHECK(offer(2));
+    }
+}
+
 }  // namespace postfleet::spool

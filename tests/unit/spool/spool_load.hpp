@@ -80,13 +80,15 @@ private:
         if (stopping_) return;
         auto n = next_++;
         in_flight_++;
-        spool_.commit(support::sample_acceptance(n, 500 + n * 37 % 9000), {&executor_, [this, n](Status status) {
-                                                                               in_flight_--;
-                                                                               if (!status) return;
-                                                                               accepted_(n);
-                                                                               if (n % 3 == 0) end(n);
-                                                                               accept();
-                                                                           }});
+        auto batch = support::sample_acceptance(n, 500 + n * 37 % 9000);
+        batch.taken_as = support::sample_id(n);
+        spool_.commit(std::move(batch), {&executor_, [this, n](Status status) {
+                                             in_flight_--;
+                                             if (!status) return;
+                                             accepted_(n);
+                                             if (n % 3 == 0) end(n);
+                                             accept();
+                                         }});
     }
     void end(std::uint64_t n) {
         in_flight_++;

@@ -80,6 +80,15 @@ void Housekeeper::tick() {
         parts_.index.drop_event_files(passed);
         event_files_dropped_to_ = passed;
     }
+    forget_taken();
+}
+
+void Housekeeper::forget_taken() {
+    const auto today = std::chrono::floor<std::chrono::days>(options_.wall_now()).time_since_epoch().count();
+    const auto before = static_cast<std::uint32_t>(std::max<std::int64_t>(today - options_.taken_days, 0));
+    if (before == taken_forgotten_before_) return;
+    taken_forgotten_before_ = before;
+    parts_.index.forget_taken(before);
 }
 
 void Housekeeper::checkpoint(std::uint64_t persisted) {

@@ -24,6 +24,8 @@ public:
         std::uint64_t segment_octets = 0;
         std::uint64_t checkpoint_octets = 0;
         Duration tick = std::chrono::milliseconds(50);
+        std::uint32_t taken_days = 0;  // before today, that are remembered
+        std::function<WallTime()> wall_now;
     };
     Housekeeper(Parts parts, Options options, std::function<void(WriteItem)> write);
     ~Housekeeper();
@@ -44,6 +46,7 @@ private:
 
     void run();
     void tick();
+    void forget_taken();
     void checkpoint(std::uint64_t persisted);
     void look_at(const SegmentFacts& segment, SteadyTime now);
     // What is alive in a segment, looked for until it is `enough` octets.
@@ -71,6 +74,7 @@ private:
     std::set<std::pair<Column, std::string>> walked_;  // keys seen in the segment that is being walked
     std::uint64_t written_out_at_ = 0;                 // group up to which a write-out was asked for
     std::uint64_t event_files_dropped_to_ = 0;
+    std::uint32_t taken_forgotten_before_ = 0;  // day
     SteadyTime next_complaint_{};
 
     std::mutex mutex_;

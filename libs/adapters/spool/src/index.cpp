@@ -29,9 +29,11 @@ using rocksdb::Slice;
 
 constexpr std::string_view kPositionKey = "position";
 constexpr std::string_view kSegmentPrefix = "segment/";
-// By column: the number is the value of the enum, and the default family is ours for position and segments.
-constexpr std::array<const char*, kLastColumn + 1> kFamilies = {"default", "task", "message", "chunk",
-                                                                "outbox",  "note", "cursor",  "quarantine"};
+// By column: the number is the value of the enum, and the default family is ours for position and segments. Ids that were
+// taken are there, too: RocksDB opens no index that has a family which an older Postfleet does not know.
+constexpr std::array kFamilies = {"default", "task", "message", "chunk", "outbox", "note", "cursor", "quarantine"};
+constexpr std::string_view kTakenPrefix = "taken/";
+static_assert(kFamilies.size() == static_cast<std::size_t>(Column::Taken));
 // How long apply() waits for RocksDB to write out before it calls that a failure.
 constexpr auto kStallPatience = std::chrono::seconds(30);
 
@@ -75,6 +77,33 @@ private:
     const std::atomic<std::uint64_t>* passed_;
 };
 
+// Likewise ids that were taken before a day.
+class ForgottenIds final : public rocksdb::CompactionFilter {
+public:
+    explicit ForgottenIds(std::uint32_t before) : before_(before) {}
+    const char* Name() const override { return "postfleet.ForgottenIds"; }
+    bool Filter(int, const Slice& key, const Slice&, std::string*, bool*) const override {
+        return key.size() == kTakenPrefix.size() + kTakenKeyOctets && key.starts_with(slice(kTakenPrefix)) &&
+               get_big_endian<std::uint32_t>(key.data() + kTakenPrefix.size()) < before_;
+    }
+
+private:
+    std::uint32_t before_;
+};
+
+class ForgottenIdsFactory final : public rocksdb::CompactionFilterFactory {
+public:
+    explicit ForgottenIdsFactory(const std::atomic<std::uint32_t>& before) : before_(before) {}
+    const char* Name() const override { return "postfleet.ForgottenIdsFactory"; }
+    std::unique_ptr<rocksdb::CompactionFilter> CreateCompactionFilter(
+        const rocksdb::CompactionFilter::Context&) override {
+        return std::make_unique<ForgottenIds>(before_.load());
+    }
+
+private:
+    const std::atomic<std::uint32_t>& before_;
+};
+
 class FailureListener final : public rocksdb::EventListener {
 public:
     explicit FailureListener(Log log) : log_(log) {}
@@ -107,7 +136,7 @@ private:
 };
 
 rocksdb::ColumnFamilyOptions family_options(const Index::Options& options, const std::shared_ptr<rocksdb::Cache>& cache,
-                                            std::size_t family) {
+                                            const std::atomic<std::uint32_t>& taken_before, std::size_t family) {
     rocksdb::ColumnFamilyOptions family_options;
     family_options.write_buffer_size = options.memory;  // the sum over all families decides (db_write_buffer_size)
     family_options.max_write_buffer_number = 4;
@@ -126,6 +155,7 @@ rocksdb::ColumnFamilyOptions family_options(const Index::Options& options, const
     if (family == static_cast<std::size_t>(Column::Outbox)) {
         family_options.compaction_filter_factory = std::make_shared<PassedEventsFactory>(options.events_passed);
     }
+    if (family == 0) family_options.compaction_filter_factory = std::make_shared<ForgottenIdsFactory>(taken_before);
     return family_options;
 }
 
@@ -186,6 +216,13 @@ Result<Index::Position> decode_position(std::string_view octets) {
     return position;
 }
 
+// Where a record is; `space` holds its key, should that be another one.
+Slice stored_key(Column column, std::string_view key, std::string& space) {
+    if (column != Column::Taken) return slice(key);
+    space.assign(kTakenPrefix).append(key);
+    return slice(space);
+}
+
 std::string segment_key(std::uint64_t number) {
     std::string key(kSegmentPrefix);
     key.resize(kSegmentPrefix.size() + 8);
@@ -208,7 +245,9 @@ public:
         (void)db->Close().ok();
         db.reset();
     }
-    rocksdb::ColumnFamilyHandle* family(Column column) const { return families[static_cast<std::size_t>(column)]; }
+    rocksdb::ColumnFamilyHandle* family(Column column) const {
+        return families[column == Column::Taken ? 0 : static_cast<std::size_t>(column)];
+    }
 
     std::unique_ptr<rocksdb::Env> env;
     std::shared_ptr<rocksdb::Cache> cache;
@@ -241,7 +280,7 @@ Status Index::open_database() {
     if (self.env) options.env = self.env.get();
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
     for (std::size_t family = 0; family < kFamilies.size(); family++) {
-        families.emplace_back(kFamilies[family], family_options(options_, self.cache, family));
+        families.emplace_back(kFamilies[family], family_options(options_, self.cache, taken_before_, family));
     }
     rocksdb::DB* db = nullptr;
     auto status = rocksdb::DB::Open(options, options_.directory, families, &self.families, &db);
@@ -288,6 +327,7 @@ Status Index::apply(std::span<const std::string_view> batches, const SegmentFact
     auto& batch = self.batch;
     batch.Clear();
     auto last_event = self.position.last_event;
+    std::string key;
     for (auto operations : batches) {
         OperationReader reader(operations);
         for (Operation operation; reader.next(operation);) {
@@ -296,7 +336,7 @@ Status Index::apply(std::span<const std::string_view> batches, const SegmentFact
                 batch.Delete(family, slice(operation.key));
                 continue;
             }
-            batch.Put(family, slice(operation.key), slice(operation.value));
+            batch.Put(family, stored_key(operation.column, operation.key, key), slice(operation.value));
             if (operation.column == Column::Outbox && operation.key.size() == kEventKeyOctets) {
                 last_event = std::max(last_event, get_big_endian<std::uint64_t>(operation.key.data()));
             }
@@ -335,8 +375,8 @@ void Index::forget_segment(std::uint64_t number) {
 Result<std::optional<std::string>> Index::get(Column column, std::string_view key) {
     std::shared_lock lock(database_->mutex);
     if (!database_->db) return Error{ErrorKind::Unavailable, "spool index: it is not open"};
-    std::string value;
-    auto status = database_->db->Get({}, database_->family(column), slice(key), &value);
+    std::string value, space;
+    auto status = database_->db->Get({}, database_->family(column), stored_key(column, key, space), &value);
     if (status.IsNotFound()) return std::optional<std::string>{};
     if (!status.ok()) return index_error("read", status);
     return std::optional<std::string>(std::move(value));
@@ -406,6 +446,16 @@ void Index::drop_event_files(std::uint64_t up_to) {
     auto begin = key_of_event(0), end = key_of_event(up_to);
     Slice from(begin), to(end);
     (void)rocksdb::DeleteFilesInRange(database_->db.get(), database_->family(Column::Outbox), &from, &to).ok();
+}
+
+void Index::forget_taken(std::uint32_t before_day) {
+    taken_before_ = before_day;
+    std::shared_lock lock(database_->mutex);
+    if (!database_->db) return;
+    std::string begin(kTakenPrefix), end(kTakenPrefix);
+    end.append(key_of_taken(before_day, {}));
+    Slice from(begin), to(end);
+    (void)rocksdb::DeleteFilesInRange(database_->db.get(), database_->families[0], &from, &to).ok();
 }
 
 std::optional<std::string> Index::failure() const {

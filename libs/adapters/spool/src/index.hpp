@@ -71,6 +71,8 @@ public:
     Result<std::uint64_t> persisted_group();
     void write_out();  // begins to; returns at once
     void drop_event_files(std::uint64_t up_to);
+    // Ids that were taken before this day go when their files are written again, or now if nothing else is in a file.
+    void forget_taken(std::uint32_t before_day);
     std::optional<std::string> failure() const;  // of a background write, since open
     std::uint64_t memory_octets() const;         // changes not yet in files, and blocks of files
 
@@ -80,6 +82,7 @@ private:
     Status open_database();
 
     const Options options_;
+    std::atomic<std::uint32_t> taken_before_{0};
     std::unique_ptr<Database> database_;
 };
 

@@ -199,6 +199,10 @@ void BatchBuilder::put_small(Column column, std::string_view key, std::string_vi
     seal(open.at);
 }
 
+void BatchBuilder::put_taken(std::uint32_t day, const MessageId& id) {
+    put_small(Column::Taken, key_of_taken(day, id), {});
+}
+
 void BatchBuilder::put_raw(Column column, std::string_view key, std::string_view value) {
     auto open = begin_put(column, key);
     octets_.resize(octets_.size() - kRecordHeaderOctets);

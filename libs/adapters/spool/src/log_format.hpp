@@ -110,6 +110,8 @@ public:
     // Content with a new place.
     void put_moved(Column column, std::string_view key, std::uint8_t version, std::string_view fields);
     void put_event(const Event& event);
+    // The last operation of its batch: an older Postfleet does not know the column, and reads no further.
+    void put_taken(std::uint32_t day, const MessageId& id);
     void put_small(Column column, std::string_view key, std::string_view body);
     void put_raw(Column column, std::string_view key, std::string_view value);  // a record as it was found
     void remove(Column column, std::string_view key);

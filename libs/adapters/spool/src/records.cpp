@@ -360,6 +360,7 @@ const char* to_string(Column column) {
         case Column::Note: return "note";
         case Column::Cursor: return "cursor";
         case Column::Quarantine: return "quarantine";
+        case Column::Taken: return "taken";
     }
     return "unknown";
 }
@@ -374,6 +375,13 @@ std::string key_of(const MessageId& id, std::uint32_t number) {
 std::string key_of_event(std::uint64_t number) {
     std::string key(kEventKeyOctets, '\0');
     put_big_endian(key.data(), number);
+    return key;
+}
+
+std::string key_of_taken(std::uint32_t day, const MessageId& id) {
+    std::string key(kTakenKeyOctets, '\0');
+    put_big_endian(key.data(), day);
+    std::memcpy(key.data() + 4, id.octets.data(), kIdOctets);
     return key;
 }
 

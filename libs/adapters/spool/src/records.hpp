@@ -1,6 +1,7 @@
 // The records of the index, and their keys (docs/SPOOL_FORMAT.md, "Records").
 //
 //   key     message id, 16 octets · task and chunk: + number, 32 bits big-endian · event: 64 bits big-endian
+//           taken: day since 1970 (UTC), 32 bits big-endian, and the id, so that a day is forgotten by ranges of keys
 //   value   version (1) · checksum (4) · [location (24), of message and chunk] · fields
 //
 // The checksum is the CRC-32C of column, key and everything in the value but itself: a record that was
@@ -20,8 +21,17 @@
 
 namespace postfleet::spool {
 
-enum class Column : std::uint8_t { Task = 1, Message = 2, Chunk = 3, Outbox = 4, Note = 5, Cursor = 6, Quarantine = 7 };
-inline constexpr std::uint8_t kLastColumn = 7;
+enum class Column : std::uint8_t {
+    Task = 1,
+    Message = 2,
+    Chunk = 3,
+    Outbox = 4,
+    Note = 5,
+    Cursor = 6,
+    Quarantine = 7,
+    Taken = 8
+};
+inline constexpr std::uint8_t kLastColumn = 8;
 const char* to_string(Column column);
 
 // Where a chunk of content is in the log.
@@ -41,6 +51,7 @@ inline constexpr std::size_t kLocationOctets = 24;
 inline constexpr std::size_t kIdOctets = 16;
 inline constexpr std::size_t kNumberedKeyOctets = kIdOctets + 4;  // task, chunk
 inline constexpr std::size_t kEventKeyOctets = 8;
+inline constexpr std::size_t kTakenKeyOctets = 4 + kIdOctets;
 
 inline std::string_view key_of(const MessageId& id) {
     return {reinterpret_cast<const char*>(id.octets.data()), id.octets.size()};
@@ -48,6 +59,7 @@ inline std::string_view key_of(const MessageId& id) {
 std::string key_of(const MessageId& id, std::uint32_t number);  // task, chunk
 inline std::string key_of(const TaskKey& key) { return key_of(key.message, key.number); }
 std::string key_of_event(std::uint64_t number);
+std::string key_of_taken(std::uint32_t day, const MessageId& id);
 MessageId id_of_key(std::string_view key);  // its first 16 octets
 
 // Writes the checksum into a value whose header is still blank, and kPlainVersion unless a version is there.

@@ -48,6 +48,19 @@ WriteItem encode(SpoolBatch&& batch) {
     return item;
 }
 
+void commit_once(WriteItem& item, const MessageId& taken_as, const Message* message, WallTime now) {
+    item.once = {.taken_as = taken_as,
+                 .day = static_cast<std::uint32_t>(
+                     std::max<std::int64_t>(std::chrono::floor<std::chrono::days>(now).time_since_epoch().count(), 0))};
+    if (message != nullptr) {
+        item.once->message = message->id;
+        item.once->appended_chunks = std::max(message->content_chunks, 1u) - 1;
+    }
+    const auto before = item.batch.size();
+    item.batch.put_taken(item.once->day, taken_as);
+    item.octets += item.batch.size() - before;
+}
+
 template <class T>
 void answer(Completion<T>&& done, T value) {
     if (done.on == nullptr) return;
@@ -69,7 +82,11 @@ void RocksSpool::commit(SpoolBatch batch, Completion<Status> done) {
     auto urgency = batch.urgency;
     if (auto admitted = engine_->condition.admit(urgency); !admitted)
         return answer(std::move(done), std::move(admitted));
+    const auto taken_as = engine_->options.taken_window > Duration{} ? batch.taken_as : std::nullopt;
+    // Held, because encoding empties the batch.
+    const auto message = taken_as && !batch.put_messages.empty() ? batch.put_messages.front().message : nullptr;
     auto item = encode(std::move(batch));
+    if (taken_as) commit_once(item, *taken_as, message.get(), engine_->options.wall_now());
     if (urgency == SpoolBatch::Urgency::Acceptance &&
         engine_->writer->octets_in_flight() + item.octets > engine_->options.max_in_flight) {
         return answer(std::move(done),
@@ -165,6 +182,7 @@ Spool::Statistics RocksSpool::statistics() const {
             .octets_written = counters.octets_written,
             .latches = counters.latches,
             .quarantined = counters.quarantined,
+            .repeated = counters.repeated,
             .octets_in_flight = engine_->writer->octets_in_flight(),
             .free_octets = counters.free_octets,
             .sync_seconds_total = static_cast<double>(counters.sync_nanoseconds) / 1e9};
@@ -216,6 +234,8 @@ void RocksSpool::register_metrics(Metrics& metrics) {
     count("postfleet_spool_written_octets_total", "Octets written to the log.", counters.octets_written);
     count("postfleet_spool_latches_total", "Failed writes or syncs that latched the spool.", counters.latches);
     count("postfleet_spool_quarantined_total", "Records that did not check out.", counters.quarantined);
+    count("postfleet_spool_repeated_total", "Messages that had been taken before, and were dropped.",
+          counters.repeated);
     count("postfleet_spool_missing_groups_total", "Groups of the log damaged beyond recognition.",
           counters.groups_missing);
     count("postfleet_spool_moved_octets_total", "Content moved out of mostly empty segments.",

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -38,6 +39,15 @@ struct WriteItem {
         Location from;
     };
     std::optional<Move> move;
+    // What is committed once: nothing of it is when this id was taken before.
+    struct Once {
+        MessageId taken_as;
+        std::uint32_t day = 0;
+        MessageId message;
+        std::uint32_t appended_chunks = 0;  // its content that is there already
+    };
+    std::optional<Once> once;
+    std::unique_ptr<Error> refused;                              // by the writer; null: it is written
     std::vector<std::pair<std::string, std::uint64_t>> cursors;  // to give back if the write fails
     std::uint64_t octets = 0;                                    // in flight
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <unordered_set>
 #include <utility>
 
 #include "crc32c.hpp"
@@ -26,8 +27,12 @@ iovec part_of(std::string_view octets) { return {const_cast<char*>(octets.data()
 
 // Completions of one group for one executor.
 struct Delivery {
+    struct Run {
+        UniqueFunction<void(Status)> run;
+        std::unique_ptr<Error> refused;
+    };
     Executor* on;
-    std::vector<UniqueFunction<void(Status)>> runs;
+    std::vector<Run> runs;
 };
 
 }  // namespace
@@ -84,6 +89,7 @@ void Writer::take_turn() {
     std::move(waiting_.begin(), waiting_.begin() + count, std::back_inserter(group));
     waiting_.erase(waiting_.begin(), waiting_.begin() + count);
     drop_stale_moves(group);
+    drop_repeated(group);
 
     auto written = write_group(group);
     // Latched before anybody hears of it, so that what is tried next is refused at the door.
@@ -132,6 +138,48 @@ void Writer::drop_stale_moves(std::vector<WriteItem>& group) {
         item.batch = BatchBuilder();
         item.contents.clear();
     }
+}
+
+// Here, because nothing else sees every batch in its order: two copies that are under way together meet in one group,
+// or the later one finds the earlier one in the index.
+void Writer::drop_repeated(std::vector<WriteItem>& group) {
+    std::unordered_set<MessageId> taken_here;
+    for (auto& item : group) {
+        if (!item.once) continue;
+        const bool is_here = !taken_here.insert(item.once->taken_as).second;
+        const auto before = is_here ? Result<bool>(true) : was_taken(*item.once);
+        if (!before) {
+            drop(item, before.error());
+            continue;
+        }
+        if (!*before) continue;
+        const auto& once = *item.once;
+        auto message = is_here || once.appended_chunks == 0 ? Result<std::optional<std::string>>(std::string())
+                                                            : parts_.index.get(Column::Message, key_of(once.message));
+        drop(item, {ErrorKind::AlreadyExists, "this was taken before"});
+        parts_.counters.repeated++;
+        // Its content came before it was known. The first copy's has the same place, if that is still there.
+        if (!message || *message) continue;
+        for (std::uint32_t chunk = 0; chunk < once.appended_chunks; chunk++) {
+            item.batch.remove(Column::Chunk, key_of(once.message, chunk));
+        }
+    }
+}
+
+Result<bool> Writer::was_taken(const WriteItem::Once& once) {
+    for (std::uint32_t back = 0; back <= std::min(options_.taken_days, once.day); back++) {
+        auto found = parts_.index.get(Column::Taken, key_of_taken(once.day - back, once.taken_as));
+        if (!found) return found.error();
+        if (*found) return true;
+    }
+    return false;
+}
+
+void Writer::drop(WriteItem& item, Error why) {
+    item.batch = BatchBuilder();
+    item.contents.clear();
+    item.events.clear();
+    item.refused = std::make_unique<Error>(std::move(why));
 }
 
 Status Writer::write_group(std::vector<WriteItem>& group) {
@@ -214,12 +262,12 @@ void Writer::complete(std::vector<WriteItem>& items, const Status& status) {
         if (item.done.on == nullptr) continue;
         auto found = std::ranges::find(deliveries, item.done.on, &Delivery::on);
         if (found == deliveries.end()) found = deliveries.insert(deliveries.end(), {item.done.on, {}});
-        found->runs.push_back(std::move(item.done.run));
+        found->runs.push_back({std::move(item.done.run), std::move(item.refused)});
     }
     queue_.landed(octets);
     for (auto& delivery : deliveries) {
         delivery.on->post([runs = std::move(delivery.runs), status]() mutable {
-            for (auto& run : runs) run(status);
+            for (auto& [run, refused] : runs) run(status && refused ? Status(*refused) : status);
         });
     }
 }

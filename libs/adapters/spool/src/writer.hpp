@@ -26,7 +26,7 @@ struct Counters {
     std::atomic<std::uint64_t> commits{0}, synced_writes{0}, octets_written{0}, latches{0}, quarantined{0};
     std::atomic<std::uint64_t> sync_nanoseconds{0}, free_octets{0}, content_moved_octets{0};
     std::atomic<std::uint64_t> moving_octets{0};  // content on its way to a new place
-    std::atomic<std::uint64_t> groups_missing{0}, tails_torn{0};
+    std::atomic<std::uint64_t> groups_missing{0}, tails_torn{0}, repeated{0};
 };
 
 // What the spool's threads share. Everything outlives them.
@@ -49,6 +49,7 @@ public:
         std::uint64_t min_free = 0;
         std::uint64_t max_group = 0;
         Duration outcome_delay{};
+        std::uint32_t taken_days = 0;  // before today, that an id is looked for in
     };
     Writer(Parts parts, Options options, std::function<Status()> rebuild_index);
     ~Writer();
@@ -62,6 +63,9 @@ private:
     std::size_t group_size() const;
     void add_cursors();
     void drop_stale_moves(std::vector<WriteItem>& group);
+    void drop_repeated(std::vector<WriteItem>& group);
+    Result<bool> was_taken(const WriteItem::Once& once);
+    void drop(WriteItem& item, Error why);
     // Writes and syncs; on success the items' batches are in the log and in the index.
     Status write_group(std::vector<WriteItem>& group);
     SegmentFacts place(std::vector<WriteItem>& group, const SegmentLog::Place& place, const GroupHeader& header);

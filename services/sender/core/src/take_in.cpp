@@ -28,13 +28,16 @@ void TakeIn::hand_over(AcceptedMessage accepted, Completion<Status> done) {
         return;
     }
     SpoolBatch batch;
+    batch.taken_as = accepted.taken_as;
     NewMail mail = engine_.add_to(batch, std::move(accepted));
     Executor* const on = done.on;
     engine_.dependencies.spool.commit(
         std::move(batch), {on, [this, on, mail = std::move(mail), done = std::move(done)](Status status) mutable {
-                               const bool is_durable = status.has_value();
+                               const bool is_new = status.has_value();
+                               // A copy is as durable as the first one, and makes no second delivery.
+                               if (!is_new && status.error().kind == ErrorKind::AlreadyExists) status = {};
                                done.run(std::move(status));  // 250 first: the client waits
-                               if (!is_durable) return;
+                               if (!is_new) return;
                                if (Shard* shard = engine_.shard_of(on))
                                    return engine_.schedule_new(std::move(mail), *shard);
                                const auto any =

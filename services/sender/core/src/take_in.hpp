@@ -2,7 +2,8 @@
 //
 // One spool commit per message; ok means point A of DESIGN section 4. The task is scheduled on the shard that
 // took the message in, right behind the answer, and its content stays in memory for the first attempt as long
-// as config.spool.memory_for_content allows; beyond that the attempt reads it back.
+// as config.spool.memory_for_content allows; beyond that the attempt reads it back. What was taken before under the same
+// `taken_as` is answered with ok, and nothing else happens.
 //
 // Threads: thread-safe. Errors: as Spool; Unavailable before start and while draining.
 #pragma once

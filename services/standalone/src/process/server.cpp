@@ -90,6 +90,7 @@ Status Server::open_spool() {
     options.directory = spool_directory(*config_);
     options.min_free = settings.min_free;
     options.max_in_flight = settings.max_in_flight;
+    options.taken_window = settings.remember_taken;
     options.log = host_->log();
     auto opened = spool::RocksSpool::open(std::move(options));
     if (!opened) return opened.error();

@@ -15,7 +15,7 @@ void complete(Completion<T>&& done, T value) {
 
 }  // namespace
 
-void FakeSpool::take(UniqueFunction<void()> apply, Completion<Status> done, SpoolBatch::Urgency urgency) {
+void FakeSpool::take(UniqueFunction<Status()> apply, Completion<Status> done, SpoolBatch::Urgency urgency) {
     statistics_.commits++;
     if (state_.condition == SpoolCondition::Latched) {
         return complete(std::move(done), Status(Error{ErrorKind::Unavailable, "spool latched: " + state_.reason}));
@@ -31,18 +31,22 @@ void FakeSpool::take(UniqueFunction<void()> apply, Completion<Status> done, Spoo
         held_.push_back({std::move(apply), std::move(done)});
         return;
     }
-    apply();
+    auto status = apply();
     statistics_.synced_writes++;
-    complete(std::move(done), Status());
+    complete(std::move(done), std::move(status));
 }
 
 void FakeSpool::commit(SpoolBatch batch, Completion<Status> done) {
     std::lock_guard lock(mutex_);
     auto urgency = batch.urgency;
-    take([this, batch = std::move(batch)]() mutable { apply(batch); }, std::move(done), urgency);
+    take([this, batch = std::move(batch)]() mutable { return apply(batch); }, std::move(done), urgency);
 }
 
-void FakeSpool::apply(SpoolBatch& batch) {
+Status FakeSpool::apply(SpoolBatch& batch) {
+    if (batch.taken_as && !taken_.insert(*batch.taken_as).second) {
+        drop_repeated(batch);
+        return Error{ErrorKind::AlreadyExists, "this was taken before"};
+    }
     for (auto& put : batch.put_messages) {
         auto& id = put.message->id;
         if (put.message->content_chunks > 0) {
@@ -61,6 +65,15 @@ void FakeSpool::apply(SpoolBatch& batch) {
     }
     if (!batch.events.empty()) arrived_.notify_all();
     drop_passed_events();
+    return {};
+}
+
+void FakeSpool::drop_repeated(const SpoolBatch& batch) {
+    statistics_.repeated++;
+    for (auto& put : batch.put_messages) {
+        if (messages_.contains(put.message->id)) continue;
+        std::erase_if(content_, [&](auto& chunk) { return chunk.first.first == put.message->id; });
+    }
 }
 
 void FakeSpool::append_content(MessageId id, std::uint32_t chunk, SharedOctets octets, Completion<Status> done) {
@@ -68,6 +81,7 @@ void FakeSpool::append_content(MessageId id, std::uint32_t chunk, SharedOctets o
     take(
         [this, id, chunk, octets = std::move(octets)] {
             content_[{id, chunk}] = octets;
+            return Status();
         },
         std::move(done), SpoolBatch::Urgency::Acceptance);
 }
@@ -77,6 +91,7 @@ void FakeSpool::discard_content(MessageId id, std::uint32_t chunks) {
     take(
         [this, id, chunks] {
             for (std::uint32_t chunk = 0; chunk < chunks; chunk++) content_.erase({id, chunk});
+            return Status();
         },
         {}, SpoolBatch::Urgency::Outcome);
 }
@@ -160,8 +175,12 @@ Status FakeSpool::scan_tasks(UniqueFunction<void(Task&&)> visit) {
 
 void FakeSpool::put_note(std::string name, std::string value, Completion<Status> done) {
     std::lock_guard lock(mutex_);
-    take([this, name = std::move(name), value = std::move(value)] { notes_[name] = value; }, std::move(done),
-         SpoolBatch::Urgency::Outcome);
+    take(
+        [this, name = std::move(name), value = std::move(value)] {
+            notes_[name] = value;
+            return Status();
+        },
+        std::move(done), SpoolBatch::Urgency::Outcome);
 }
 
 std::vector<std::pair<std::string, std::string>> FakeSpool::notes() {
@@ -283,9 +302,9 @@ void FakeSpool::release(std::size_t count) {
     std::lock_guard lock(mutex_);
     if (count == SIZE_MAX) holding_ = false;
     for (; count > 0 && !held_.empty(); count--) {
-        held_.front().apply();
+        auto status = held_.front().apply();
         statistics_.synced_writes++;
-        complete(std::move(held_.front().done), Status());
+        complete(std::move(held_.front().done), std::move(status));
         held_.pop_front();
     }
 }
@@ -314,6 +333,11 @@ void FakeSpool::drop_orphans() {
 void FakeSpool::corrupt_content(const MessageId& id) {
     std::lock_guard lock(mutex_);
     if (corrupt_.insert(id).second) statistics_.quarantined++;
+}
+
+void FakeSpool::forget_taken() {
+    std::lock_guard lock(mutex_);
+    taken_.clear();
 }
 
 std::size_t FakeSpool::held() const {

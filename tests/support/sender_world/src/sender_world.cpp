@@ -130,7 +130,7 @@ void SenderWorld::settle_or_advance() {
 AcceptedMessage SenderWorld::make(const Mail& mail) {
     const WallTime now = executors[0]->wall_now();
     auto message = std::make_shared<Message>();
-    message->id = ids_.next(now + std::chrono::microseconds(++ids_made));
+    message->id = mail.id ? *mail.id : ids_.next(now + std::chrono::microseconds(++ids_made));
     message->accepted_at = now;
     message->reverse_path = mail.from;
     message->tenant = mail.tenant;
@@ -156,6 +156,7 @@ AcceptedMessage SenderWorld::make(const Mail& mail) {
     message->content_chunks = static_cast<std::uint32_t>(
         std::max<std::size_t>(1, (mail.content.size() + kContentChunkOctets - 1) / kContentChunkOctets));
     AcceptedMessage accepted;
+    accepted.taken_as = mail.taken_as;
     for (std::uint32_t i = 0; i < mail.to.size(); ++i) {
         const std::string domain(domain_of(mail.to[i]));
         const bool is_own = mail.verp || mail.merge;

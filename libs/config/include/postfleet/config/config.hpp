@@ -482,6 +482,7 @@ struct Spool {
     std::uint64_t min_free = 1ull << 30;              // below this, new mail is refused
     std::uint64_t max_in_flight = 64ull << 20;        // octets accepted but not yet synced
     std::uint64_t memory_for_content = 128ull << 20;  // bodies kept in memory between acceptance and delivery
+    Duration remember_taken = std::chrono::hours(24);  // ids of mail that may be offered again
 };
 
 // The making of what goes out: signatures, 7-bit forms.

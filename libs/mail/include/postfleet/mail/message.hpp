@@ -161,6 +161,9 @@ struct AcceptedMessage {
     std::shared_ptr<const Message> message;
     std::vector<Task> tasks;
     SharedOctets last_chunk;  // chunk content_chunks - 1; the ones before were appended already
+    // Where the same may be offered again (a broker gives it out twice, an application submits it twice under one key):
+    // the id under which it is taken once, mostly the message's. The second one is answered like the first, and dropped.
+    std::optional<MessageId> taken_as;
 };
 
 }  // namespace postfleet

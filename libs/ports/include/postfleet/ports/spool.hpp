@@ -6,6 +6,9 @@
 //  * before completion readers see nothing; a crash leaves nothing or all.
 //  * batches of one thread are committed in the order of the calls.
 //  * remove of an unknown id is ok, because redelivery asks twice.
+//  * a batch whose `taken_as` was committed before, at most the configured time ago, completes with AlreadyExists
+//    and leaves nothing, also when both are under way together; content that was appended for it goes, unless its
+//    message is there.
 //  * append_content() alone makes nothing visible: content without a task disappears at the next start.
 //  * a record that does not check out is set aside and reported (quarantined()), never returned.
 //  * after a failed write or sync it is latched: every commit fails with Unavailable until it has reopened
@@ -16,11 +19,12 @@
 // the Completion. Bounded: more than the configured octets in flight makes commit() complete with
 // ResourceExhausted at once, except for batches marked Urgency::Outcome, which are always taken.
 // Units: octets as on the wire (CRLF line ends).
-// Errors: ResourceExhausted (space low or too much in flight), Corruption, NotFound, Unavailable (latched).
+// Errors: AlreadyExists (taken before), ResourceExhausted (space low or too much in flight), Corruption, NotFound, Unavailable (latched).
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -49,6 +53,8 @@ struct SpoolBatch {
     };
     std::vector<RemovedMessage> remove_messages;
     std::vector<Event> events;  // appended to the outbox in this order
+    // Committed with the batch, and remembered for a while. A batch with an id that is remembered leaves nothing.
+    std::optional<MessageId> taken_as;
 };
 
 enum class SpoolCondition {
@@ -101,6 +107,7 @@ public:
 
     struct Statistics {
         std::uint64_t commits = 0, synced_writes = 0, octets_written = 0, latches = 0, quarantined = 0;
+        std::uint64_t repeated = 0;  // batches that were committed before, and dropped
         std::uint64_t octets_in_flight = 0, free_octets = 0;
         double sync_seconds_total = 0;
     };

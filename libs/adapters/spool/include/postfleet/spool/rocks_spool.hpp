@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -46,8 +47,11 @@ struct RocksSpoolOptions {
     unsigned reader_threads = 2;
     // How long a group of outcomes alone waits for company: nobody waits for them, and a sync costs.
     Duration outcome_delay = std::chrono::milliseconds(2);
+    // At least as long `taken_as` is remembered, in whole days; 0: not at all.
+    Duration taken_window = std::chrono::hours(24);
     Log log;
 
+    std::function<WallTime()> wall_now = wall_clock_now;
     // Seams for tests: the log's files and the index's. Null: the real ones.
     Files* files = nullptr;
     std::shared_ptr<rocksdb::FileSystem> index_files;  // shared with RocksDB, which asks for that

@@ -9,6 +9,7 @@
 //   lose_unconfirmed()       power loss: what is held is gone, without a completion
 //   restart()                a new process: unconfirmed batches and orphaned content are gone
 //   corrupt_content(id)      reading this message's content gives Corruption
+//   forget_taken()           no id was taken any more
 //
 // Completions are posted to their executor, in order. Threads: thread-safe.
 #pragma once
@@ -58,6 +59,7 @@ public:
     void lose_unconfirmed();
     void restart();
     void corrupt_content(const MessageId& id);
+    void forget_taken();
 
     // What a test looks at.
     std::size_t held() const;
@@ -67,11 +69,12 @@ public:
 
 private:
     struct Held {
-        UniqueFunction<void()> apply;
+        UniqueFunction<Status()> apply;
         Completion<Status> done;
     };
-    void take(UniqueFunction<void()> apply, Completion<Status> done, SpoolBatch::Urgency urgency);
-    void apply(SpoolBatch& batch);
+    void take(UniqueFunction<Status()> apply, Completion<Status> done, SpoolBatch::Urgency urgency);
+    Status apply(SpoolBatch& batch);
+    void drop_repeated(const SpoolBatch& batch);
     void drop_passed_events();
     void drop_orphans();
     void change(SpoolCondition condition, std::string reason);
@@ -87,7 +90,7 @@ private:
     std::map<std::string, std::uint64_t> cursors_;
     bool readers_known_ = false;
     std::vector<std::shared_ptr<const Event>> history_;
-    std::set<MessageId> corrupt_;
+    std::set<MessageId> corrupt_, taken_;
     std::uint64_t last_number_ = 0;
     bool stopped_ = false;
     bool holding_ = false;

@@ -62,6 +62,7 @@ struct Mail {
     MergeText merge;
     std::vector<MergeVariables> variables;  // of `to`, as far as it goes
     bool verp = false;
+    std::optional<MessageId> id, taken_as;  // `id` empty: one of its own
 };
 
 class SenderWorld {
