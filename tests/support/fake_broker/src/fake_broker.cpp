@@ -19,8 +19,6 @@ struct Stored {
     bool was_out = false;
 };
 
-struct Link;  // a consumer
-
 struct Queue {
     FakeQueueOptions options;
     std::deque<Stored> waiting;
@@ -95,8 +93,10 @@ struct FakeBroker::State : std::enable_shared_from_this<State> {
         const auto targets = route(to);
         if (targets.empty()) return Error{ErrorKind::NotFound, "no queue is bound to " + to.routing_key};
         for (const Queue* queue : targets) {
-            if (queue->waiting.size() >= queue->options.most_messages) {
-                return Error{ErrorKind::ResourceExhausted, "the queue is full"};
+            std::uint64_t octets = 0;
+            for (const Stored& stored : queue->waiting) octets += stored.message.body->size();
+            if (octets >= queue->options.most_octets) {
+                return Error{ErrorKind::Unavailable, "the queue is full"};
             }
         }
         for (Queue* queue : targets) queue->waiting.push_back({message, to});
@@ -211,6 +211,9 @@ public:
 
     void publish(BrokerAddress to, BrokerMessage message, Completion<Status> done) override {
         const std::lock_guard lock(state_->mutex);
+        if (message.message_id.empty()) {
+            return complete(std::move(done), Error{ErrorKind::InvalidArgument, "it has no message id"});
+        }
         if (!state_->away.empty()) return complete(std::move(done), Error{ErrorKind::Unavailable, state_->away});
         const auto mine = std::count_if(state_->held.begin(), state_->held.end(),
                                         [&](const auto& confirm) { return confirm.publisher == this; });
@@ -267,8 +270,6 @@ public:
     void pause() override {
         const std::lock_guard lock(state_->mutex);
         link_->is_paused = true;
-        state_->give_back_coming(*link_);
-        state_->pump();
     }
 
     void resume() override {

@@ -2,16 +2,19 @@
 //
 // BrokerPublisher::publish() completes with ok only when the broker has confirmed that a queue holds the message
 // durably. Messages of one thread reach the broker in the order of the calls; confirms come in any order.
-//   InvalidArgument    it can never be published: too large, a name too long
+//   InvalidArgument    it can never be published: too large, a name too long, no message_id
 //   NotFound           it came back: no queue is bound there
-//   ResourceExhausted  the queue is full and refuses, or more waits for confirms than the publisher's limit: nothing sent
-//   Unavailable        not connected, blocked by the broker's alarm, or the broker refused (nack): not there
+//   ResourceExhausted  more waits to be sent or confirmed than the publisher's limit: nothing sent
+//   Unavailable        not connected, blocked by the broker's alarm, or the broker refused (nack), as a queue that is
+//                      full does: not there
 //   DeadlineExceeded   sent, but the confirm has not come: unknown; publish again with the same message_id
 //
 // BrokerConsumer hands out deliveries, at most `most_unsettled` and about `most_octets` of them unsettled; who has
 // settled is given more. settle() of a delivery whose connection has gone does nothing: the broker gives it out again.
 // `lost` tells of that, after the deliveries that are gone and before the first new one, so that who holds some can
 // forget them and not do their work twice. The connection is made anew by itself, with growing pauses.
+// What is given back (requeued, or unsettled when the connection goes) counts against the queue's delivery limit: so
+// pause() does not give back what is on its way already.
 //
 // Threads: thread-safe; nothing blocks. Completions and deliveries run on the executor named. A consumer delivers
 // nothing any more once stop() has completed.
@@ -82,7 +85,7 @@ class BrokerConsumer {
 public:
     virtual ~BrokerConsumer() = default;
     virtual void settle(std::uint64_t tag, BrokerVerdict verdict) = 0;
-    // Takes no more, and gives back what was not handed out; goes on after resume().
+    // Asks for no more; what is on its way, up to most_unsettled, still comes. Goes on after resume().
     virtual void pause() = 0;
     virtual void resume() = 0;
     // What was settled before is acknowledged; what was not is given out again by the broker, to others.

@@ -21,7 +21,7 @@
 namespace postfleet::support {
 
 struct FakeQueueOptions {
-    std::uint32_t most_messages = UINT32_MAX;   // then it refuses
+    std::uint64_t most_octets = UINT64_MAX;     // waiting; then it refuses
     std::uint32_t delivery_limit = UINT32_MAX;  // a message that comes back more often is dead-lettered
     // Where what is rejected goes, with x-first-death-reason and x-first-death-queue; none: away.
     std::string dead_letter_exchange{}, dead_letter_key{};

@@ -1,0 +1,85 @@
+#include "postfleet/wire/broker_topology.hpp"
+
+#include <algorithm>
+
+#include "postfleet/wire/topology.hpp"
+
+namespace postfleet::wire {
+
+namespace {
+
+// A consumer that dies has all that it was given counted once (RMQ-19). A submission may be what kills its consumer;
+// accepted mail has been read before.
+constexpr std::uint32_t kSubmitDeliveries = 20, kMailDeliveries = 200, kNeverGivenUp = 1'000'000'000;
+
+BrokerTopology rejected_topology(const BrokerLimits& limits) {
+    const std::string exchange(kRejectedExchange), queue(kRejectedQueue);
+    return {.exchanges = {{exchange, BrokerExchange::Kind::Fanout}},
+            .queues = {{.name = queue, .most_octets = limits.rejected, .delivery_limit = kMailDeliveries}},
+            .bindings = {{exchange, "", queue}}};
+}
+
+template <class T>
+void add_missing(std::vector<T>& to, const std::vector<T>& from) {
+    for (const T& item : from) {
+        if (std::find(to.begin(), to.end(), item) == to.end()) to.push_back(item);
+    }
+}
+
+}  // namespace
+
+BrokerTopology& BrokerTopology::operator+=(const BrokerTopology& more) {
+    add_missing(exchanges, more.exchanges);
+    add_missing(queues, more.queues);
+    add_missing(bindings, more.bindings);
+    return *this;
+}
+
+BrokerTopology submit_topology(const BrokerLimits& limits) {
+    const std::string exchange(kSubmitExchange), queue(kSubmitQueue);
+    BrokerTopology out = rejected_topology(limits);
+    out.exchanges.push_back({exchange, BrokerExchange::Kind::Direct});
+    out.queues.push_back({.name = queue,
+                          .most_octets = limits.submit,
+                          .delivery_limit = kSubmitDeliveries,
+                          .dead_letter_exchange = std::string(kRejectedExchange)});
+    out.bindings.push_back({exchange, queue, queue});
+    return out;
+}
+
+BrokerTopology deliver_topology(std::string_view sender, const BrokerLimits& limits) {
+    const std::string exchange(kDeliverExchange);
+    BrokerTopology out = rejected_topology(limits);
+    out.exchanges.push_back({exchange, BrokerExchange::Kind::Direct});
+    for (const std::string& queue : {deliver_queue(sender), deliver_high_queue(sender), overflow_queue(sender)}) {
+        out.queues.push_back({.name = queue,
+                              .most_octets = limits.deliver,
+                              .delivery_limit = kMailDeliveries,
+                              .dead_letter_exchange = std::string(kRejectedExchange)});
+        out.bindings.push_back({exchange, queue, queue});
+    }
+    return out;
+}
+
+BrokerTopology events_topology(const std::vector<std::string>& sinks, const BrokerLimits& limits) {
+    const std::string exchange(kEventsExchange);
+    BrokerTopology out{.exchanges = {{exchange, BrokerExchange::Kind::Fanout}}};
+    for (const std::string& sink : sinks) {
+        const std::string queue = sink_queue(sink);
+        out.queues.push_back({.name = queue, .most_octets = limits.sink, .delivery_limit = kNeverGivenUp});
+        out.bindings.push_back({exchange, "", queue});
+    }
+    return out;
+}
+
+BrokerTopology reports_topology(WhenFull when_full, const BrokerLimits& limits) {
+    const std::string exchange(kReportsExchange), queue(kReportsQueue);
+    return {.exchanges = {{exchange, BrokerExchange::Kind::Topic}},
+            .queues = {{.name = queue,
+                        .most_octets = limits.reports,
+                        .delivery_limit = kNeverGivenUp,
+                        .when_full = when_full}},
+            .bindings = {{exchange, "#", queue}}};
+}
+
+}  // namespace postfleet::wire
