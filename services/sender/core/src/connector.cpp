@@ -62,6 +62,7 @@ void Connector::next(const shaping::Settings& settings) {
         if (try_candidate(candidates_[next_candidate_++])) return;
     }
     if (has_tried_ && !no_source_.is_login) no_source_ = {};
+    if (full_) engine_.make_room(full_, shard_.executor->now());
     owner_.on_no_connection();
 }
 
@@ -131,7 +132,8 @@ bool Connector::take_room(const Candidate& candidate) {
         } else if (!use.limit->try_take_connection(use.allows.max_connections)) {
             use.limit->wait(queue_, SharedLimit::Need::Starved, settings_->priority);
             // One may have come back before we stood in line.
-            if (use.limit->has_room(use.allows.max_connections)) engine_.wake_next(use.limit);
+            if (use.has_room()) engine_.wake_next(use.limit);
+            if (!full_) full_ = use.limit;
             hold("connection limit of " + use.limit->describe(), now + kLookAgain);
         } else {
             if (!use.connect_pace().is_unlimited()) rates.push_back({&use.limit->connects, use.connect_pace()});
@@ -151,9 +153,7 @@ bool Connector::take_room(const Candidate& candidate) {
     return true;
 }
 
-void Connector::hold(std::string reason, SteadyTime until) {
-    note({std::move(reason), until}, no_room_);
-}
+void Connector::hold(std::string reason, SteadyTime until) { note({std::move(reason), until}, no_room_); }
 
 void Connector::give_room_back() {
     if (limits_.empty()) return;

@@ -126,7 +126,8 @@ private:
     OpenFailure failure_;  // of the addresses tried so far
     bool has_tried_ = false;
     Held no_source_, no_room_;
-    std::vector<LimitUse> limits_;  // a connection of each is taken
+    std::vector<LimitUse> limits_;       // a connection of each is taken
+    std::shared_ptr<SharedLimit> full_;  // the first one that had none
     bool was_up_ = false;
     std::unique_ptr<Stream> stream_;
 };

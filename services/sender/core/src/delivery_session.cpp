@@ -1,6 +1,7 @@
 #include "delivery_session.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace postfleet::sender {
@@ -259,8 +260,15 @@ void DeliverySession::set_phase_deadline() {
 
 // --- closing -------------------------------------------------------------------------------------------
 
-void DeliverySession::quit() {
+// From here on mail that waits for a connection knows that one comes.
+void DeliverySession::enter_closing() {
+    if (phase_ == Phase::Closing) return;
     phase_ = Phase::Closing;
+    queue_->on_leaving(*this);
+}
+
+void DeliverySession::quit() {
+    enter_closing();
     smtp_->quit(out_);
     if (in_handler_) return;
     flush();
@@ -269,7 +277,7 @@ void DeliverySession::quit() {
 
 // Our FIN goes out; the permit goes back when the peer's has come, because until then it counts us.
 void DeliverySession::start_closing() {
-    phase_ = Phase::Closing;
+    enter_closing();
     if (!stream_) return gone();
     stream_->shutdown_write();
     stream_->set_deadline(shard_.executor->now() + kGoodbye);
@@ -281,7 +289,9 @@ void DeliverySession::gone() {
     stream_.reset();
     if (trace_) trace_->note("closed");
     trace_.reset();
+    const auto limits = is_leaving_ ? connector_.limits() : std::vector<LimitUse>();
     connector_.stop();
+    for (const LimitUse& use : limits) use.limit->count_leaving(-1);  // whoever had waited for it has been told
     shard_.executor->cancel(pace_timer_);
     shard_.executor->cancel(idle_timer_);
     const auto self = shared_from_this();
@@ -292,7 +302,36 @@ void DeliverySession::gone() {
 
 void DeliverySession::drain() {
     draining_ = true;
+    quit_if_idle();
+}
+
+void DeliverySession::leave() {
+    if (phase_ == Phase::Idle) quit();
+}
+
+void DeliverySession::quit_if_idle() {
     if (phase_ == Phase::Idle && queue_->leave_idle(*this, shard_)) quit();
+}
+
+bool DeliverySession::is_idle_in(const SharedLimit& limit) const {
+    if (phase_ != Phase::Idle) return false;
+    const auto& addresses = connector_.limits();
+    return queue_->counts_in(limit) || std::any_of(addresses.begin(), addresses.end(),
+                                                   [&](const LimitUse& use) { return use.limit.get() == &limit; });
+}
+
+void DeliverySession::make_room(Shard& shard, SharedLimit& limit) {
+    if (!limit.lacks_more()) return;
+    std::vector<std::shared_ptr<DeliverySession>> idle;
+    std::copy_if(shard.sessions.begin(), shard.sessions.end(), std::back_inserter(idle),
+                 [&](const auto& session) { return session->is_idle_in(limit); });
+    std::sort(idle.begin(), idle.end(), [](const auto& a, const auto& b) { return a->idle_since_ < b->idle_since_; });
+    const SteadyTime now = shard.executor->now();
+    for (const auto& session : idle) {
+        const bool is_unused = session->idle_since_ + SharedLimit::kUnused <= now;
+        if (!limit.lacks_room(Priority::Low) && !(is_unused && limit.lacks_more())) return;
+        session->quit_if_idle();
+    }
 }
 
 void DeliverySession::abandon() {
@@ -320,7 +359,7 @@ void DeliverySession::on_idle_timer() {
         idle_timer_ = shard_.executor->schedule_at(until, [self = shared_from_this()] { self->on_idle_timer(); });
         return;
     }
-    if (queue_->leave_idle(*this, shard_)) quit();
+    quit_if_idle();
 }
 
 }  // namespace postfleet::sender

@@ -18,6 +18,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "connector.hpp"
@@ -46,6 +47,10 @@ public:
     void assign(Work&& work);
     // Quits now if idle, after the transaction if not.
     void drain();
+    // Its queue has no use for it, and does not count it among its idle ones any more.
+    void leave();
+    // Idle sessions of `shard` that count in this limit quit, as many as are wanted, the longest idle first.
+    static void make_room(Shard& shard, SharedLimit& limit);
     // The process ends: the socket closes, nothing is told.
     void abandon();
 
@@ -57,6 +62,9 @@ public:
     std::uint32_t transactions() const { return transactions_; }
     // The limits of the addresses at both ends, and whether they let another message go now.
     const std::vector<LimitUse>& address_limits() const { return connector_.limits(); }
+    // Under the queue's lock: counted among those that leave; true: it was not before.
+    bool mark_leaving() { return !std::exchange(is_leaving_, true); }
+    bool is_leaving() const { return is_leaving_; }
     bool is_paced() const;
     bool counts_recipients() const;
     bool may_be_given(SteadyTime now, SteadyTime& wake_at) const;
@@ -81,6 +89,9 @@ private:
     void set_phase_deadline();
     Duration phase_timeout() const;
     void quit();
+    void quit_if_idle();
+    bool is_idle_in(const SharedLimit& limit) const;
+    void enter_closing();
     void start_closing();
     void gone();
     void become_idle();
@@ -166,6 +177,7 @@ private:
     Phase phase_ = Phase::Connecting;
     bool was_opened_ = false;
     bool draining_ = false;
+    bool is_leaving_ = false;  // with the queue's lock
     Connector connector_;
 
     TlsDemand demand_;

@@ -259,6 +259,19 @@ void Engine::wake_next(const std::shared_ptr<SharedLimit>& limit) {
     });
 }
 
+void Engine::make_room(const std::shared_ptr<SharedLimit>& limit, SteadyTime now) {
+    if (limit->begin_look(now)) look_for_idle(limit, 0, limit->looks_asked());
+}
+
+// Shard after shard, so that no two of them send one away for the same need.
+void Engine::look_for_idle(const std::shared_ptr<SharedLimit>& limit, unsigned number, std::uint32_t asked) {
+    on_shard(number, [this, limit, number, asked](Shard& shard) {
+        DeliverySession::make_room(shard, *limit);
+        if (number + 1 < shards.size()) return look_for_idle(limit, number + 1, asked);
+        if (limit->end_look(asked)) look_for_idle(limit, 0, limit->looks_asked());
+    });
+}
+
 void Engine::pump_all() {
     for (unsigned i = 0; i < shards.size(); ++i) {
         on_shard(i, [this](Shard& shard) {

@@ -179,6 +179,8 @@ public:
     void pump_all();
     // A connection of this limit is free: whoever waits for it longest is told.
     void wake_next(const std::shared_ptr<SharedLimit>& limit);
+    // Somebody waits for one: idle sessions that count in it quit, as many as are wanted.
+    void make_room(const std::shared_ptr<SharedLimit>& limit, SteadyTime now);
 
     SenderDependencies dependencies;
     std::vector<std::unique_ptr<Shard>> shards;
@@ -223,6 +225,7 @@ private:
                         std::uint32_t from, Shard& shard);
     void give_up_damaged(Work&& work, std::optional<Task> task, const Error& error, Shard& shard);
     void log_attempts(const Outcome& outcome) const;
+    void look_for_idle(const std::shared_ptr<SharedLimit>& limit, unsigned shard, std::uint32_t asked);
     void look_after_tables();
 
     mutable std::mutex mutex_;

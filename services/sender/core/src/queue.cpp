@@ -250,7 +250,7 @@ bool Queue::try_route_locked(std::uint32_t number, Shard& shard, Spread spread, 
         if (auto session = pop_idle_locked(number, shard.number, now, wake_at)) {
             action.work = take_locked(number, wall_now, action.expired);
             if (!action.work) {  // everything that was ready has expired
-                idle_[session->shard_number()].push_back(std::move(session));
+                push_idle_locked(std::move(session), now);
                 return true;
             }
             mark_paced_locked(action.work, session);
@@ -307,6 +307,11 @@ bool Queue::perform(Action&& action, Shard& shard) {
             } else {
                 engine_.on_shard(action.shard, open);
             }
+            return true;
+        }
+        case Action::Kind::Leave: {
+            const unsigned number = action.session->shard_number();
+            engine_.on_shard(number, [session = std::move(action.session)](Shard&) { session->leave(); });
             return true;
         }
         case Action::Kind::Untried:

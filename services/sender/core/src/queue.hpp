@@ -5,7 +5,7 @@
 // without it, until there is none.
 //
 //   arrive ─▶ lane ─▶ idle session on this shard? on another? may a connection be opened? else it waits
-//   session: next_for ─▶ work | stays idle | quits
+//   session: next_for ─▶ work | stays idle | quits; an idle one is told to leave where its connection is wanted (queue_room.cpp)
 //
 // A route is one destination (MX set) inside the queue: its mail goes only through sessions opened for it, and it
 // backs off on its own when connecting fails: longer each time, then one probe. One task is deferred per failure,
@@ -107,8 +107,11 @@ public:
         Work work;
     };
     Next next_for(const std::shared_ptr<DeliverySession>& session, Shard& shard);
-    // False: it was given work in the meantime, which is on its way.
+    // False: it was given work in the meantime, which is on its way, or told to leave().
     bool leave_idle(const DeliverySession& session, Shard& shard);
+    void on_leaving(DeliverySession& session);  // it will close
+    // Whether its sessions count in this limit, which is not one of addresses.
+    bool counts_in(const SharedLimit& limit) const;
     void on_opened(std::uint32_t route);
     void on_open_failed(std::uint32_t route, OpenFailure failure, Shard& shard);
     void on_no_source(std::uint32_t route, std::string reason, SteadyTime retry_at);
@@ -193,7 +196,9 @@ public:
 
 private:
     static constexpr std::uint32_t kSlice = 1024;
-    static constexpr std::size_t kFewRoutes = 64;    // may all be looked at, whatever happened
+    static constexpr std::size_t kFewRoutes = 64;  // may all be looked at, whatever happened
+    // Between two looks at more of them, for each: a look takes about a hundredth of that.
+    static constexpr Duration kRestPerRoute = std::chrono::microseconds(1);
     static constexpr std::uint64_t kGoesSoon = 256;  // in line before a task that keeps its content all the same
 
     struct Route {
@@ -205,6 +210,10 @@ private:
         SteadyTime room_at = SteadyTime::min();  // limits of its addresses
         std::string no_room_reason;
     };
+    struct Idle {
+        std::shared_ptr<DeliverySession> session;
+        SteadyTime since;
+    };
     // The rates that a message, or a connection, needs a permit of.
     struct Paces {
         static constexpr std::size_t kMost = 8;
@@ -215,8 +224,8 @@ private:
         std::span<const shaping::PacedScope> all() const { return std::span(scopes).first(count); }
     };
     struct Action {
-        enum class Kind : std::uint8_t { None, Assign, Open, Untried, AskAgain, Move } kind = Kind::None;
-        std::shared_ptr<DeliverySession> session;  // Assign
+        enum class Kind : std::uint8_t { None, Assign, Open, Untried, AskAgain, Move, Leave } kind = Kind::None;
+        std::shared_ptr<DeliverySession> session;  // Assign, Leave
         Work work;                                 // Assign, Untried
         Untried untried;
         std::uint32_t route = 0;                   // Open
@@ -236,10 +245,9 @@ private:
     bool try_route_locked(std::uint32_t number, Shard& shard, Spread spread, Action& action, SteadyTime& wake_at);
     bool may_open_locked(std::uint32_t number, SteadyTime now, Action& action, SteadyTime& wake_at);
     bool has_something_to_wait_for_locked(const Route& route, SteadyTime now, SteadyTime& wake_at) const;
-    bool take_shared_connections_locked();
+    bool take_shared_connections_locked(SteadyTime now);
     bool take_shared_connection_locked(const LimitUse& use, bool passes_line);
     void give_back_shared_connections_locked(std::size_t count);
-    bool must_yield_locked(const DeliverySession& session, bool is_idle) const;
     void find_pace_locked();
     Paces message_paces_locked(const DeliverySession& session);
     // Who stands in the lines of rates: the queue, or, where only its addresses are limited, the session.
@@ -267,7 +275,20 @@ private:
     std::shared_ptr<DeliverySession> pop_idle_locked(std::uint32_t route, unsigned shard, SteadyTime now,
                                                      SteadyTime& wake_at);
     bool may_give_locked(SteadyTime now, SteadyTime& wake_at) const;
-    bool must_make_room_locked(const DeliverySession& session) const;
+    // --- room for mail that waits for a connection (queue_room.cpp)
+    bool is_full_locked() const;
+    bool starves_locked(std::uint32_t route, SteadyTime now, SteadyTime& wake_at) const;
+    bool lacks_room_locked(std::uint32_t coming, SteadyTime now, SteadyTime& wake_at);
+    bool leaves_room_locked(const Route& route, SteadyTime now);
+    bool can_be_spared_locked(const DeliverySession& session) const;
+    bool must_make_room_locked(const DeliverySession& session, SteadyTime now, SteadyTime& wake_at);
+    bool must_yield_locked(const DeliverySession& session, bool is_idle) const;
+    SteadyTime more_wanted_since_locked(SteadyTime now);
+    void make_room_locked(SteadyTime now, Action& action, SteadyTime& wake_at);
+    void mark_leaving_locked(DeliverySession& session);
+    void push_idle_locked(std::shared_ptr<DeliverySession> session, SteadyTime now);
+    std::shared_ptr<DeliverySession> take_idle_locked(std::size_t shard, std::size_t place);
+    void count_idle_locked(const DeliverySession& session, std::int32_t change);
     SteadyTime next_wake_locked(Shard& shard, SteadyTime wake_at) const;
     // --- the wall clock (queue_clock.cpp)
     struct Deferred {
@@ -289,14 +310,19 @@ private:
     schedule::TaskQueue tasks_;
     std::vector<Route> routes_;
     std::unordered_map<const Destination*, std::uint32_t> route_numbers_;
-    std::vector<std::uint32_t> unconnected_routes_;                    // whose mail bounces, or waits for DNS
-    std::vector<std::vector<std::shared_ptr<DeliverySession>>> idle_;  // by shard; the last is the warmest
-    SettingsPointer usual_settings_, settings_;                        // the second ones are in force
+    std::vector<std::uint32_t> unconnected_routes_;  // whose mail bounces, or waits for DNS
+    std::vector<std::vector<Idle>> idle_;            // by shard; the last is the warmest
+    std::uint32_t idle_sessions_ = 0;                // in all of them
+    SettingsPointer usual_settings_, settings_;      // the second ones are in force
     ModeState mode_;
     std::atomic<bool> in_backoff_{false};
     SteadyTime deferred_until_ = SteadyTime::min();
     std::string deferred_reason_;
-    std::uint32_t connections_ = 0;  // from before connecting until the close has completed
+    std::uint32_t connections_ = 0;                      // from before connecting until the close has completed
+    std::uint32_t leaving_ = 0;                          // of these: those that are closing, or told to
+    std::size_t look_from_ = 0;                          // where in ready_destinations() one was found that starves
+    SteadyTime more_wanted_since_{}, more_wanted_at_{};  // connections than there may be
+    SteadyTime look_again_at_ = SteadyTime::min();       // for such
     unsigned next_shard_ = 0;
     const SharedLimit* woken_by_ = nullptr;              // it has a connection for us
     std::vector<LimitUse> wider_;                        // what this queue's connections and messages count in, too

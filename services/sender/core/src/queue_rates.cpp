@@ -36,6 +36,9 @@ void Queue::find_pace_locked() {
     counts_recipients_ = !settings_->max_message_rate.is_unlimited();
     for (LimitUse& use : wider_) {
         use.allows = use.limit->limits();
+        const auto idle = static_cast<std::int32_t>(idle_sessions_);
+        const bool counted_idle = std::exchange(use.counts_idle, use.limits_connections());
+        if (counted_idle != use.counts_idle) use.limit->count_idle(use.counts_idle ? idle : -idle);
         is_paced_ = is_paced_ || use.allows.is_paced();
         counts_recipients_ = counts_recipients_ || !use.allows.max_message_rate.is_unlimited();
     }

@@ -10,10 +10,6 @@
 
 namespace postfleet::sender {
 
-namespace {
-constexpr std::uint32_t kTurnTransactions = 100;  // before a session makes room for another destination
-}
-
 Queue::Next Queue::next_for(const std::shared_ptr<DeliverySession>& session, Shard& shard) {
     Next next;
     std::vector<Work> expired;
@@ -21,13 +17,14 @@ Queue::Next Queue::next_for(const std::shared_ptr<DeliverySession>& session, Sha
     {
         const std::lock_guard lock(mutex_);
         const std::uint32_t route = session->route();
-        if (engine_.is_draining() || connections_ > settings_->max_connections || must_make_room_locked(*session) ||
-            must_yield_locked(*session, false)) {
+        SteadyTime wake_at = SteadyTime::max(), look_at = SteadyTime::max();
+        const SteadyTime now = shard.executor->now();
+        if (engine_.is_draining() || connections_ - leaving_ > settings_->max_connections ||
+            must_make_room_locked(*session, now, look_at) || must_yield_locked(*session, false)) {
             next.kind = Next::Kind::Quit;
+            mark_leaving_locked(*session);
             return next;
         }
-        SteadyTime wake_at = SteadyTime::max();
-        const SteadyTime now = shard.executor->now();
         if (may_deliver_locked() && !is_deferred_locked(now, wake_at) && tasks_.has_ready(route) &&
             may_give_locked(now, wake_at) && session->may_be_given(now, wake_at) &&
             !leaves_instead_locked(now, shard.executor->wall_now(), wake_at)) {
@@ -37,8 +34,15 @@ Queue::Next Queue::next_for(const std::shared_ptr<DeliverySession>& session, Sha
                 mark_paced_locked(next.work, session);
             }
         }
-        if (next.kind == Next::Kind::Idle && must_yield_locked(*session, true)) next.kind = Next::Kind::Quit;
-        if (next.kind == Next::Kind::Idle) idle_[shard.number].push_back(session);
+        if (next.kind == Next::Kind::Idle) {
+            push_idle_locked(session, now);
+            if (must_yield_locked(*session, true)) {
+                take_idle_locked(shard.number, idle_[shard.number].size() - 1);
+                mark_leaving_locked(*session);
+                next.kind = Next::Kind::Quit;
+            }
+            wake_at = std::min(wake_at, look_at);
+        }
         if (wake_at < armed_for_) {
             armed_for_ = wake_at;
             arm = true;
@@ -53,31 +57,6 @@ Queue::Next Queue::next_for(const std::shared_ptr<DeliverySession>& session, Sha
     return next;
 }
 
-// All connections are taken, and there is mail for a destination that has none of them. Then a session of a
-// destination with several goes, or one that has nothing to do, or one that had its turn.
-bool Queue::must_make_room_locked(const DeliverySession& session) const {
-    if (routes_.size() < 2 || connections_ < settings_->max_connections) return false;
-    const std::uint32_t mine = session.route();
-    const bool can_be_spared =
-        routes_[mine].open > 1 || !tasks_.has_ready(mine) || session.transactions() >= kTurnTransactions;
-    if (!can_be_spared) return false;
-    const auto ready = tasks_.ready_destinations();
-    return std::any_of(ready.begin(), ready.end(), [&](std::uint32_t number) {
-        const Route& other = routes_[number];
-        return number != mine && other.to && other.to->kind == Destination::Kind::Deliverable && other.open == 0 &&
-               other.connecting == 0;
-    });
-}
-
-bool Queue::leave_idle(const DeliverySession& session, Shard& shard) {
-    const std::lock_guard lock(mutex_);
-    auto& idle = idle_[shard.number];
-    const auto found = std::find_if(idle.begin(), idle.end(), [&](const auto& s) { return s.get() == &session; });
-    if (found == idle.end()) return false;
-    idle.erase(found);
-    return true;
-}
-
 // The one that was used last, here if possible: its caches and its connection are warm, and the ones that are
 // not needed grow cold and close.
 std::shared_ptr<DeliverySession> Queue::pop_idle_locked(std::uint32_t route, unsigned shard, SteadyTime now,
@@ -85,10 +64,9 @@ std::shared_ptr<DeliverySession> Queue::pop_idle_locked(std::uint32_t route, uns
     for (std::size_t i = 0; i < idle_.size(); ++i) {
         auto& idle = idle_[(shard + i) % idle_.size()];
         for (std::size_t at = idle.size(); at-- > 0;) {
-            if (idle[at]->route() != route || !idle[at]->may_be_given(now, wake_at)) continue;
-            auto session = std::move(idle[at]);
-            idle.erase(idle.begin() + static_cast<std::ptrdiff_t>(at));
-            return session;
+            const DeliverySession& session = *idle[at].session;
+            if (session.route() != route || !session.may_be_given(now, wake_at)) continue;
+            return take_idle_locked((shard + i) % idle_.size(), at);
         }
     }
     return nullptr;
@@ -102,8 +80,8 @@ bool Queue::may_open_locked(std::uint32_t number, SteadyTime now, Action& action
     if (route.connecting >= wanted) return false;
     if (route.failures > 0 && route.connecting > 0) return false;  // the probe is on its way
     if (is_paced_ && turn_ != nullptr) return false;
-    if (has_something_to_wait_for_locked(route, now, wake_at)) return false;
-    action.cannot_open = connections_ >= settings_->max_connections || !take_shared_connections_locked();
+    if (has_something_to_wait_for_locked(route, now, wake_at) || leaves_room_locked(route, now)) return false;
+    action.cannot_open = connections_ >= settings_->max_connections || !take_shared_connections_locked(now);
     if (action.cannot_open) return false;
     Paces paces;
     paces.add(connects_, {settings_->max_connect_rate.interval(), {}}, false);
@@ -140,12 +118,12 @@ bool Queue::has_something_to_wait_for_locked(const Route& route, SteadyTime now,
 // narrower ones, and stands in those of the wider ones: were all lines respected, two queues, each first where the other
 // is not, would hand their turns to and fro for ever; were none, the narrower limit's queues would always be before the
 // wider one's.
-bool Queue::take_shared_connections_locked() {
-    std::size_t passes = 0;
+bool Queue::take_shared_connections_locked(SteadyTime now) {
+    std::size_t passes = 0, taken = 0;
     while (passes < wider_.size() && wider_[passes].limit.get() != woken_by_) ++passes;
     passes = passes < wider_.size() ? passes + 1 : 0;
     for (const bool is_in_line : {false, true}) {
-        std::size_t taken = 0;
+        taken = 0;
         while (taken < wider_.size() && take_shared_connection_locked(wider_[taken], taken < passes)) ++taken;
         if (taken == wider_.size()) {
             if (is_in_line) {
@@ -159,12 +137,12 @@ bool Queue::take_shared_connections_locked() {
                                   connections_ == 0 ? SharedLimit::Need::Starved : SharedLimit::Need::More,
                                   settings_->priority);
     }
+    engine_.make_room(wider_[taken].limit, now);
     return false;
 }
 
 bool Queue::take_shared_connection_locked(const LimitUse& use, bool passes_line) {
-    const bool is_limited = use.allows.max_connections != config::kUnlimited;
-    if (is_limited && !passes_line && !use.limit->is_before_others(*this)) return false;
+    if (use.limits_connections() && !passes_line && !use.limit->is_before_others(*this)) return false;
     if (!use.limit->try_take_connection(use.allows.max_connections)) return false;
     if (use.limit.get() == woken_by_) woken_by_ = nullptr;  // one, not all
     return true;
@@ -173,21 +151,8 @@ bool Queue::take_shared_connection_locked(const LimitUse& use, bool passes_line)
 void Queue::give_back_shared_connections_locked(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         wider_[i].limit->give_back_connection();
-        if (wider_[i].allows.max_connections != config::kUnlimited) engine_.wake_next(wider_[i].limit);
+        if (wider_[i].limits_connections()) engine_.wake_next(wider_[i].limit);
     }
-}
-
-// Somebody who shares a limit with this queue has no connection at all, and this session can be spared: it has nothing
-// to do, or had its turn, or is one of several of a queue of no higher priority.
-bool Queue::must_yield_locked(const DeliverySession& session, bool is_idle) const {
-    const bool had_its_turn = session.transactions() >= kTurnTransactions;
-    const Priority least = is_idle || had_its_turn ? Priority::Low : settings_->priority;
-    const auto is_wanted = [least](const LimitUse& use) { return use.limit->has_starved(least); };
-    if (is_idle || had_its_turn || connections_ > 1) {
-        if (std::any_of(wider_.begin(), wider_.end(), is_wanted)) return true;
-    }
-    const auto& addresses = session.address_limits();
-    return (is_idle || had_its_turn) && std::any_of(addresses.begin(), addresses.end(), is_wanted);
 }
 
 void Queue::on_opened(std::uint32_t number) {
@@ -286,6 +251,10 @@ void Queue::on_closed(const DeliverySession& session, std::uint32_t number, Shar
         }
         if (turn_ == &session) turn_ = nullptr;
         give_back_shared_connections_locked(wider_.size());
+        if (session.is_leaving()) {
+            --leaving_;
+            for (const LimitUse& use : wider_) use.limit->count_leaving(-1);
+        }
     }
     engine_.metrics.connections.add(-1);
     pump(shard, Spread::Here);

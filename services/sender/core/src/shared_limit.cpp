@@ -125,6 +125,19 @@ void SharedLimit::leave(const Queue& queue) {
     });
 }
 
+// A session that becomes idle counts itself first and then looks who waits, and who waits stands in the line before he
+// looks for idle ones: so one of them sees the other.
+bool SharedLimit::begin_look(SteadyTime now) {
+    if (idle_.load() == 0) return false;
+    if (!lacks_room(Priority::Low)) {
+        // Those who want more than they have must still want it after kUnused, and are looked after so often.
+        const SteadyTime::rep at = now.time_since_epoch().count(), rest = Duration(kUnused).count();
+        SteadyTime::rep next = next_look_.load();
+        if (at < next || !next_look_.compare_exchange_strong(next, at + rest) || at >= next + rest) return false;
+    }
+    return asked_.fetch_add(1) == 0;
+}
+
 bool SharedLimit::is_waiting(const Queue& queue) const {
     const std::lock_guard lock(mutex_);
     return std::any_of(line_.begin(), line_.end(), [&](const Waiting& waiting) { return waiting.queue == &queue; });

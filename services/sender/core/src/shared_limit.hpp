@@ -10,6 +10,9 @@
 //   line     queues, each once; one that has no connection yet is `starved`: it stands before those who want more,
 //            of its priority, and others of no higher one make room for it. The highest priority is first; a lower one
 //            that was passed over kStarvationBound times goes once
+//   leaving  connections that are closing: so many of the line need nobody else to make room
+//   idle     connections that have nothing to do; they make room at once (Engine::make_room), those who want more get
+//            what was not used for kUnused
 //
 // SharedLimits owns them, by scope and name, as long as the process lives, except those of addresses: they are
 // forgotten when nobody holds a permit and no rate remembers anything.
@@ -40,6 +43,7 @@ class Queue;
 class SharedLimit final {
 public:
     static constexpr std::uint32_t kStarvationBound = 16;
+    static constexpr Duration kUnused = std::chrono::seconds(1);
 
     SharedLimit(LimitScope its_scope, std::string its_name) : scope(its_scope), name(std::move(its_name)) {}
 
@@ -61,13 +65,22 @@ public:
     void had_its_try();
     bool is_before_others(const Queue& queue) const;  // nobody stands before it, and nobody has just been woken
     bool is_waiting(const Queue& queue) const;
-    // A queue without a connection waits, of this priority at least.
-    bool has_starved(Priority least) const {
-        for (std::size_t i = 0; i <= static_cast<std::size_t>(least); ++i) {
-            if (starved_[i].load(std::memory_order_relaxed) > 0) return true;
-        }
-        return false;
+    // More queues without a connection wait, of this priority at least, than connections are closing.
+    bool lacks_room(Priority least) const {
+        std::uint32_t starved = 0;
+        for (std::size_t i = 0; i <= static_cast<std::size_t>(least); ++i) starved += starved_[i].load();
+        return starved > leaving_.load();
     }
+    // The same for queues that want more than they have, too.
+    bool lacks_more() const { return queues_waiting() > leaving_.load(); }
+    void count_leaving(std::int32_t change) { leaving_ += static_cast<std::uint32_t>(change); }
+    void count_idle(std::int32_t change) { idle_ += static_cast<std::uint32_t>(change); }
+
+    // Whoever waits asks for a look at the idle ones; true: nobody else is at it, who would look again.
+    bool begin_look(SteadyTime now);
+    std::uint32_t looks_asked() const { return asked_.load(); }
+    // A look that began when so many were asked for; true: another one was meanwhile.
+    bool end_look(std::uint32_t asked) { return asked_.fetch_sub(asked) != asked; }
 
     std::uint32_t connections() const { return connections_.in_use(); }
     std::size_t queues_waiting() const;
@@ -91,6 +104,9 @@ private:
     std::uint32_t woken_ = 0;              // and have not tried yet
     std::atomic<std::uint32_t> crowd_{0};  // all of these
     std::array<std::atomic<std::uint32_t>, kPriorities> starved_{};
+    std::atomic<std::uint32_t> leaving_{0}, idle_{0};
+    std::atomic<std::uint32_t> asked_{0};                // looks
+    std::atomic<SteadyTime::rep> next_look_{INT64_MIN};  // for those who want more
     shaping::ConnectionLimit connections_;
 };
 
@@ -98,6 +114,9 @@ private:
 struct LimitUse {
     std::shared_ptr<SharedLimit> limit;
     config::FlowLimits allows;
+    bool counts_idle = false;  // the queue's idle sessions are counted in it
+    bool limits_connections() const { return allows.max_connections != config::kUnlimited; }
+    bool has_room() const { return limit->has_room(allows.max_connections); }
     shaping::Pace pace() const { return {allows.max_message_rate.interval(), allows.max_data_rate}; }
     shaping::Pace connect_pace() const { return {allows.max_connect_rate.interval(), {}}; }
 };
