@@ -1,0 +1,208 @@
+#include "postfleet/rpc/router_link.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+
+#include "postfleet/net/loop_group.hpp"
+#include "postfleet/rpc/router_server.hpp"
+#include "postfleet/sqlite/state_store.hpp"
+#include "postfleet/support/await.hpp"
+#include "postfleet/support/temporary_directory.hpp"
+
+using namespace postfleet;
+using rpc::RouterLink;
+using rpc::RouterServer;
+using support::await_result;
+using support::eventually;
+
+namespace {
+
+// A store with as many routers over it as a test starts, and what links need.
+struct World {
+    support::TemporaryDirectory directory;
+    Metrics metrics;
+    std::unique_ptr<net::LoopGroup> loops = net::LoopGroup::create(1).value();
+    std::unique_ptr<sql_state::SqlStateStore> store = sqlite::open_state_store(directory.file("state.db")).value();
+
+    World() { loops->start(); }
+    Executor& executor() { return (*loops)[0]; }
+
+    std::unique_ptr<RouterServer> router(int port = 0) {
+        auto server = RouterServer::start({.address = "127.0.0.1:" + std::to_string(port),
+                                           .tls = {},
+                                           .store = *store,
+                                           .executor = executor(),
+                                           .metrics = metrics,
+                                           .log = {}});
+        if (!server) FAIL(server.error().text);
+        return *std::move(server);
+    }
+    std::unique_ptr<RouterLink> link(std::vector<int> ports, bool watches_orders = false) {
+        std::vector<std::string> addresses;
+        for (const int port : ports) addresses.push_back("127.0.0.1:" + std::to_string(port));
+        auto link = RouterLink::open({.addresses = addresses,
+                                      .tls = {},
+                                      .service = "test",
+                                      .name = "test-0",
+                                      .directory = directory.file("router"),
+                                      .executor = executor(),
+                                      .metrics = metrics,
+                                      .log = {},
+                                      .watches_orders = watches_orders});
+        if (!link) FAIL(link.error().text);
+        return *std::move(link);
+    }
+    ConfigurationSnapshot activate(std::string version) {
+        ConfigurationSnapshot snapshot{.version = version, .files = {{"a.yaml", "hostname: " + version + "\n"}}};
+        snapshot.epoch = (*await_result<Result<std::uint64_t>>(executor(), [&](auto done) {
+                             store->activate(snapshot, std::move(done));
+                         })).value();
+        return snapshot;
+    }
+    KeyVerdict claim(RouterLink& link, const std::string& key, std::uint32_t n) {
+        const KeyClaim claim{.key = {"t", key}, .message = IdGenerator(n).next(WallTime{})};
+        auto verdicts = *await_result<Result<std::vector<KeyVerdict>>>(
+            executor(), [&](auto done) { link.keys().claim({claim}, std::move(done)); });
+        return verdicts.value().at(0);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a service gets the active configuration, and each that becomes active later") {
+    World world;
+    auto router = world.router();
+    const ConfigurationSnapshot first = world.activate("v1");
+    router->publish(first);
+    auto link = world.link({router->port()});
+    CHECK(link->first_snapshot(support::kPatience).value() == first);
+    CHECK(eventually([&] { return link->obstacle().empty(); }));
+    std::atomic<std::uint64_t> epoch{0};
+    link->on_snapshot([&](const ConfigurationSnapshot& snapshot) { epoch = snapshot.epoch; });
+    const ConfigurationSnapshot second = world.activate("v2");
+    router->publish(second);
+    CHECK(eventually([&] { return epoch == second.epoch; }));
+}
+
+TEST_CASE("a service starts with what it has kept when no router is there, and not with something damaged [F60]") {
+    World world;
+    ConfigurationSnapshot snapshot;
+    int port = 0;
+    {
+        auto router = world.router();
+        port = router->port();
+        snapshot = world.activate("v1");
+        router->publish(snapshot);
+        CHECK(world.link({port})->first_snapshot(support::kPatience).has_value());
+    }
+    CHECK(world.link({port})->first_snapshot(Duration(0)).value() == snapshot);
+    const std::string kept = world.directory.file("router") + "/snapshot";
+    REQUIRE(std::filesystem::exists(kept));
+    std::ofstream(kept, std::ios::binary | std::ios::app) << "x";
+    const auto refused = world.link({port})->first_snapshot(Duration(0));
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().kind == ErrorKind::Unavailable);
+    CHECK(refused.error().text.find("127.0.0.1:" + std::to_string(port)) != std::string::npos);
+}
+
+TEST_CASE("keys are claimed over any router, and a router that is gone costs one attempt [F61]") {
+    World world;
+    auto first = world.router(), second = world.router();
+    auto link = world.link({first->port(), second->port()});
+    CHECK(world.claim(*link, "a", 1).state == KeyState::New);
+    const KeyVerdict again = world.claim(*link, "a", 2);
+    CHECK(again.state == KeyState::Pending);
+    CHECK(again.message == IdGenerator(1).next(WallTime{}));
+    const std::vector<IdempotencyKey> keys{{"t", "a"}};
+    CHECK(await_result<Status>(world.executor(), [&](auto done) {
+              link->keys().confirm(keys, std::move(done));
+          })->has_value());
+    first.reset();
+    CHECK(world.claim(*link, "a", 3).state == KeyState::Done);
+    CHECK(world.claim(*link, "b", 4).state == KeyState::New);
+    second.reset();
+    const auto failed = await_result<Result<std::vector<KeyVerdict>>>(world.executor(), [&](auto done) {
+        link->keys().claim({{.key = {"t", "c"}, .message = {}}}, std::move(done));
+    });
+    REQUIRE(failed.has_value());
+    CHECK(failed->error().kind == ErrorKind::Unavailable);
+    CHECK_FALSE(link->obstacle().empty());
+}
+
+TEST_CASE("orders reach those that watch, as changes, and are known at the next start without a router") {
+    World world;
+    auto router = world.router();
+    const int port = router->port();
+    Order order;
+    order.action = OrderAction::Pause;
+    order.which.tenant = "acme";
+    order.who = "root";
+    std::mutex mutex;
+    std::map<OrderId, Order> known;
+    const auto learn = [&](const OrderChanges& changes) {
+        const std::lock_guard lock(mutex);
+        if (changes.complete) known.clear();
+        for (const Order& changed : changes.changed) known[changed.id] = changed;
+        for (const OrderId id : changes.removed) known.erase(id);
+    };
+    const auto count = [&] {
+        const std::lock_guard lock(mutex);
+        return known.size();
+    };
+    {
+        auto link = world.link({port}, true);
+        link->on_orders(learn);
+        auto ids = await_result<Result<std::vector<OrderId>>>(world.executor(), [&](auto done) {
+            link->orders().add_orders({order, order}, std::move(done));
+        });
+        REQUIRE(ids->value().size() == 2);
+        router->announce_orders(1);
+        CHECK(eventually([&] { return count() == 2; }));
+        CHECK(await_result<Status>(world.executor(), [&](auto done) {
+                  link->orders().remove_orders({ids->value()[0]}, std::move(done));
+              })->has_value());
+        router->announce_orders(2);
+        CHECK(eventually([&] { return count() == 1; }));
+        CHECK(eventually([&] { return std::filesystem::exists(world.directory.file("router") + "/orders"); }));
+        CHECK(eventually([&] { return link->orders().orders().value().size() == 1; }));
+    }
+    router.reset();
+    // What was kept may be half a second old; the link before wrote after its last change or not at all.
+    auto link = world.link({port}, true);
+    const auto kept = link->orders().orders().value();
+    CHECK((kept.size() == 1 || kept.size() == 2));
+    CHECK(kept.at(0).which.tenant == "acme");
+}
+
+TEST_CASE("an owner hears of a takeover, and goes on without routers [F57]") {
+    World world;
+    auto router = world.router();
+    std::atomic<std::uint64_t> granted{0};
+    std::atomic<bool> refused{false};
+    RouterLink::Ownership ownership{.claim = {.sender = "sender-0", .spool_id = "spool-a", .holder = "a:/data"},
+                                    .on_granted = [&](const SenderGrant& grant) { granted = grant.epoch; },
+                                    .on_refused = [&](const std::string&) { refused = true; }};
+    const int port = router->port();
+    {
+        auto link = world.link({port});
+        link->hold_sender(ownership);
+        CHECK(eventually([&] { return granted == 1; }));
+    }
+    granted = 0;
+    router.reset();
+    {
+        auto link = world.link({port});
+        link->hold_sender(ownership);
+        CHECK(eventually([&] { return granted == 1; }));  // what it was granted before
+        CHECK_FALSE(refused);
+        const auto taken = await_result<Result<SenderGrant>>(world.executor(), [&](auto done) {
+            world.store->take_over_sender({.sender = "sender-0", .spool_id = "spool-b"}, std::move(done));
+        });
+        REQUIRE(taken->has_value());
+        router = world.router(port);
+        CHECK(eventually([&] { return refused.load(); }));
+    }
+}
