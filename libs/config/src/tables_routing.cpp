@@ -61,9 +61,7 @@ struct EhloNamesCodec {
         return fmt::format("{{{}}}", fmt::join(texts, ", "));
     }
     std::string type() const { return "mapping of address to name"; }
-    std::string json() const {
-        return R"({"type":"object","additionalProperties":{"type":"string"}})";
-    }
+    std::string json() const { return R"({"type":"object","additionalProperties":{"type":"string"}})"; }
 };
 
 }  // namespace
@@ -90,8 +88,11 @@ const Section& virtual_mta_section() {
                           "Who we are to a SOCKS5 proxy.", {.default_text = "(no login)"}),
              value_key<V>("proxy_password_file", &V::proxy_password_file, PathCodec{},
                           "File with the password of proxy_user: its first line. Read again at every reload."),
+             value_key<V>("sender", &V::sender, name_codec("name of a sender"),
+                          "The sender that delivers its mail in a cluster: what `postfleet-sender --name` says. The "
+                          "standalone process delivers for all."),
          },
-         {"sender", "tls", "dkim"}});
+         {"tls", "dkim"}});
     return section;
 }
 
@@ -143,27 +144,28 @@ const Section& binding_section() {
 }
 
 const Section& provider_section() {
-    static const Section section = with_flow_limits<Provider>({
-        "providers.<name>",
-        "A named group of sites: all domains whose MX hosts fit share its queues. The limits hold over the queues of "
-        "all virtual MTAs; those of each queue are in `shaping`. With nothing but limits it is the shipped provider of "
-        "that name.",
-        {
-            value_key<Provider>("mx", &Provider::mx, ListCodec<TextCodec, std::string>{wildcard_codec()},
-                                "Wildcards over the names of the most preferred MX hosts. The longest that fits "
-                                "decides."),
-            value_key<Provider>(
-                "match", &Provider::match,
-                ChoiceCodec<ProviderMatch>{{"any", "all"}, {ProviderMatch::Any, ProviderMatch::All}},
-                "any: one MX host that fits is enough. all: every entry of `mx` must be among the most preferred MX "
-                "hosts, and mail goes to those only, as PowerMTA's rollups do it."),
-            value_key<Provider>("domains", &Provider::domains, ListCodec<TextCodec, std::string>{domain_codec()},
-                                "Recipient domains that belong to it, whatever their MX hosts are."),
-            value_key<Provider>("addresses", &Provider::addresses, ListCodec<NetworkCodec, Network>{},
-                                "Networks: a domain belongs to it when a most preferred MX host has an address in "
-                                "one of them, and no name decides."),
-        },
-        {}});
+    static const Section section = with_flow_limits<Provider>(
+        {"providers.<name>",
+         "A named group of sites: all domains whose MX hosts fit share its queues. The limits hold over the queues of "
+         "all virtual MTAs; those of each queue are in `shaping`. With nothing but limits it is the shipped provider "
+         "of "
+         "that name.",
+         {
+             value_key<Provider>("mx", &Provider::mx, ListCodec<TextCodec, std::string>{wildcard_codec()},
+                                 "Wildcards over the names of the most preferred MX hosts. The longest that fits "
+                                 "decides."),
+             value_key<Provider>(
+                 "match", &Provider::match,
+                 ChoiceCodec<ProviderMatch>{{"any", "all"}, {ProviderMatch::Any, ProviderMatch::All}},
+                 "any: one MX host that fits is enough. all: every entry of `mx` must be among the most preferred MX "
+                 "hosts, and mail goes to those only, as PowerMTA's rollups do it."),
+             value_key<Provider>("domains", &Provider::domains, ListCodec<TextCodec, std::string>{domain_codec()},
+                                 "Recipient domains that belong to it, whatever their MX hosts are."),
+             value_key<Provider>("addresses", &Provider::addresses, ListCodec<NetworkCodec, Network>{},
+                                 "Networks: a domain belongs to it when a most preferred MX host has an address in "
+                                 "one of them, and no name decides."),
+         },
+         {}});
     return section;
 }
 

@@ -207,6 +207,7 @@ struct VirtualMta {
     std::vector<std::pair<IpAddress, std::string>> ehlo_names;  // of single sources
     std::optional<EgressProxy> proxy;
     std::string proxy_user, proxy_password_file;  // SOCKS5; empty: no login
+    std::string sender = "sender-0";              // whose it is in a cluster
     FlowLimits limits;                            // over all its queues; each queue's own limits come from `shaping`
     Origin origin;
 };
