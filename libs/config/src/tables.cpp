@@ -42,6 +42,31 @@ const Section& spool_section() {
     return section;
 }
 
+const Section& take_in_section() {
+    using T = TakeIn;
+    static const Section section{
+        "take_in",
+        "How a sender of a cluster takes in the mail that the broker holds for it; the standalone process has no use "
+        "for "
+        "it.",
+        {
+            value_key<T>("prefetch", &T::prefetch, SizeCodec{1 << 20},
+                         "Octets that the broker may give before it hears that the first of them is in the spool.",
+                         kRestart),
+            value_key<T>(
+                "max_messages", &T::max_messages, count(1, 1'000'000'000),
+                "Messages in the spool; with as many, nothing more is taken in until a tenth of them has gone. "
+                "What waits then is the broker's."),
+            value_key<T>("max_octets", &T::max_octets, SizeCodec{1 << 20}, "The same for octets of content."),
+            value_key<T>(
+                "queue_quota", &T::queue_quota, count(1, 1'000'000'000),
+                "Recipients that may wait in one queue (site/vmta). Mail for a queue with more goes to the broker's "
+                "overflow queue, so that others have the room, and comes back when half of the quota is free."),
+        },
+        {}};
+    return section;
+}
+
 const Section& rendering_section() {
     static const Section section{
         "rendering",
@@ -218,6 +243,7 @@ Section make_root() {
             object_key("outbound", &C::outbound, outbound_section(), "Limits over all delivery."),
             object_key("dsn", &C::dsn, dsn_section(), "Notifications that senders get by mail."),
             object_key("spool", &C::spool, spool_section(), "The durable store."),
+            object_key("take_in", &C::take_in, take_in_section(), "What a sender of a cluster takes in."),
             object_key("rendering", &C::rendering, rendering_section(), "DKIM signing and conversion to 7 bits."),
             object_key("log", &C::log, log_section(), "Logging."),
             object_key("dns", &C::dns, dns_section(), "Name resolution.", kRestart),

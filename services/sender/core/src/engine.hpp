@@ -96,6 +96,13 @@ public:
     void schedule(ScheduleRequest&& request, Shard& shard);
     void on_moved(std::uint32_t domain, const std::string& old_site, const std::shared_ptr<Destination>& to,
                   Shard& shard);
+    // A message with so much content has come, or has gone.
+    void count_held(std::int64_t messages, std::uint64_t octets) {
+        held_messages.fetch_add(messages, std::memory_order_relaxed);
+        held_octets.fetch_add(messages * static_cast<std::int64_t>(octets), std::memory_order_relaxed);
+    }
+    // Recipients in the queue where such mail would go, as far as its site is known.
+    std::uint64_t queued_for(std::string_view domain, std::string_view virtual_mta) const;
     // Mail went into the lane that waits for DNS; the answer may have come before it was there.
     void recheck(std::uint32_t domain, const std::string& site, Shard& shard);
 
@@ -200,6 +207,7 @@ public:
     Notifier notifier;
     RateMeter accepted_rate;
     std::atomic<std::int64_t> open_sessions{0};
+    std::atomic<std::int64_t> held_messages{0}, held_octets{0};  // whose tasks are not all done
 
 private:
     void arrive(const std::shared_ptr<Queue>& queue, schedule::NewTask&& task, const std::shared_ptr<Destination>& to,

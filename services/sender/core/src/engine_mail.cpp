@@ -92,6 +92,7 @@ NewMail Engine::add_to(SpoolBatch& batch, AcceptedMessage&& accepted) {
 void Engine::schedule_new(NewMail&& mail, Shard& shard) {
     metrics.accepted_messages.add();
     accepted_rate.add(shard.executor->now(), 1);
+    count_held(1, mail.message->size_octets);
     const bool shares = mail.tasks.size() > 1;
     if (shares) references.set(mail.message->id, static_cast<std::uint32_t>(mail.tasks.size()));
     for (Task& task : mail.tasks) {
@@ -122,6 +123,13 @@ void Engine::schedule(ScheduleRequest&& request, Shard& shard) {
     arrive(queues.find_or_make(site, request.virtual_mta), std::move(request.task), place.destination, request.known,
            shard);
     if (!place.destination) recheck(place.domain, site, shard);
+}
+
+std::uint64_t Engine::queued_for(std::string_view domain, std::string_view virtual_mta) const {
+    const std::string site = sites.site_of(domain);
+    if (site.empty()) return 0;
+    const auto queue = queues.find(site, virtual_mta);
+    return queue ? queue->recipients() : 0;
 }
 
 void Engine::recheck(std::uint32_t domain, const std::string& site, Shard& shard) {

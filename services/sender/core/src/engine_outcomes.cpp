@@ -214,6 +214,7 @@ void Engine::record(Work&& work, Outcome&& outcome, const Message& message, Shar
     recorded.shares_message = work.shares_message;
     recorded.message = work.key.message;
     recorded.content_chunks = message.content_chunks;
+    recorded.size_octets = message.size_octets;
     recorded.counts = outcome.counts;
     for (const Event& event : outcome.events) {
         if (event.delivery && event.type != EventType::Delivered) {
@@ -250,6 +251,7 @@ void Engine::on_recorded(RecordedTask&& recorded, Shard& shard) {
     }
     if (recorded.shares_message) {
         if (references.replace_one(recorded.message, remaining)) {
+            count_held(-1, recorded.size_octets);
             SpoolBatch batch;
             batch.urgency = SpoolBatch::Urgency::Outcome;
             batch.remove_messages.push_back({recorded.message, recorded.content_chunks});
@@ -258,6 +260,8 @@ void Engine::on_recorded(RecordedTask&& recorded, Shard& shard) {
         }
     } else if (remaining > 1) {
         references.set(recorded.message, remaining);
+    } else if (remaining == 0) {
+        count_held(-1, recorded.size_octets);
     }
     for (const ReturningTask& task : recorded.remaining) {
         ScheduleRequest request;

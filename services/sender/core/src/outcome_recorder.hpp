@@ -42,6 +42,7 @@ struct RecordedTask {
     bool shares_message = false;
     MessageId message;
     std::uint32_t content_chunks = 1;
+    std::uint64_t size_octets = 0;
     OutcomeCounts counts;
     std::string last_failure;  // the reply of a failed attempt, for display
     std::vector<ReturningTask> remaining;

@@ -160,6 +160,7 @@ public:
     SettingsPointer settings() const;
     void set_paused(bool paused, std::string reason);
     QueueStatus status(SteadyTime now) const;
+    std::uint64_t recipients() const;  // ready, waiting, held or in flight
     bool is_abandoned() const;  // empty, not paused, no sessions: may be forgotten
     void abandon();             // the process ends: lets go of the sessions
     struct Listed {

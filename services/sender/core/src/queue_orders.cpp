@@ -80,6 +80,12 @@ QueueStatus Queue::status(SteadyTime now) const {
     return out;
 }
 
+std::uint64_t Queue::recipients() const {
+    const std::lock_guard lock(mutex_);
+    const schedule::TaskQueue::Counts counts = tasks_.counts();
+    return counts.ready + counts.waiting + counts.held + counts.in_flight;
+}
+
 // Why ready mail does not go now; empty when it does, or when there is none.
 std::string Queue::hold_reason_locked(SteadyTime now) const {
     if (paused_) return pause_reason_.empty() ? "paused" : "paused: " + pause_reason_;

@@ -44,6 +44,8 @@ public:
     }
 
     void schedule() {
+        if (tasks_.empty()) return;
+        engine_.count_held(1, tasks_.front().size_octets);
         const bool shares = tasks_.size() > 1;
         if (shares) engine_.references.set(tasks_.front().key.message, static_cast<std::uint32_t>(tasks_.size()));
         for (const Task& task : tasks_) {
@@ -119,6 +121,17 @@ void Sender::drain(SteadyTime deadline, Completion<Status> done) {
         engine.tls_tallies.flush(TlsTallies::Part::All, *shard.executor);
         wait_until_quiet(engine, deadline, std::move(done));
     });
+}
+
+Sender::Backlog Sender::backlog() const {
+    const auto at_least_0 = [](const std::atomic<std::int64_t>& count) {
+        return static_cast<std::uint64_t>(std::max<std::int64_t>(count.load(std::memory_order_relaxed), 0));
+    };
+    return {at_least_0(parts_->engine.held_messages), at_least_0(parts_->engine.held_octets)};
+}
+
+std::uint64_t Sender::queued_for(std::string_view domain, std::string_view virtual_mta) const {
+    return parts_->engine.queued_for(domain, virtual_mta);
 }
 
 Handover& Sender::handover() { return parts_->take_in; }

@@ -83,6 +83,14 @@ std::string SiteTable::name_of(std::uint32_t domain) const {
     return entries_[domain].name;
 }
 
+std::string SiteTable::site_of(std::string_view domain) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = index_.find(domain);
+    if (found == index_.end()) return {};
+    const Entry& entry = entries_[found->second];
+    return entry.destination ? entry.destination->site : entry.name;
+}
+
 void SiteTable::reload(std::shared_ptr<const routing::Snapshot> routing, Executor& on) {
     std::vector<Question> questions;
     {

@@ -69,6 +69,8 @@ public:
     void ask_again(std::uint32_t domain, Executor& on);
     void leave(std::uint32_t domain);
     std::string name_of(std::uint32_t domain) const;
+    // Where mail for the domain stands now; empty: nowhere yet.
+    std::string site_of(std::string_view domain) const;
 
     // New routes and providers: every domain with mail is asked for again.
     void reload(std::shared_ptr<const routing::Snapshot> routing, Executor& on);

@@ -480,10 +480,18 @@ struct FileReport {
 };
 
 struct Spool {
-    std::uint64_t min_free = 1ull << 30;              // below this, new mail is refused
-    std::uint64_t max_in_flight = 64ull << 20;        // octets accepted but not yet synced
-    std::uint64_t memory_for_content = 128ull << 20;  // bodies kept in memory between acceptance and delivery
+    std::uint64_t min_free = 1ull << 30;               // below this, new mail is refused
+    std::uint64_t max_in_flight = 64ull << 20;         // octets accepted but not yet synced
+    std::uint64_t memory_for_content = 128ull << 20;   // bodies kept in memory between acceptance and delivery
     Duration remember_taken = std::chrono::hours(24);  // ids of mail that may be offered again
+};
+
+// How a sender of a cluster takes in what the broker holds for it.
+struct TakeIn {
+    std::uint64_t prefetch = 32ull << 20;     // octets that the broker gives before it hears of the first
+    std::uint32_t max_messages = 5'000'000;   // in the spool; beyond them nothing is taken
+    std::uint64_t max_octets = 100ull << 30;  // likewise, of content
+    std::uint32_t queue_quota = 1'000'000;    // recipients of one queue; more go to the overflow queue
 };
 
 // The making of what goes out: signatures, 7-bit forms.
@@ -585,6 +593,7 @@ struct Config {
     Outbound outbound;
     DsnSettings dsn;
     Spool spool;
+    TakeIn take_in;
     Rendering rendering;
     LogSettings log;
     Dns dns;

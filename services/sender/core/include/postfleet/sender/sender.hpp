@@ -97,6 +97,14 @@ public:
     Handover& handover();
     SenderControl& control();
 
+    // What it holds, for those who decide whether it gets more. Thread-safe, and cheap.
+    struct Backlog {
+        std::uint64_t messages = 0, octets = 0;  // of content
+    };
+    Backlog backlog() const;
+    // Recipients in the queue (site/vmta) where such mail would go; 0 while its site is not known.
+    std::uint64_t queued_for(std::string_view domain, std::string_view virtual_mta) const;
+
 private:
     struct Parts;
     std::unique_ptr<Parts> parts_;
