@@ -95,7 +95,7 @@ THIRD_PARTY = {
     "pcre2.h": ["libs/base/src/pattern.cpp"],
     "idn2.h": ["libs/mail/src/address.cpp"],
     "boost/": ["libs/adapters/http/src", "libs/runtime/src", "libs/submission/src", "services", "tests"],
-    "CLI/": ["services/standalone"],
+    "CLI/": ["services", "libs/cluster_member/src"],
     "openssl/": ["libs/adapters/crypto/src", "libs/adapters/tls/src", "libs/dkim/src", "tests/unit/tls"],
     "sqlite3.h": ["libs/adapters/sqlite/src", "tests/unit/sqlite"],
     "google/protobuf/": ["libs/wire/src", "libs/adapters/rpc/src"],

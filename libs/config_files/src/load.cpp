@@ -8,8 +8,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
+#include <sstream>
+#include <utility>
 
+#include "postfleet/base/id.hpp"
 #include "postfleet/config_files/delivery_tls.hpp"
 #include "postfleet/config_files/listener_tls.hpp"
 #include "postfleet/config_files/passwords.hpp"
@@ -19,6 +24,9 @@
 namespace postfleet::config_files {
 
 namespace {
+
+// Of a configuration that goes over the wire.
+constexpr std::size_t kMostOctets = 32 << 20;
 
 config::Environment environment_of_process(std::string directory) {
     config::Environment environment;
@@ -47,11 +55,18 @@ void check_listeners(config::LoadResult& result) {
     }
 }
 
-config::LoadResult load(yaml::Documents&& read, const std::string& directory) {
+// What the documents say, whatever the files that they name are like.
+config::LoadResult load_documents(yaml::Documents&& read, const std::string& directory) {
     auto environment = environment_of_process(directory);
     environment.incomplete = !read.problems.empty();
     auto result = config::load_config(read.documents, environment);
     for (auto& problem : read.problems) result.problems.push_back({problem.origin, "", std::move(problem.text)});
+    if (!result.problems.empty()) result.config = nullptr;
+    return result;
+}
+
+config::LoadResult load(yaml::Documents&& read, const std::string& directory) {
+    auto result = load_documents(std::move(read), directory);
     if (result.config) check_readable(result.config->dns.trust_anchor_file, "dns.trust_anchor_file", result);
     if (result.config) check_listeners(result);
     if (result.config) check_delivery_tls(*result.config, result.problems);
@@ -72,6 +87,44 @@ config::LoadResult load_path(const std::string& path) {
 
 config::LoadResult load_text(const std::string& text, const std::string& file_name, const std::string& directory) {
     return load(yaml::parse_text(text, file_name), directory);
+}
+
+Result<ConfigurationFiles> read_files(const std::string& path) {
+    const auto names = yaml::list_documents(path);
+    if (!names) return Error{names.error().kind, path + " " + names.error().text};
+    ConfigurationFiles files;
+    std::size_t octets = 0;
+    for (const std::string& name : *names) {
+        std::ifstream in(name, std::ios::binary);
+        std::ostringstream content;
+        content << in.rdbuf();
+        if (!in) return Error{ErrorKind::Unavailable, fmt::format("cannot read {}: {}", name, std::strerror(errno))};
+        octets += content.view().size();
+        if (octets > kMostOctets) {
+            return Error{ErrorKind::InvalidArgument, fmt::format("{} has more than {} MiB", path, kMostOctets >> 20)};
+        }
+        files[std::filesystem::path(name).filename().string()] = std::move(content).str();
+    }
+    return files;
+}
+
+std::string version_of(const ConfigurationFiles& files) {
+    std::string all;
+    for (const auto& [name, content] : files) {
+        all += fmt::format("{} {} {} ", name.size(), content.size(), name);
+        all += content;
+    }
+    return hash_event_id(all).to_string();
+}
+
+config::LoadResult load_files(const ConfigurationFiles& files, const std::string& directory) {
+    yaml::Documents all;
+    for (const auto& [name, content] : files) {
+        yaml::Documents part = yaml::parse_text(content, name);
+        std::move(part.documents.begin(), part.documents.end(), std::back_inserter(all.documents));
+        std::move(part.problems.begin(), part.problems.end(), std::back_inserter(all.problems));
+    }
+    return load_documents(std::move(all), directory);
 }
 
 std::string to_string(const std::vector<config::Problem>& problems) {

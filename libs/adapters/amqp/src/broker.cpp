@@ -7,7 +7,8 @@
 namespace postfleet::amqp {
 
 struct Broker::Shared {
-    explicit Shared(BrokerOptions given) : options(std::move(given)), watch(options.stall_timeout) {
+    explicit Shared(BrokerOptions given)
+        : options(std::move(given)), declarations(options.topology), watch(options.stall_timeout) {
         require(!options.access.url.hosts.empty());
     }
 
@@ -18,11 +19,15 @@ struct Broker::Shared {
 
     Metrics unread;  // where nobody looks
     const BrokerOptions options;
+    Declarations declarations;
     StallWatch watch;
+    const WorkerParts parts{options, declarations, watch};
 };
 
 Broker::Broker(BrokerOptions options) : shared_(std::make_unique<Shared>(std::move(options))) {}
 Broker::~Broker() = default;
+
+void Broker::declare(const wire::BrokerTopology& more) { shared_->declarations.add(more); }
 
 std::unique_ptr<BrokerPublisher> Broker::publisher(PublisherOptions options) {
     const auto count = [&](const char* name, const char* help) -> Counter& {
@@ -35,7 +40,7 @@ std::unique_ptr<BrokerPublisher> Broker::publisher(PublisherOptions options) {
         count("refused_total", "Refusals (nacks) of the broker: a queue is full, or has failed."),
         count("unknown_total", "Messages whose confirm has not come; they are published again."),
     };
-    return std::make_unique<Publisher>(shared_->options, std::move(options), shared_->watch, counters);
+    return std::make_unique<Publisher>(shared_->parts, std::move(options), counters);
 }
 
 std::unique_ptr<BrokerConsumer> Broker::consumer(BrokerConsumerOptions options) {
@@ -49,7 +54,7 @@ std::unique_ptr<BrokerConsumer> Broker::consumer(BrokerConsumerOptions options) 
         count("requeued_total", "Messages given back to be given out again."),
         count("rejected_total", "Messages refused for good, to the queue's dead-letter exchange."),
     };
-    return std::make_unique<Consumer>(shared_->options, std::move(options), shared_->watch, counters);
+    return std::make_unique<Consumer>(shared_->parts, std::move(options), counters);
 }
 
 }  // namespace postfleet::amqp

@@ -14,9 +14,8 @@ constexpr std::uint32_t kMostPrefetch = 2'000;  // more brings nothing with quor
 
 }  // namespace
 
-Consumer::Consumer(const BrokerOptions& broker, BrokerConsumerOptions options, StallWatch& watch,
-                   ConsumerCounters counters)
-    : Worker(broker, watch, "consumer of " + options.queue),
+Consumer::Consumer(const WorkerParts& parts, BrokerConsumerOptions options, ConsumerCounters counters)
+    : Worker(parts, "consumer of " + options.queue),
       queue_(options.queue),
       tag_prefix_(options.name.empty() ? "postfleet" : options.name),
       most_unsettled_(std::clamp(options.most_unsettled, 1u, kMostPrefetch)),

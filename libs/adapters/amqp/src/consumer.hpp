@@ -29,7 +29,7 @@ class Consumer final : public BrokerConsumer, private Worker {
 public:
     static constexpr Duration kAckAfter = std::chrono::milliseconds(10);
 
-    Consumer(const BrokerOptions& broker, BrokerConsumerOptions options, StallWatch& watch, ConsumerCounters counters);
+    Consumer(const WorkerParts& parts, BrokerConsumerOptions options, ConsumerCounters counters);
     ~Consumer() override;
 
     void settle(std::uint64_t tag, BrokerVerdict verdict) override;

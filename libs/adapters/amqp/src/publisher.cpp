@@ -19,9 +19,8 @@ constexpr std::uint64_t kUnlimitedOctets = UINT64_MAX;
 
 }  // namespace
 
-Publisher::Publisher(const BrokerOptions& broker, PublisherOptions options, StallWatch& watch,
-                     PublisherCounters counters)
-    : Worker(broker, watch, options.name),
+Publisher::Publisher(const WorkerParts& parts, PublisherOptions options, PublisherCounters counters)
+    : Worker(parts, options.name),
       publisher_(std::move(options)),
       counters_(counters),
       most_octets_(publisher_.most_message_octets) {

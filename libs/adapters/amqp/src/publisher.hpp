@@ -25,7 +25,7 @@ struct PublisherCounters {
 
 class Publisher final : public BrokerPublisher, private Worker {
 public:
-    Publisher(const BrokerOptions& broker, PublisherOptions options, StallWatch& watch, PublisherCounters counters);
+    Publisher(const WorkerParts& parts, PublisherOptions options, PublisherCounters counters);
     ~Publisher() override;
 
     void publish(BrokerAddress to, BrokerMessage message, Completion<Status> done) override;

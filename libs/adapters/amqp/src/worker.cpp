@@ -18,11 +18,12 @@ constexpr int kFramesAtOnce = 512;                // then it is time to write
 
 }  // namespace
 
-Worker::Worker(const BrokerOptions& options, StallWatch& watch, std::string what)
-    : options_(options),
-      watch_(watch),
+Worker::Worker(const WorkerParts& parts, std::string what)
+    : options_(parts.options),
+      declarations_(parts.declarations),
+      watch_(parts.watch),
       what_(std::move(what)),
-      pause_(options.shortest_pause),
+      pause_(parts.options.shortest_pause),
       random_(std::random_device{}()),
       wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     require(wake_fd_ >= 0);
@@ -97,7 +98,7 @@ void Worker::try_host(const BrokerHost& host) {
     Status ended = opened ? Status() : Status(opened.error());
     if (opened) {
         connection_ = *std::move(opened);
-        ended = connection_->declare(options_.topology, options_.log);
+        ended = declare();
         if (ended) ended = serve();
         if (ended) connection_->say_goodbye();
     }
@@ -123,6 +124,12 @@ void Worker::pause() {
     pause_ = std::min(pause_ * 2, options_.longest_pause);
 }
 
+// Before the topology is read: what is added meanwhile is declared in the next turn.
+Status Worker::declare() {
+    declared_ = declarations_.version();
+    return connection_->declare(declarations_.topology(), options_.log);
+}
+
 Status Worker::serve() {
     if (auto connected = on_connected(*connection_); !connected) return connected;
     set_obstacle({});
@@ -132,6 +139,9 @@ Status Worker::serve() {
         const bool is_last = is_stopping();
         if (wants_to_read()) {
             if (auto read = read_frames(); !read) return read;
+        }
+        if (declared_ != declarations_.version()) {
+            if (auto done = declare(); !done) return done;
         }
         const SteadyTime now = steady_clock_now();
         if (auto done = on_turn(*connection_, now); !done) return done;

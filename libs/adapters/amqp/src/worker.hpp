@@ -20,6 +20,34 @@
 
 namespace postfleet::amqp {
 
+// What is to be declared: grows while the process runs. Threads: thread-safe.
+class Declarations {
+public:
+    explicit Declarations(wire::BrokerTopology topology) : topology_(std::move(topology)) {}
+    void add(const wire::BrokerTopology& more) {
+        const std::lock_guard lock(mutex_);
+        topology_ += more;
+        version_.fetch_add(1);
+    }
+    std::uint64_t version() const { return version_.load(); }
+    wire::BrokerTopology topology() const {
+        const std::lock_guard lock(mutex_);
+        return topology_;
+    }
+
+private:
+    mutable std::mutex mutex_;
+    wire::BrokerTopology topology_;
+    std::atomic<std::uint64_t> version_{1};
+};
+
+// What the workers of a Broker share.
+struct WorkerParts {
+    const BrokerOptions& options;
+    const Declarations& declarations;
+    StallWatch& watch;
+};
+
 class Worker {
 public:
     // Why it cannot work now; empty: it can.
@@ -28,7 +56,7 @@ public:
 protected:
     static constexpr Duration kPump = std::chrono::seconds(3);
 
-    Worker(const BrokerOptions& options, StallWatch& watch, std::string what);
+    Worker(const WorkerParts& parts, std::string what);
     virtual ~Worker();
 
     void start();
@@ -56,6 +84,7 @@ protected:
 
 private:
     void run();
+    Status declare();
     Status serve();
     Status read_frames();
     Status on_any_frame(const amqp_frame_t& frame);
@@ -65,8 +94,10 @@ private:
     // What poll(2) says about the socket.
     short sleep_until(SteadyTime when, int fd, short events);
 
+    const Declarations& declarations_;
     StallWatch& watch_;
     const std::string what_;
+    std::uint64_t declared_ = 0;  // version
     Stall stall_;
     std::unique_ptr<Connection> connection_;  // the thread's, as the next
     Duration pause_;

@@ -192,24 +192,30 @@ Documents parse_text(std::string_view text, const std::string& file_name) {
     return out;
 }
 
-Documents read_documents(const std::string& path) {
+Result<std::vector<std::string>> list_documents(const std::string& path) {
+    const auto refused = [](std::string text) { return Error{ErrorKind::InvalidArgument, std::move(text)}; };
     std::error_code error;
     if (!std::filesystem::exists(path, error)) {
-        return failed(path, error ? fmt::format("cannot be read: {}", error.message())
-                                  : "does not exist; give a directory of *.yaml files, or one file");
+        return refused(error ? fmt::format("cannot be read: {}", error.message())
+                             : "does not exist; give a directory of *.yaml files, or one file");
     }
-    if (!std::filesystem::is_directory(path, error)) return read_file(path);
-
-    std::vector<std::filesystem::path> files;
+    if (!std::filesystem::is_directory(path, error)) return std::vector{path};
+    std::vector<std::string> files;
     for (std::filesystem::directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
-        if (is_configuration_file(*at)) files.push_back(at->path());
+        if (is_configuration_file(*at)) files.push_back(at->path().string());
     }
-    if (error) return failed(path, fmt::format("cannot be read: {}", error.message()));
-    if (files.empty()) return failed(path, "has no *.yaml files");
-    if (files.size() > kMaxFiles) return failed(path, fmt::format("has more than {} files", kMaxFiles));
+    if (error) return refused(fmt::format("cannot be read: {}", error.message()));
+    if (files.empty()) return refused("has no *.yaml files");
+    if (files.size() > kMaxFiles) return refused(fmt::format("has more than {} files", kMaxFiles));
     std::sort(files.begin(), files.end());
+    return files;
+}
+
+Documents read_documents(const std::string& path) {
+    const auto files = list_documents(path);
+    if (!files) return failed(path, files.error().text);
     Documents out;
-    for (const auto& file : files) append(out, read_file(file));
+    for (const std::string& file : *files) append(out, read_file(file));
     return out;
 }
 

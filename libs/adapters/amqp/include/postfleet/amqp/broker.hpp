@@ -56,6 +56,9 @@ public:
     Broker(const Broker&) = delete;
     Broker& operator=(const Broker&) = delete;
 
+    // From now on this is declared, too; connections that are up do it within seconds.
+    void declare(const wire::BrokerTopology& more);
+
     std::unique_ptr<BrokerPublisher> publisher(PublisherOptions options = {});
     std::unique_ptr<BrokerConsumer> consumer(BrokerConsumerOptions options);
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "postfleet/base/document.hpp"
+#include "postfleet/base/result.hpp"
 
 namespace postfleet::yaml {
 
@@ -32,6 +33,9 @@ struct Documents {
 
 // `file_name` is what origins say.
 Documents parse_text(std::string_view text, const std::string& file_name);
+
+// The files that read_documents() would read, in its order. Errors: what is wrong with the path as a whole.
+Result<std::vector<std::string>> list_documents(const std::string& path);
 
 // A directory: every *.yaml and *.yml in it, in the order of their names, hidden ones left out. Or one file.
 // Origins have the file's name without the directory.

@@ -1,0 +1,59 @@
+// Membership: a service's place in the cluster: the link to the routers, and the active configuration, loaded and checked.
+//
+//   join() ─▶ configuration() ─▶ … each second take_new() ─▶ the service applies it ─▶ accept() …
+//
+// Without a router a service starts with what it knew last (<data-dir>/snapshot). A configuration that cannot be used
+// here is logged, and the old one stays.
+//
+// Threads: confined to the main thread, but for link(), whose callbacks run on a thread of their own.
+// Errors: join(): no router answers and none has before; the configuration names what is not on this machine.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "postfleet/cluster_member/options.hpp"
+#include "postfleet/config/config.hpp"
+#include "postfleet/net/loop_group.hpp"
+#include "postfleet/rpc/router_link.hpp"
+#include "postfleet/service_host/service_host.hpp"
+
+namespace postfleet::cluster_member {
+
+using ConfigPointer = std::shared_ptr<const config::Config>;  // shared with every part that runs by it
+
+class Membership final {
+public:
+    // `service`: "ingest" …, as the router knows it. `patience`: how long for a router that answers.
+    static Result<std::unique_ptr<Membership>> join(const MemberOptions& options, service_host::ServiceHost& host,
+                                                    const std::string& service, bool watches_orders,
+                                                    Duration patience = std::chrono::seconds(10));
+    ~Membership();
+    Membership(const Membership&) = delete;
+    Membership& operator=(const Membership&) = delete;
+
+    const ConfigPointer& configuration() const { return configuration_; }
+    std::uint64_t epoch() const { return epoch_; }
+    // A configuration that the router has activated since, if it can be read; each once.
+    ConfigPointer take_new();
+    void accept(ConfigPointer configuration) { configuration_ = std::move(configuration); }
+
+    rpc::RouterLink& link() { return *link_; }
+
+private:
+    Membership(const MemberOptions& options, Log log) : files_(options.files), log_(log) {}
+    Result<ConfigPointer> load(const ConfigurationSnapshot& snapshot);
+
+    const std::string files_;
+    const Log log_;
+    ConfigPointer configuration_;
+    std::uint64_t epoch_ = 0;
+    std::mutex mutex_;  // the next
+    std::optional<ConfigurationSnapshot> news_;
+    std::unique_ptr<net::LoopGroup> loop_;  // the link's: it answers whatever the shards do
+    std::unique_ptr<rpc::RouterLink> link_;
+};
+
+}  // namespace postfleet::cluster_member

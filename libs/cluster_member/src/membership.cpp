@@ -1,0 +1,79 @@
+#include "postfleet/cluster_member/membership.hpp"
+
+#include <filesystem>
+
+#include "postfleet/config_files/load.hpp"
+
+namespace postfleet::cluster_member {
+
+Result<std::unique_ptr<Membership>> Membership::join(const MemberOptions& options, service_host::ServiceHost& host,
+                                                     const std::string& service, bool watches_orders,
+                                                     Duration patience) {
+    std::error_code failed;
+    std::filesystem::create_directories(options.data_dir, failed);
+    if (failed) {
+        return Error{ErrorKind::PermissionDenied, "cannot make the directory " + options.data_dir + ": " +
+                                                      failed.message() + "; make it, or name another with --data-dir"};
+    }
+    std::unique_ptr<Membership> member(new Membership(options, host.log()));
+    auto loop = net::LoopGroup::create(1);
+    if (!loop) return loop.error();
+    member->loop_ = *std::move(loop);
+    member->loop_->start();
+    auto link = rpc::RouterLink::open({.addresses = options.routers,
+                                       .tls = options.tls,
+                                       .service = service,
+                                       .name = options.name,
+                                       .directory = options.data_dir,
+                                       .executor = (*member->loop_)[0],
+                                       .metrics = host.metrics(),
+                                       .log = host.log(),
+                                       .watches_orders = watches_orders});
+    if (!link) return link.error();
+    member->link_ = *std::move(link);
+    const auto first = member->link_->first_snapshot(patience);
+    if (!first) return first.error();
+    auto loaded = member->load(*first);
+    if (!loaded) return loaded.error();
+    member->configuration_ = *std::move(loaded);
+    member->link_->on_snapshot([raw = member.get()](const ConfigurationSnapshot& snapshot) {
+        const std::lock_guard lock(raw->mutex_);
+        raw->news_ = snapshot;
+    });
+    return member;
+}
+
+Membership::~Membership() {
+    link_.reset();
+    if (loop_) {
+        loop_->stop();
+        loop_->join();
+    }
+}
+
+Result<ConfigPointer> Membership::load(const ConfigurationSnapshot& snapshot) {
+    epoch_ = snapshot.epoch;
+    const config::LoadResult loaded = config_files::load_files(snapshot.files, files_);
+    if (loaded.config) return loaded.config;
+    std::string text = "the configuration of the router cannot be used here:";
+    for (const config::Problem& problem : loaded.problems) text += "\n  " + problem.to_string();
+    return Error{ErrorKind::InvalidArgument, std::move(text)};
+}
+
+ConfigPointer Membership::take_new() {
+    std::optional<ConfigurationSnapshot> news;
+    {
+        const std::lock_guard lock(mutex_);
+        news.swap(news_);
+    }
+    if (!news) return nullptr;
+    log_.line(LogLevel::Info, "configuration_received").field("epoch", news->epoch).field("version", news->version);
+    auto loaded = load(*news);
+    if (loaded) return *std::move(loaded);
+    log_.line(LogLevel::Error, "configuration_refused")
+        .field("problem", loaded.error().text)
+        .field("then", "what was active stays");
+    return nullptr;
+}
+
+}  // namespace postfleet::cluster_member
