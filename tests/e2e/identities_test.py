@@ -29,7 +29,7 @@ class Identities(EndToEnd):
         stack.send("a@dest.test")
         sink.wait(1)
         self.assertIn("Disabled 127.0.0.42 of 1 virtual MTA",
-                      stack.command("disable", "source", NEW, "--reason", "listed").stdout)
+                      stack.command("disable", "source", NEW, "--why", "listed").stdout)
         stack.send("b@dest.test")
         stack.stop()
         stack.start()

@@ -53,7 +53,7 @@ class Orders(EndToEnd):
 
     def test_orders_are_told_in_words(self):
         sink, stack = self.orders_stack()
-        paused = stack.command("pause", "--domain", "x.test", "--why", "blocked", "--for", "2h").stdout
+        paused = stack.command("pause", "--domain", "x.test", "--reason", "blocked", "--for", "2h").stdout
         self.assertIn("Order 1 pauses domain x.test: no mail now, and what comes later.\nIt ends by itself at ", paused)
         self.assertIn("`postfleet resume 1` lets it go again.", paused)
         stack.send(["one@x.test", "two@x.test"])

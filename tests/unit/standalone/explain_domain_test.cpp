@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "../../../services/standalone/src/control/immediate_executor.hpp"
 #include "postfleet/config_files/load.hpp"
 #include "postfleet/standalone/views.hpp"
 #include "postfleet/support/fake_http_client.hpp"
@@ -14,17 +15,6 @@ using namespace std::chrono_literals;
 using Catch::Matchers::Contains;
 
 namespace {
-
-class ImmediateExecutor final : public Executor {
-public:
-    void post(Callback task) override { task(); }
-    TimerId schedule_at(SteadyTime, Callback) override { return {}; }
-    void cancel(TimerId) override {}
-    SteadyTime now() const override { return {}; }
-    WallTime wall_now() const override { return {}; }
-    bool is_current_thread() const override { return true; }
-    unsigned shard() const override { return 0; }
-};
 
 struct Fixture {
     support::FakeResolver dns;

@@ -72,6 +72,10 @@ void add_connection_options(CLI::App& command, Context& context) {
     command.add_flag("--json", context.json, "Write JSON for programs instead of text for people");
 }
 
+void add_why(CLI::App& command, std::string& why, const std::string& help) {
+    command.add_option("--why,--reason", why, help)->type_name("TEXT");
+}
+
 void print(const std::string& text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);

@@ -33,6 +33,8 @@ inline constexpr const char* kDefaultSocket = "/var/lib/postfleet/control.sock";
 
 // --config, --socket and --json, for commands that talk to a running process.
 void add_connection_options(CLI::App& command, Context& context);
+// The operator's reason, by either of its names.
+void add_why(CLI::App& command, std::string& why, const std::string& help);
 
 // One line on standard error: "postfleet: what, where, how to mend it".
 void report_failure(const Error& error);

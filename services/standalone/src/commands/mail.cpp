@@ -63,7 +63,7 @@ void add_set_mode(CLI::App& app, Context& context) {
         ->type_name("")
         ->required()
         ->check(CLI::IsMember({"backoff", "normal"}));
-    command->add_option("--why", options->why, "Why; shown with the queue and in events")->type_name("TEXT");
+    add_why(*command, options->why, "Why; shown with the queue and in events");
     add_connection_options(*command, context);
     command->group("Orders")->callback(
         [&context, options] { set_mode(context, options->selection, options->mode, options->why); });

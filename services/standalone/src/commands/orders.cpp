@@ -181,7 +181,7 @@ void add_order(CLI::App& app, Context& context, const OrderCommand& each) {
             options->text = "550 5.7.1 Returned by the operator";
         }
     }
-    command->add_option("--why", options->why, "Why; shown with the order, the queue and in events")->type_name("TEXT");
+    add_why(*command, options->why, "Why; shown with the order, the queue and in events");
     command
         ->add_option("--for", options->lasts,
                      name == "pause" ? "Ends by itself after that" : "Holds for what comes in this time, too")
@@ -201,7 +201,7 @@ void add_suppression(CLI::App& app, Context& context, const char* name, const ch
     command->add_option("--tenant", options->tenant, "Only mail of this tenant")->type_name("NAME");
     const bool is_given = std::string_view(name) == "suppress";
     if (is_given) {
-        command->add_option("--why", options->why, "Why; shown with the order and in events")->type_name("TEXT");
+        add_why(*command, options->why, "Why; shown with the order and in events");
         command->add_option("--for", options->lasts, "Ends by itself after that")->type_name("TIME");
     }
     add_connection_options(*command, context);

@@ -1,6 +1,7 @@
 // `postfleet resolve DOMAIN`: where its mail goes and why; by the running process, or by the files of --config.
 #include "../cli/terminal.hpp"
 #include "../control/explain_domain.hpp"
+#include "../control/immediate_executor.hpp"
 #include "../process/checks.hpp"
 #include "commands.hpp"
 #include "postfleet/base/metrics.hpp"
@@ -11,18 +12,6 @@
 
 namespace postfleet::standalone {
 namespace {
-
-// Runs completions at once, on the resolver's thread: nothing else happens in this process.
-class ImmediateExecutor final : public Executor {
-public:
-    void post(Callback task) override { task(); }
-    TimerId schedule_at(SteadyTime, Callback) override { return {}; }
-    void cancel(TimerId) override {}
-    SteadyTime now() const override { return steady_clock_now(); }
-    WallTime wall_now() const override { return wall_clock_now(); }
-    bool is_current_thread() const override { return false; }
-    unsigned shard() const override { return 0; }
-};
 
 Result<std::string> resolve_by_files(const Context& context, const DomainQuestion& question) {
     const config::LoadResult loaded = config_files::load_path(context.config);

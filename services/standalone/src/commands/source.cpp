@@ -44,8 +44,7 @@ void register_source_commands(CLI::App& app, Context& context) {
     add_selection(*disable_source, *disabled);
     disable_source->add_option("--for", disabled->duration, "Enable it again after this long, such as 2h")
         ->type_name("TIME");
-    disable_source->add_option("--reason", disabled->why, "Why; shown by `show vmtas` and in events")
-        ->type_name("TEXT");
+    add_why(*disable_source, disabled->why, "Why; shown by `show vmtas` and in events");
     add_connection_options(*disable_source, context);
     disable_source->callback([&context, disabled] { order(context, *disabled, "disable-source", "Disabled"); });
 
