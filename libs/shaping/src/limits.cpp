@@ -21,8 +21,8 @@ std::optional<SteadyTime> RateLimit::try_take(SteadyTime now, Duration interval)
     }
 }
 
-void RateLimit::mark_used(SteadyTime now) {
-    const std::int64_t used = now.time_since_epoch().count();
+void RateLimit::mark_used(SteadyTime now, Duration interval) {
+    const std::int64_t used = (now - guard(interval) / 2).time_since_epoch().count();
     std::int64_t taken = taken_.load(std::memory_order_relaxed);
     while (taken < used && !taken_.compare_exchange_weak(taken, used, std::memory_order_relaxed)) {
     }

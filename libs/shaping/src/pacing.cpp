@@ -132,7 +132,7 @@ void leave_all(std::span<const PacedScope> scopes, const void* who) {
 
 void mark_all_used(std::span<const PacedScope> scopes, SteadyTime now) {
     for (const PacedScope& scope : scopes) {
-        scope.limit->permits_.mark_used(now);
+        scope.limit->permits_.mark_used(now, scope.pace.interval);
         const std::int64_t used = now.time_since_epoch().count();
         if (scope.limit->paid_from_.load(std::memory_order_relaxed) < used) {
             scope.limit->paid_from_.store(used, std::memory_order_relaxed);

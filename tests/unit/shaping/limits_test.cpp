@@ -75,6 +75,47 @@ TEST_CASE("takers that wake late never exceed the rate at the receiving side", "
     check_every_window(arrivals, interval);
 }
 
+TEST_CASE("takers that use their permits late never exceed the rate at the receiving side", "[property][P7]") {
+    const std::uint32_t seed = GENERATE(1u, 2u, 3u);
+    const Duration interval = GENERATE(Duration(600ms), Duration(100ms), Duration(12ms), Duration(5ms));
+    INFO("seed " << seed);
+    std::mt19937_64 random(seed);
+    const auto up_to = [&](Duration most) {
+        return Duration(static_cast<Duration::rep>(random() % static_cast<std::uint64_t>(most.count())));
+    };
+    RateLimit rate;
+    std::vector<SteadyTime> arrivals;
+    SteadyTime now = kStart;
+    for (int i = 0; i < 2000; ++i) {
+        if (const auto wait = rate.try_take(now, interval)) {
+            now = *wait + up_to(300us);
+            continue;
+        }
+        now += random() % 3 == 0 ? up_to(interval * 3) : up_to(200us);    // until it is written
+        arrivals.push_back(now + up_to(RateLimit::guard(interval) / 2));  // the way to the sink
+        now += random() % 3 == 0 ? up_to(interval) : up_to(50us);         // until the writer knows
+        rate.mark_used(now, interval);
+    }
+    check_every_window(arrivals, interval);
+}
+
+TEST_CASE("a permit that is used a little late delays no other") {
+    RateLimit rate;
+    SteadyTime now = kStart;
+    int taken = 0;
+    while (now < kStart + 100s) {
+        if (const auto wait = rate.try_take(now, 10ms)) {
+            now = *wait + 40us;
+        } else {
+            ++taken;
+            now += 60us;
+            rate.mark_used(now, 10ms);
+        }
+    }
+    CHECK(taken <= 10'001);
+    CHECK(taken >= 9'800);
+}
+
 TEST_CASE("a rate that is always asked for in time loses at most two percent and the timer's lateness") {
     RateLimit rate;
     SteadyTime now = kStart;

@@ -3,10 +3,22 @@
 #include <fmt/format.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 
 #include "postfleet/base/require.hpp"
 
 namespace postfleet::net {
+
+namespace {
+
+// The kernel may wake a thread so much later than it asked for, 50 µs where nobody says; pacing pays for that with each
+// permit.
+void wake_in_time() {
+    constexpr unsigned long kSlackNanoseconds = 1'000;
+    ::prctl(PR_SET_TIMERSLACK, kSlackNanoseconds, 0, 0, 0);
+}
+
+}  // namespace
 
 Result<std::unique_ptr<LoopGroup>> LoopGroup::create(unsigned loops) {
     std::unique_ptr<LoopGroup> group(new LoopGroup);
@@ -31,7 +43,10 @@ void LoopGroup::start() {
     ::sigfillset(&all);
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     for (EpollLoop* loop : pointers_) {
-        threads_.emplace_back([loop] { loop->run(); });
+        threads_.emplace_back([loop] {
+            wake_in_time();
+            loop->run();
+        });
         const std::string name = fmt::format("pf-shard-{}", loop->shard());
         ::pthread_setname_np(threads_.back().native_handle(), name.c_str());
     }

@@ -4,7 +4,7 @@
 // the next one comes no earlier than t + interval, so any window W at the sender holds at most
 // W / interval + 1 of them. At the receiving side the network and both schedulers add jitter; a guard of
 // interval / 50 (2 ms at most) absorbs it, and half of the guard is what a permit may make up for when its
-// taker woke late. So the rate that is kept is up to 2 % below the limit, and never above it.
+// taker woke late, or was late to use it. So the rate that is kept is up to 2 % below the limit, and never above it.
 //
 //   v     the time the last permit counts as taken ("virtual")
 //   next  v + interval + guard
@@ -31,8 +31,8 @@ class RateLimit final {
 public:
     // Nothing: the permit is taken. Else when to ask again. An interval of zero is no limit.
     std::optional<SteadyTime> try_take(SteadyTime now, Duration interval);
-    // The permit that was taken is used only now: the next one counts from here.
-    void mark_used(SteadyTime now);
+    // The permit that was taken has been used between then and now: the next one counts from here.
+    void mark_used(SteadyTime now, Duration interval);
     // When a permit could be had; the past if there is one now.
     SteadyTime next_permit(Duration interval) const;
 

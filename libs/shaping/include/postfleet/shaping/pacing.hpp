@@ -57,7 +57,7 @@ std::optional<SteadyTime> take_all(std::span<const PacedScope> scopes, const Ask
                                    SteadyTime now);
 // It does not wait any more.
 void leave_all(std::span<const PacedScope> scopes, const void* who);
-// The permits that were taken are used only now: the next ones count from here.
+// The permits that were taken have been used between then and now: the next ones count from here.
 void mark_all_used(std::span<const PacedScope> scopes, SteadyTime now);
 
 class PacedLimit final {
