@@ -305,6 +305,14 @@ void TaskQueue::link(TaskId id, End end) {
     count_ready(destination, tenant.destination);
 }
 
+std::vector<bool> TaskQueue::destinations_in_use() const {
+    std::vector<bool> in_use(destinations_.size());
+    for (const Lane& lane : lanes_) {
+        if (lane.tasks > 0) in_use[tenants_[lane.tenant].destination] = true;
+    }
+    return in_use;
+}
+
 void TaskQueue::count_ready(Destination& destination, std::uint32_t number) {
     if (destination.ready_tasks++ > 0) return;
     destination.position = static_cast<std::uint32_t>(ready_destinations_.size());

@@ -173,6 +173,68 @@ TEST_CASE("when the MX set changes, waiting mail is re-keyed", "[F53]") {
     CHECK(delivered[0].attempt == 2);
 }
 
+TEST_CASE("when the MX sets of many domains of a queue change at once, all of its mail is re-keyed", "[F53]") {
+    constexpr int kDomains = 300;
+    SenderWorld world(2);
+    config::Provider provider;
+    provider.name = "big";
+    provider.mx = {"*.big.mx"};
+    world.config.providers["big"] = provider;
+    const auto name = [](int n) { return "d" + std::to_string(n) + ".test"; };
+    const auto move_to = [&](const std::string& host, const std::string& address) {
+        for (int n = 0; n < kDomains; ++n) {
+            world.resolver.set_mx(name(n), {"10 h" + std::to_string(n) + host + " " + address}, 1min);
+        }
+    };
+    move_to(".big.mx", "192.0.2.1");
+    for (const char* at : {"192.0.2.1:25", "192.0.2.2:25"}) {
+        world.host(at).on_command = [](Peer&, const std::string& command) -> std::optional<std::string> {
+            if (command.starts_with("RCPT")) return "451 later\r\n";
+            return {};
+        };
+    }
+    world.shaping().retry_after = std::vector<Duration>{5min};
+    world.start();
+    for (int n = 0; n < kDomains * 5; ++n) world.hand_over({.to = {"a@" + name(n % kDomains)}}, n % 2);
+    world.advance(1min);
+    CHECK(world.queue("big/v1").waiting == kDomains * 5);
+    SECTION("within the queue") {
+        move_to(".new.big.mx", "192.0.2.2");
+        world.advance(6min);
+        CHECK(world.queue("big/v1").waiting == kDomains * 5);
+        CHECK(world.host("192.0.2.2:25").recipients_seen.size() == kDomains * 5);
+    }
+    SECTION("into queues of their own") {
+        move_to(".own.mx", "192.0.2.2");
+        world.advance(6min);
+        CHECK(world.queue("big/v1").waiting == 0);
+        CHECK(world.queue("h7.own.mx/v1").waiting == 5);
+        CHECK(world.host("192.0.2.2:25").recipients_seen.size() == kDomains * 5);
+    }
+    CHECK(world.host("192.0.2.1:25").recipients_seen.size() == kDomains * 5);
+}
+
+TEST_CASE("a queue forgets the hosts that it has no mail for, and goes on with those that it has") {
+    constexpr int kDomains = 5000;
+    SenderWorld world;
+    config::Provider provider;
+    provider.name = "big";
+    provider.mx = {"*.big.mx"};
+    world.config.providers["big"] = provider;
+    world.shaping().max_connections = 10;
+    world.shaping().idle_timeout = 1s;
+    world.start();
+    for (int n = 0; n < kDomains; ++n) {
+        const std::string domain = "d" + std::to_string(n) + ".test";
+        world.resolver.set_mx(domain, {"10 h" + std::to_string(n) + ".big.mx 192.0.2." + std::to_string(1 + n % 200)});
+        world.hand_over({.to = {"a@" + domain}});
+        if (n % 500 == 499) world.advance(2s);
+    }
+    world.advance(10s);
+    CHECK(world.count(EventType::Delivered) == kDomains);
+    CHECK(world.queue("big/v1").delivered == kDomains);
+}
+
 TEST_CASE("domains of one site share its queue; a session serves only those whose MX set it was opened for") {
     SenderWorld world;
     config::Provider provider;

@@ -59,6 +59,7 @@ struct ScheduleRequest {
 };
 // All that a stored task says; it is borrowed, too. What else shares its message, the caller knows.
 ScheduleRequest request_for(const Task& task);
+ScheduleRequest request_for(const ReturningTask& task);
 
 class Engine final {
 public:
@@ -103,6 +104,8 @@ public:
     }
     // Recipients in the queue where such mail would go, as far as its site is known.
     std::uint64_t queued_for(std::string_view domain, std::string_view virtual_mta) const;
+    // A task that has left its queue for another site.
+    void move_to(Queue::Leaving&& task, const Queue& from, Shard& shard);
     // Mail went into the lane that waits for DNS; the answer may have come before it was there.
     void recheck(std::uint32_t domain, const std::string& site, Shard& shard);
 

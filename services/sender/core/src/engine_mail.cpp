@@ -44,7 +44,9 @@ void add_accepted_events(const AcceptedMessage& accepted, SpoolBatch& batch) {
 
 }  // namespace
 
-ScheduleRequest request_for(const Task& task) {
+// What both kinds of tasks call the same.
+template <class AnyTask>
+static ScheduleRequest common_request_for(const AnyTask& task) {
     ScheduleRequest request;
     request.domain = task.domain;
     request.virtual_mta = task.virtual_mta;
@@ -52,14 +54,27 @@ ScheduleRequest request_for(const Task& task) {
     request.task.key = task.key;
     request.task.due = task.due;
     request.task.accepted_at = task.accepted_at;
+    request.task.priority = task.priority;
+    request.task.tenant = task.tenant;
+    request.task.job = task.job;
+    return request;
+}
+
+ScheduleRequest request_for(const ReturningTask& task) {
+    ScheduleRequest request = common_request_for(task);
+    request.task.deadline = task.deadline;
+    request.task.recipients = task.recipients;
+    request.task.attempts = task.attempts;
+    return request;
+}
+
+ScheduleRequest request_for(const Task& task) {
+    ScheduleRequest request = common_request_for(task);
     request.task.deadline = deadline_of(task);
     request.task.recipients = static_cast<std::uint32_t>(task.recipients.size());
     for (const Recipient& recipient : task.recipients) {
         request.task.attempts = std::max(request.task.attempts, recipient.attempts);
     }
-    request.task.priority = task.priority;
-    request.task.tenant = task.tenant;
-    request.task.job = task.job;
     return request;
 }
 
@@ -139,25 +154,15 @@ void Engine::recheck(std::uint32_t domain, const std::string& site, Shard& shard
 
 void Engine::on_moved(std::uint32_t domain, const std::string& old_site, const std::shared_ptr<Destination>& to,
                       Shard& shard) {
-    for (const auto& queue : queues.of_site(old_site)) {
-        if (old_site == to->site) {
-            queue->retarget(domain, to, shard);
-            continue;
-        }
-        std::uint32_t from = 0;
-        do {
-            std::vector<Queue::Extracted> tasks = queue->extract(domain, from);
-            if (tasks.empty()) continue;
-            const auto target = queues.find_or_make(to->site, queue->virtual_mta->name);
-            for (Queue::Extracted& item : tasks) {
-                item.task.tenant = item.tenant;
-                item.task.job = item.job;
-                arrive(target, std::move(item.task), to, nullptr, shard);
-            }
-        } while (from != 0);
-    }
+    for (const auto& queue : queues.of_site(old_site)) queue->move_domain(domain, to, shard);
     if (to->kind != Destination::Kind::Failed) return;
     for (const auto& queue : queues.of_site(to->site)) queue->on_resolve_failed(to, shard);
+}
+
+void Engine::move_to(Queue::Leaving&& task, const Queue& from, Shard& shard) {
+    task.task.tenant = task.tenant;
+    task.task.job = task.job;
+    arrive(queues.find_or_make(task.to->site, from.virtual_mta->name), std::move(task.task), task.to, nullptr, shard);
 }
 
 }  // namespace postfleet::sender

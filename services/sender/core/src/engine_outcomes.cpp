@@ -264,20 +264,8 @@ void Engine::on_recorded(RecordedTask&& recorded, Shard& shard) {
         count_held(-1, recorded.size_octets);
     }
     for (const ReturningTask& task : recorded.remaining) {
-        ScheduleRequest request;
-        request.domain = task.domain;
-        request.waives_tls_policy = task.waives_tls_policy;
-        request.virtual_mta = task.virtual_mta;
-        request.task.key = task.key;
-        request.task.due = task.due;
-        request.task.accepted_at = task.accepted_at;
-        request.task.deadline = task.deadline;
-        request.task.recipients = task.recipients;
-        request.task.attempts = task.attempts;
-        request.task.priority = task.priority;
+        ScheduleRequest request = request_for(task);
         request.task.shares_message = recorded.shares_message || remaining > 1;
-        request.task.tenant = task.tenant;
-        request.task.job = task.job;
         schedule(std::move(request), shard);
     }
     sites.leave(recorded.domain);

@@ -15,9 +15,6 @@ namespace {
 
 constexpr std::size_t kWakeAtOnce = 1000;    // tasks that one timer makes ready before it lets others run
 constexpr std::size_t kExpireAtOnce = 1000;  // held tasks that one timer expires
-// Between two looks at all tasks, for each: a look takes about a hundredth of that, so a million tasks that expire one
-// after the other cost no more than 1 % of a shard, and are up to a second late.
-constexpr Duration kRestPerTask = std::chrono::microseconds(1);
 // Due times are wall time and timers steady time; a step of the wall clock is noticed after this at most.
 constexpr Duration kLongestSleep = std::chrono::minutes(5);
 
@@ -130,49 +127,6 @@ void Queue::put_back(Work&& work, Shard& shard) {
         tasks_.put_back(work.id);
     }
     pump(shard, Spread::Here);
-}
-
-std::vector<Queue::Extracted> Queue::extract(std::uint32_t domain, std::uint32_t& from) {
-    const std::lock_guard lock(mutex_);
-    std::vector<schedule::TaskId> ids;
-    from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
-        if (task.domain == domain && task.state != schedule::TaskState::InFlight) ids.push_back(id);
-    });
-    std::vector<Extracted> out;
-    out.reserve(ids.size());
-    for (const schedule::TaskId id : ids) {
-        Extracted& item = out.emplace_back();
-        item.tenant.assign(tasks_.tenant_of(id));
-        item.job.assign(tasks_.job_of(id));
-        schedule::WaitingTask& task = tasks_[id];
-        item.task.key = task.key;
-        item.task.due = task.due;
-        item.task.accepted_at = task.accepted_at;
-        item.task.deadline = task.deadline;
-        item.task.domain = task.domain;
-        item.task.recipients = task.recipients;
-        item.task.attempts = task.attempts;
-        item.task.priority = tasks_.priority_of(id);
-        item.task.shares_message = task.shares_message;
-        item.task.attachment = std::move(task.attachment);
-        tasks_.claim(id);
-        tasks_.finish(id);
-    }
-    return out;
-}
-
-void Queue::retarget(std::uint32_t domain, const std::shared_ptr<Destination>& to, Shard& shard) {
-    std::uint32_t from = 0;
-    do {
-        const std::lock_guard lock(mutex_);
-        const std::uint32_t route = route_of_locked(to);
-        std::vector<schedule::TaskId> ids;
-        from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
-            if (task.domain == domain) ids.push_back(id);
-        });
-        for (const schedule::TaskId id : ids) tasks_.set_destination(id, route);
-    } while (from != 0);
-    pump(shard, Spread::AllShards);
 }
 
 void Queue::on_resolve_failed(const std::shared_ptr<Destination>& to, Shard& shard) {
@@ -410,10 +364,6 @@ void Queue::set_timer() {
 
 void Queue::on_timer() {
     Shard& shard = *engine_.shards[home];
-    struct Woken {
-        schedule::TaskId id;
-        std::uint32_t domain;
-    };
     std::vector<Woken> woken;
     bool look_for_expired = false, is_set_back = false;
     {
@@ -426,32 +376,44 @@ void Queue::on_timer() {
         timer_ = {};
         armed_for_ = SteadyTime::max();
         tasks_.wake_due(shard.executor->wall_now(), kWakeAtOnce, [&](schedule::TaskId id) {
-            woken.push_back({id, tasks_[id].domain});
+            woken.push_back({id, tasks_[id].key, tasks_[id].domain});
         });
         look_for_expired = earliest_expiry_ <= shard.executor->wall_now();
     }
-    // Where their mail goes may have changed while they waited. What is too old to be believed waits for the
-    // answer, out of every destination's lane.
-    std::uint32_t last_domain = UINT32_MAX;
-    bool is_known = true;
-    std::set<std::uint32_t> unknown;
-    for (const Woken& task : woken) {
-        if (task.domain != last_domain) {
-            is_known = engine_.sites.look_again(task.domain, *shard.executor).destination != nullptr;
-            last_domain = task.domain;
-        }
-        if (is_known) continue;
-        const std::lock_guard lock(mutex_);
-        const schedule::WaitingTask& entry = tasks_[task.id];
-        if (entry.state != schedule::TaskState::Ready || entry.domain != task.domain) continue;
-        tasks_.set_destination(task.id, route_of_locked(nullptr));
-        unknown.insert(task.domain);
-    }
-    // The answer may have come while the task was on its way into the lane that waits for it.
-    for (const std::uint32_t domain : unknown) engine_.recheck(domain, site, shard);
+    look_where_they_go(woken, shard);
     if (look_for_expired) expire_held(shard);
     if (has_served_its_time(shard.executor->wall_now())) set_mode(QueueMode::Normal, "leave_after", shard);
     pump(shard, Spread::AllShards);
+}
+
+// It may have changed while they waited. What is too old to be believed waits for the answer, out of every
+// destination's lane.
+void Queue::look_where_they_go(const std::vector<Woken>& woken, Shard& shard) {
+    std::vector<std::shared_ptr<Destination>> destinations;
+    for (std::size_t i = 0; i < woken.size(); ++i) {
+        const bool is_same = i > 0 && woken[i].domain == woken[i - 1].domain;
+        destinations.push_back(is_same ? destinations.back()
+                                       : engine_.sites.look_again(woken[i].domain, *shard.executor).destination);
+    }
+    std::set<std::uint32_t> unknown;
+    std::vector<Leaving> leaving;
+    {
+        const std::lock_guard lock(mutex_);
+        for (std::size_t i = 0; i < woken.size(); ++i) {
+            const auto& [id, key, domain] = woken[i];
+            if (!tasks_.is_still(id, key) || tasks_[id].state != schedule::TaskState::Ready) continue;
+            const std::shared_ptr<Destination>& to = destinations[i];
+            if (to && to->site != site) {
+                leaving.push_back(extract_locked(id, to));
+                continue;
+            }
+            tasks_.set_destination(id, route_of_locked(to));
+            if (!to) unknown.insert(domain);
+        }
+    }
+    for (Leaving& task : leaving) engine_.move_to(std::move(task), *this, shard);
+    // The answer may have come while the task was on its way into the lane that waits for it.
+    for (const std::uint32_t domain : unknown) engine_.recheck(domain, site, shard);
 }
 
 // Mail that cannot go (paused, held) expires in its time all the same.
@@ -483,7 +445,8 @@ void Queue::expire_held(Shard& shard) {
     } while (from != 0);
     {
         const std::lock_guard lock(mutex_);
-        // What is left over comes in the next round, after others had their turn.
+        // What is left over comes in the next round, after others had their turn. A million tasks that expire one after
+        // the other cost no more than 1 % of a shard, and are up to a second late.
         const auto rest = std::chrono::ceil<WallTime::duration>(tasks_.counts().tasks * kRestPerTask);
         earliest = earliest <= now ? now + std::chrono::milliseconds(50) : std::max(earliest, now + rest);
         earliest_expiry_ = std::min(earliest_expiry_, earliest);

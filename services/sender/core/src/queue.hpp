@@ -87,14 +87,13 @@ public:
     void give_back(Work&& work, Shard& shard);
     // Out of memory only, not an attempt: the spool could not read it just now.
     void put_aside(Work&& work, WallTime until, Shard& shard);
-    // Tasks of this domain, not in flight, out of here to somewhere else: those of one slice, that begins at
-    // place `from`, which is moved on and is 0 at the end.
-    struct Extracted {
+    // Tasks of this domain belong elsewhere: at another destination here, or in another queue (queue_moves.cpp).
+    void move_domain(std::uint32_t domain, const std::shared_ptr<Destination>& to, Shard& shard);
+    struct Leaving {
         schedule::NewTask task;
         std::string tenant, job;
+        std::shared_ptr<Destination> to;
     };
-    std::vector<Extracted> extract(std::uint32_t domain, std::uint32_t& from);
-    void retarget(std::uint32_t domain, const std::shared_ptr<Destination>& to, Shard& shard);
     // DNS failed for this domain: one of its tasks is deferred, the others hold.
     void on_resolve_failed(const std::shared_ptr<Destination>& to, Shard& shard);
 
@@ -197,7 +196,10 @@ public:
 
 private:
     static constexpr std::uint32_t kSlice = 1024;
-    static constexpr std::size_t kFewRoutes = 64;  // may all be looked at, whatever happened
+    // Between two looks at all tasks, for each: a look takes about a hundredth of that.
+    static constexpr Duration kRestPerTask = std::chrono::microseconds(1);
+    static constexpr std::size_t kFewestRoutes = 1024;  // before those that nobody uses are forgotten
+    static constexpr std::size_t kFewRoutes = 64;       // may all be looked at, whatever happened
     // Between two looks at more of them, for each: a look takes about a hundredth of that.
     static constexpr Duration kRestPerRoute = std::chrono::microseconds(1);
     static constexpr std::uint64_t kGoesSoon = 256;  // in line before a task that keeps its content all the same
@@ -258,6 +260,12 @@ private:
     bool is_held_locked(const Route& route, SteadyTime now) const;
     bool may_keep_content_locked(std::uint32_t route, SteadyTime now) const;
     std::uint32_t route_of_locked(const std::shared_ptr<Destination>& to);
+    void forget_routes_locked(SteadyTime now);
+    using Moves = std::unordered_map<std::uint32_t, std::shared_ptr<Destination>>;  // of domains
+    void make_moves(Shard& shard);
+    void make_moves_at(SteadyTime when);
+    std::vector<Leaving> move_slice(const Moves& moves, std::uint32_t& from);
+    Leaving extract_locked(schedule::TaskId id, const std::shared_ptr<Destination>& to);
     Work take_locked(std::uint32_t route, WallTime now, std::vector<Work>& expired);
     Work make_work_locked(schedule::TaskId id);
     MailFacts facts_locked(schedule::TaskId id) const;
@@ -304,6 +312,12 @@ private:
 
     void set_timer();
     void on_timer();
+    struct Woken {
+        schedule::TaskId id;
+        TaskKey key;
+        std::uint32_t domain;
+    };
+    void look_where_they_go(const std::vector<Woken>& woken, Shard& shard);
     void expire_held(Shard& shard);
 
     Engine& engine_;
@@ -311,6 +325,11 @@ private:
     schedule::TaskQueue tasks_;
     std::vector<Route> routes_;
     std::unordered_map<const Destination*, std::uint32_t> route_numbers_;
+    std::vector<std::uint32_t> free_routes_;
+    std::size_t forget_routes_at_ = kFewestRoutes;
+    Moves moves_;             // that the next look makes
+    bool is_moving_ = false;  // a look is due, or under way
+    SteadyTime moves_again_at_ = SteadyTime::min();
     std::vector<std::uint32_t> unconnected_routes_;  // whose mail bounces, or waits for DNS
     std::vector<std::vector<Idle>> idle_;            // by shard; the last is the warmest
     std::uint32_t idle_sessions_ = 0;                // in all of them

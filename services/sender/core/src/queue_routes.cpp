@@ -12,13 +12,37 @@
 namespace postfleet::sender {
 
 std::uint32_t Queue::route_of_locked(const std::shared_ptr<Destination>& to) {
-    const auto number = static_cast<std::uint32_t>(routes_.size());
-    const auto [known, is_new] = route_numbers_.try_emplace(to.get(), number);
-    if (!is_new) return known->second;
-    routes_.push_back({});
-    routes_.back().to = to;
+    if (const auto known = route_numbers_.find(to.get()); known != route_numbers_.end()) return known->second;
+    if (free_routes_.empty() && routes_.size() >= forget_routes_at_) {
+        forget_routes_locked(engine_.shards[home]->executor->now());
+    }
+    if (free_routes_.empty()) {
+        free_routes_.push_back(static_cast<std::uint32_t>(routes_.size()));
+        routes_.emplace_back();
+    }
+    const std::uint32_t number = free_routes_.back();
+    free_routes_.pop_back();
+    route_numbers_.emplace(to.get(), number);
+    routes_[number].to = to;
     if (to && to->kind != Destination::Kind::Deliverable) unconnected_routes_.push_back(number);
     return number;
+}
+
+// Those without tasks and sessions, and with nothing to remember. Their numbers are used again.
+void Queue::forget_routes_locked(SteadyTime now) {
+    const std::vector<bool> in_use = tasks_.destinations_in_use();
+    std::erase_if(route_numbers_, [&](const auto& known) {
+        Route& route = routes_[known.second];
+        const bool is_used = known.second < in_use.size() && in_use[known.second];
+        if (is_used || route.open > 0 || route.connecting > 0 || now < std::max(route.retry_at, route.room_at)) {
+            return false;
+        }
+        route = {};
+        free_routes_.push_back(known.second);
+        return true;
+    });
+    std::erase_if(unconnected_routes_, [&](std::uint32_t number) { return routes_[number].to == nullptr; });
+    forget_routes_at_ = std::max(kFewestRoutes, 2 * route_numbers_.size());
 }
 
 template <class Try>

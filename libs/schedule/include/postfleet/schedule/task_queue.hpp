@@ -129,6 +129,8 @@ public:
         }
         if (n > 0) first_destination_ = (first_destination_ + 1) % n;
     }
+    // By number: tasks of it exist, in whatever state. As far as the last one that was ever used.
+    std::vector<bool> destinations_in_use() const;
     std::span<const std::uint32_t> ready_destinations() const { return ready_destinations_; }
     template <class Visit>
     std::uint32_t visit_tasks(std::uint32_t from, std::uint32_t most, Visit&& visit) {
