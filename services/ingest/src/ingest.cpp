@@ -1,0 +1,197 @@
+#include "ingest.hpp"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "postfleet/routing/snapshot.hpp"
+#include "postfleet/runtime/build_info.hpp"
+#include "postfleet/wire/broker_topology.hpp"
+
+namespace postfleet::ingest {
+
+using cluster_member::ConfigPointer;
+using service_host::Drained;
+
+namespace {
+
+// Shorter than what a client at the door waits (HandoverDesk::kPatience): what was not confirmed is published once more
+// within its time.
+constexpr Duration kConfirmTimeout = std::chrono::seconds(10);
+constexpr int kPickupShare = 2;  // of the grace period, for what listeners have left of it
+
+// The queues of every sender that the configuration names: mail for a sender that was never started waits there.
+wire::BrokerTopology topology_of(const config::Config& config) {
+    std::set<std::string> senders;
+    for (const auto& [name, mta] : config.virtual_mtas) senders.insert(mta.sender);
+    wire::BrokerTopology topology;
+    for (const std::string& sender : senders) topology += wire::deliver_topology(sender);
+    return topology;
+}
+
+IngestConfiguration compiled(const ConfigPointer& config) { return {config, routing::Snapshot::compile(*config)}; }
+
+}  // namespace
+
+Result<std::unique_ptr<Ingest>> Ingest::start(cluster_member::MemberOptions options) {
+    std::unique_ptr<Ingest> ingest(new Ingest(std::move(options)));
+    if (Status started = ingest->start_all(); !started) return started.error();
+    return ingest;
+}
+
+Ingest::~Ingest() {
+    if (host_) host_->stop_admin();
+    if (pickups_) pickups_->stop();
+    publisher_.reset();  // answers what is under way, while the shards still run
+    if (host_) host_->stop_shards();
+    listeners_.reset();
+    pickups_.reset();
+}
+
+Status Ingest::start_all() {
+    // Signals are blocked before the first thread starts, so that only the main thread sees them.
+    auto host = service_host::ServiceHost::create();
+    if (!host) return host.error();
+    host_ = *std::move(host);
+    if (Status opened = host_->open_log({.path = options_.log, .level = options_.log_level}); !opened) return opened;
+    auto member = cluster_member::Membership::join(options_, *host_, "ingest", false);
+    if (!member) return member.error();
+    member_ = *std::move(member);
+    for (const auto step : {&Ingest::open_broker, &Ingest::open_admin, &Ingest::open_doors}) {
+        if (Status done = (this->*step)(); !done) return done;
+    }
+    host_->start_shards();
+    pickups_->start();
+    host_->report_running();
+    host_->log()
+        .line(LogLevel::Info, "started")
+        .field("version", runtime::build_info().version)
+        .field("shards", host_->loops().size())
+        .field("broker", options_.broker.url.to_string())
+        .field("epoch", member_->epoch());
+    return {};
+}
+
+Status Ingest::open_broker() {
+    const auto& config = *member_->configuration();
+    broker_ = std::make_unique<amqp::Broker>(amqp::BrokerOptions{.access = options_.broker,
+                                                                 .topology = topology_of(config),
+                                                                 .name = "postfleet-ingest " + options_.name,
+                                                                 .log = host_->log(),
+                                                                 .metrics = &host_->metrics(),
+                                                                 .confirm_timeout = kConfirmTimeout});
+    publisher_ = broker_->publisher({.name = "deliver"});
+    {
+        const std::lock_guard lock(senders_mutex_);
+        for (const auto& [name, mta] : config.virtual_mtas) senders_[name] = mta.sender;
+    }
+    handover_ = std::make_unique<ingest_cluster::BrokerHandover>(
+        *publisher_,
+        ingest_cluster::BrokerHandoverOptions{
+            .most_octets = config.limits.memory_for_incoming,
+            .sender_of = [this](const std::string& virtual_mta) { return sender_of(virtual_mta); }},
+        host_->metrics());
+    return {};
+}
+
+std::string Ingest::sender_of(const std::string& virtual_mta) const {
+    const std::lock_guard lock(senders_mutex_);
+    const auto found = senders_.find(virtual_mta);
+    return found == senders_.end() ? std::string() : found->second;
+}
+
+Status Ingest::open_admin() {
+    if (Status made = host_->make_shards(member_->configuration()->shards); !made) return made;
+    host_->add_readiness_check("broker", [this] { return publisher_->obstacle(); });
+    host_->metrics().computed_gauge("postfleet_config_epoch", "Epoch of the configuration in use.", {},
+                                    [this] { return static_cast<double>(member_->epoch()); });
+    if (Status opened = host_->open_admin(options_.http); !opened) {
+        return Error{opened.error().kind, "--http " + options_.http.to_string() + ": " + opened.error().text};
+    }
+    return {};
+}
+
+Status Ingest::open_doors() {
+    const ConfigPointer& config = member_->configuration();
+    auto our_mail = maildir::MaildirIntake::open(
+        {.directory = options_.data_dir + "/intake", .max_octets = config->intake.max_size}, host_->metrics(),
+        host_->log());
+    if (!our_mail) return our_mail.error();
+    our_mail_ = *std::move(our_mail);
+    listeners_ = std::make_unique<SmtpListenerService>(IngestDependencies{.loops = host_->loops().loops(),
+                                                                          .handover = *handover_,
+                                                                          .metrics = host_->metrics(),
+                                                                          .log = host_->log(),
+                                                                          .feedback_intake = our_mail_.get()});
+    if (Status started = listeners_->start(compiled(config)); !started) return started;
+    pickups_ = std::make_unique<PickupService>(
+        PickupDependencies{.handover = *handover_, .metrics = host_->metrics(), .log = host_->log()});
+    return pickups_->open(compiled(config));
+}
+
+void Ingest::on_tick() {
+    const ConfigPointer next = member_->take_new();
+    if (!next) return;
+    if (const Status applied = apply(next); !applied) {
+        host_->log()
+            .line(LogLevel::Error, "configuration_refused")
+            .field("problem", applied.error().text)
+            .field("then", "what was active stays");
+        return;
+    }
+    member_->accept(next);
+    host_->log().line(LogLevel::Info, "configuration_applied").field("epoch", member_->epoch());
+}
+
+// New mail may be bound to new virtual MTAs from the first reload on; so their queues and senders come first.
+Status Ingest::apply(const ConfigPointer& next) {
+    broker_->declare(topology_of(*next));
+    {
+        const std::lock_guard lock(senders_mutex_);
+        for (const auto& [name, mta] : next->virtual_mtas) senders_[name] = mta.sender;
+    }
+    if (Status listening = listeners_->reload(compiled(next)); !listening) return listening;
+    if (Status taking = pickups_->reload(compiled(next)); !taking) return taking;
+    our_mail_->set_max_octets(next->intake.max_size);
+    return {};
+}
+
+int Ingest::run() {
+    host_->run({.on_reload = [this] { on_tick(); }, .on_tick = [this] { on_tick(); }});
+    host_->log()
+        .line(LogLevel::Info, "stopping")
+        .field("because", host_->main_loop().stop_reason())
+        .field("grace", format_duration(member_->configuration()->shutdown_grace));
+    const Drained drained = drain();
+    if (drained == Drained::Hurried) host_->leave_at_once();
+    host_->log()
+        .line(LogLevel::Info, "stopped")
+        .field("drained", drained == Drained::Quiet ? "yes" : "no, the grace was over");
+    host_->log_sink().flush();
+    return 0;
+}
+
+Drained Ingest::drain() {
+    const SteadyTime start = steady_clock_now();
+    const Duration grace = member_->configuration()->shutdown_grace;
+    const SteadyTime doors_closed = start + grace / kPickupShare;
+    const Drained listeners = host_->await_drain(
+        doors_closed, [&](Completion<Status> done) { listeners_->drain(doors_closed, std::move(done)); });
+    if (listeners == Drained::Hurried) return listeners;
+    return host_->await_drain(start + grace, [&](Completion<Status> done) { pickups_->drain(std::move(done)); });
+}
+
+std::string Ingest::banner() const {
+    std::string text = fmt::format("Postfleet ingest {} is ready, with epoch {} of the configuration.\n\n",
+                                   runtime::build_info().version, member_->epoch());
+    for (const ListenerStatus& listener : listeners_->listeners()) {
+        text += fmt::format("  smtp     {:<24} {}\n", listener.address.to_string(), listener.name);
+    }
+    for (const auto& [name, pickup] : member_->configuration()->pickups) {
+        text += fmt::format("  pickup   {:<24} {}\n", pickup.directory, name);
+    }
+    return text + fmt::format("  broker   {}\n  http     {:<24} /metrics, /healthz/live, /healthz/ready\n",
+                              options_.broker.url.to_string(), host_->http()->local().to_string());
+}
+
+}  // namespace postfleet::ingest
