@@ -81,26 +81,26 @@ public:
                                           v1::SenderClaimResponse* response) override {
         auto claim = read(*request);
         if (!claim) return refuse(context, claim.error());
-        Call* call = begin(context);
+        auto* call = begin(context);
         if (call == nullptr) return context->DefaultReactor();
         store_.claim_sender(*std::move(claim), {&executor_, [=, this](Result<SenderVerdict> verdict) {
                                                     if (verdict) write(*verdict, *response);
                                                     finish(call, verdict);
                                                 }});
-        return call->reactor;
+        return call;
     }
     grpc::ServerUnaryReactor* ReleaseSender(grpc::CallbackServerContext* context,
                                             const v1::ReleaseSenderRequest* request, v1::Done*) override {
-        Call* call = begin(context);
+        auto* call = begin(context);
         if (call == nullptr) return context->DefaultReactor();
         store_.release_sender(request->sender(), request->epoch(),
                               {&executor_, [=, this](Status status) { finish(call, status); }});
-        return call->reactor;
+        return call;
     }
     grpc::ServerUnaryReactor* TakeOverSender(grpc::CallbackServerContext* context,
                                              const v1::TakeOverSenderRequest* request,
                                              v1::SenderGrantMessage* response) override {
-        Call* call = begin(context);
+        auto* call = begin(context);
         if (call == nullptr) return context->DefaultReactor();
         log_.line(LogLevel::Warning, "sender_taken_over")
             .field("sender", printable(request->sender(), 200))
@@ -110,11 +110,11 @@ public:
                                      if (grant) write(*grant, *response);
                                      finish(call, grant);
                                  }});
-        return call->reactor;
+        return call;
     }
     grpc::ServerUnaryReactor* ListSenders(grpc::CallbackServerContext* context, const v1::ListSendersRequest*,
                                           v1::ListSendersResponse* response) override {
-        Call* call = begin(context);
+        auto* call = begin(context);
         if (call == nullptr) return context->DefaultReactor();
         store_.list_senders({&executor_, [=, this](Result<std::vector<SenderRecord>> records) {
                                  if (records) {
@@ -123,7 +123,7 @@ public:
                                  }
                                  finish(call, records);
                              }});
-        return call->reactor;
+        return call;
     }
 
     grpc::ServerUnaryReactor* AddOrders(grpc::CallbackServerContext* context, const v1::OrderList* request,
@@ -140,29 +140,25 @@ public:
         if (request->ids_size() > RouterServer::kMostBatch) {
             return refuse(context, {ErrorKind::InvalidArgument, "too many orders in one request"});
         }
-        Call* call = begin(context);
+        auto* call = begin(context);
         if (call == nullptr) return context->DefaultReactor();
         std::vector<OrderId> ids;
         for (const std::uint32_t id : request->ids()) ids.push_back(OrderId{id});
         store_.remove_orders(std::move(ids), {&executor_, [=, this](Status status) { finish(call, status); }});
-        return call->reactor;
+        return call;
     }
     grpc::ServerUnaryReactor* ReportProgress(grpc::CallbackServerContext* context, const v1::ProgressReport* request,
                                              v1::Done*) override {
         auto order = read(request->order());
         if (!order) return refuse(context, order.error());
-        Call* call = begin(context);
+        auto* call = begin(context);
         if (call == nullptr) return context->DefaultReactor();
         store_.report_progress(request->sender(), *std::move(order),
                                {&executor_, [=, this](Status status) { finish(call, status); }});
-        return call->reactor;
+        return call;
     }
 
 private:
-    struct Call {
-        grpc::ServerUnaryReactor* reactor;
-    };
-
     grpc::ServerUnaryReactor* refuse(grpc::CallbackServerContext* context, const Error& error) {
         auto* reactor = context->DefaultReactor();
         bad_.add();
@@ -170,27 +166,26 @@ private:
         return reactor;
     }
     // Null: too many are under way, and it was answered.
-    Call* begin(grpc::CallbackServerContext* context) {
+    grpc::ServerUnaryReactor* begin(grpc::CallbackServerContext* context) {
         if (calls_.fetch_add(1) >= RouterServer::kMostCalls) {
             calls_.fetch_sub(1);
             refuse(context, {ErrorKind::ResourceExhausted, "the router has too much to do; try again"});
             return nullptr;
         }
-        return new Call{context->DefaultReactor()};  // until finish()
+        return context->DefaultReactor();
     }
     template <class T>
-    void finish(Call* call, const Result<T>& result) {
-        const std::unique_ptr<Call> ended(call);
+    void finish(grpc::ServerUnaryReactor* call, const Result<T>& result) {
         calls_.fetch_sub(1);
         (result ? good_ : bad_).add();
-        ended->reactor->Finish(result ? grpc::Status::OK : to_grpc(result.error()));
+        call->Finish(result ? grpc::Status::OK : to_grpc(result.error()));
     }
     template <class Value, class Answer, class Messages, class Ask>
     grpc::ServerUnaryReactor* on_list(grpc::CallbackServerContext* context, const Messages& messages, Ask&& ask,
                                       auto... answered) {
         auto values = read_all<Value>(messages, RouterServer::kMostBatch);
         if (!values) return refuse(context, values.error());
-        Call* call = begin(context);
+        auto* call = begin(context);
         if (call == nullptr) return context->DefaultReactor();
         ask(*std::move(values), Completion<Result<Answer>>{&executor_, [=, this](Result<Answer> result) {
                                                                if constexpr (!std::is_void_v<Answer>) {
@@ -198,7 +193,7 @@ private:
                                                                }
                                                                finish(call, result);
                                                            }});
-        return call->reactor;
+        return call;
     }
 
     StateStore& store_;
