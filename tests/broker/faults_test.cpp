@@ -198,6 +198,18 @@ TEST_CASE("a queue that is deleted under its consumer is made anew and consumed 
     CHECK(world.session.wait_for_messages(2, kLong));
 }
 
+TEST_CASE("a queue that is deleted under its publisher is made anew", "[RMQ-12][F25]") {
+    World world;
+    world.open();
+    world.publish_for_good("before");
+    order("ctl delete_queue " + world.queue);
+    world.publish("lost");
+    REQUIRE(world.session.wait_for_answers(2, kLong));
+    CHECK(world.session.answers["lost"] == to_string(ErrorKind::NotFound));
+    world.publish_for_good("after");
+    CHECK(world.publisher->obstacle().empty());
+}
+
 TEST_CASE("connections that an administrator closes are made again", "[RMQ-6][RMQ-15]") {
     World world;
     world.open();

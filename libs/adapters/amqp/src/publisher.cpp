@@ -89,6 +89,7 @@ Status Publisher::on_frame(Connection&, const amqp_frame_t& frame) {
         if (!*added) return {};
         const BrokerDelivery back = content_.take();
         counters_.returned.add();
+        doubt_declarations();
         if (!window_.came_back(back.message.message_id, back.from.exchange, back.from.routing_key,
                                content_.return_text())) {
             return Error{ErrorKind::Corruption, "the broker returned what was not published"};

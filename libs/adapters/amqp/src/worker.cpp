@@ -127,7 +127,12 @@ void Worker::pause() {
 // Before the topology is read: what is added meanwhile is declared in the next turn.
 Status Worker::declare() {
     declared_ = declarations_.version();
+    declared_at_ = steady_clock_now();
     return connection_->declare(declarations_.topology(), options_.log);
+}
+
+void Worker::doubt_declarations() {
+    if (steady_clock_now() - declared_at_ >= kDeclareAgain) declared_ = 0;
 }
 
 Status Worker::serve() {

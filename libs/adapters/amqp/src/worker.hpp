@@ -55,6 +55,7 @@ public:
 
 protected:
     static constexpr Duration kPump = std::chrono::seconds(3);
+    static constexpr Duration kDeclareAgain = std::chrono::seconds(5);
 
     Worker(const WorkerParts& parts, std::string what);
     virtual ~Worker();
@@ -79,6 +80,8 @@ protected:
     virtual bool wants_to_write() const { return false; }  // on_turn() when the socket has room
 
     void set_obstacle(std::string why);
+    // Something that was declared seems to be gone: looks again in the next turn, at most every kDeclareAgain.
+    void doubt_declarations();
 
     const BrokerOptions& options_;
 
@@ -98,6 +101,7 @@ private:
     StallWatch& watch_;
     const std::string what_;
     std::uint64_t declared_ = 0;  // version
+    SteadyTime declared_at_{};
     Stall stall_;
     std::unique_ptr<Connection> connection_;  // the thread's, as the next
     Duration pause_;
