@@ -97,6 +97,7 @@ THIRD_PARTY = {
     "boost/": ["libs/adapters/http/src", "libs/runtime/src", "libs/submission/src", "services", "tests"],
     "CLI/": ["services", "libs/cluster_member/src"],
     "openssl/": ["libs/adapters/crypto/src", "libs/adapters/tls/src", "libs/dkim/src", "tests/unit/tls"],
+    "libpq-fe.h": ["libs/adapters/postgres/src"],
     "sqlite3.h": ["libs/adapters/sqlite/src", "tests/unit/sqlite"],
     "google/protobuf/": ["libs/wire/src", "libs/adapters/rpc/src"],
     "postfleet/v1/": ["libs/wire/src", "libs/adapters/rpc/src", "services", "tests"],

@@ -36,6 +36,9 @@ bool parse_options(int argc, char** argv, Options& options, int& exit_code) {
     };
     add("--config", options.config, "Configuration directory, or one file", "POSTFLEET_CONFIG", "DIR");
     add("--data-dir", options.data_dir, "For the state in SQLite and the control socket", "POSTFLEET_DATA_DIR", "DIR");
+    add("--state", options.state,
+        "PostgreSQL that routers share: postgresql://user@host/database; without it: SQLite in the data directory",
+        "POSTFLEET_STATE", "URL");
     add("--listen", options.listen, "Where the other services call (gRPC)", "POSTFLEET_LISTEN", "ADDR:PORT");
     add("--http", options.http, "/metrics, /healthz/live, /healthz/ready", "POSTFLEET_HTTP", "ADDR:PORT");
     add("--tls-ca", options.tls.ca, "CA of the cluster's certificates", "POSTFLEET_TLS_CA", "FILE");

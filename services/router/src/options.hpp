@@ -14,6 +14,7 @@ struct Options {
     std::string data_dir = "/var/lib/postfleet-router";
     std::string listen = "127.0.0.1:7400";
     std::string http = "127.0.0.1:8081";
+    std::string state;   // empty: SQLite in data_dir
     std::string socket;  // empty: control.sock in data_dir
     std::string log;     // empty: standard error
     LogLevel log_level = LogLevel::Info;

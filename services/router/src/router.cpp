@@ -9,6 +9,7 @@
 #include "postfleet/base/json.hpp"
 #include "postfleet/base/text.hpp"
 #include "postfleet/config_files/load.hpp"
+#include "postfleet/postgres/state_store.hpp"
 #include "postfleet/runtime/build_info.hpp"
 #include "postfleet/sqlite/state_store.hpp"
 #include "waiting.hpp"
@@ -64,7 +65,8 @@ Status Router::open_state() {
         return Error{ErrorKind::PermissionDenied, "cannot make the directory " + options_.data_dir + ": " +
                                                       failed.message() + "; make it, or name another with --data-dir"};
     }
-    auto store = sqlite::open_state_store(options_.data_dir + "/state.db");
+    auto store = options_.state.empty() ? sqlite::open_state_store(options_.data_dir + "/state.db")
+                                        : postgres::open_state_store({.url = options_.state});
     if (!store) return store.error();
     store_ = *std::move(store);
     return {};

@@ -23,7 +23,7 @@ struct StoreSettings {
     std::unique_ptr<Connection> connection;  // may be null: not there yet
     Connect connect;                         // empty: what is lost stays lost
     Duration patience = std::chrono::seconds(2);
-    Duration call_deadline = std::chrono::seconds(5);
+    Duration call_deadline = std::chrono::seconds(3);
     Duration first_pause = std::chrono::milliseconds(100), longest_pause = std::chrono::seconds(5);
 };
 
