@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "hex.hpp"
+#include "match_stars.hpp"
 
 namespace postfleet {
 namespace {
@@ -80,31 +81,15 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     }
 }
 
-// The table of well-formed sequences of RFC 3629 §4: no surrogates, no overlong forms, nothing above U+10FFFF.
 bool matches_wildcard(std::string_view pattern, std::string_view text) {
-    std::size_t p = 0, t = 0, star = std::string_view::npos, resume = 0;
-    while (t < text.size()) {
-        if (p < pattern.size() && pattern[p] == '*') {
-            star = p++;
-            resume = t;
-        } else if (p < pattern.size() && pattern[p] == text[t]) {
-            ++p;
-            ++t;
-        } else if (star != std::string_view::npos) {
-            p = star + 1;
-            t = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.size() && pattern[p] == '*') ++p;
-    return p == pattern.size();
+    return match_stars(pattern, text, [](char p, char t) { return p == t; });
 }
 
 bool is_ascii(std::string_view text) {
     return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<std::uint8_t>(c) < 0x80; });
 }
 
+// The table of well-formed sequences of RFC 3629 §4: no surrogates, no overlong forms, nothing above U+10FFFF.
 std::size_t utf8_sequence_length(std::string_view text) {
     if (text.empty()) return 0;
     const auto first = static_cast<std::uint8_t>(text[0]);

@@ -2,29 +2,10 @@
 
 #include <algorithm>
 
+#include "postfleet/base/glob.hpp"
 #include "postfleet/config/shipped_providers.hpp"
 
 namespace postfleet::routing {
-
-// After a mismatch only the last "*" is tried again, one octet further: never more than |wildcard| × |text| steps.
-bool matches_wildcard(std::string_view wildcard, std::string_view text) {
-    std::size_t w = 0, t = 0, star = std::string_view::npos, resume = 0;
-    while (t < text.size()) {
-        if (w < wildcard.size() && wildcard[w] == '*') {
-            star = w++;
-            resume = t;
-        } else if (w < wildcard.size() && (wildcard[w] == '?' || wildcard[w] == text[t])) {
-            ++w;
-            ++t;
-        } else if (star != std::string_view::npos) {
-            w = star + 1;
-            t = ++resume;
-        } else {
-            return false;
-        }
-    }
-    return wildcard.find_first_not_of('*', w) == std::string_view::npos;
-}
 
 Providers::Providers(const config::Config& config) : own_(config.providers) {
     if (config.shipped_providers) {
@@ -61,7 +42,7 @@ std::optional<ProviderMatch> Providers::of_domain(std::string_view domain) const
 
 std::optional<ProviderMatch> Providers::of_name(std::string_view host) const {
     const auto found = std::find_if(wildcards_.begin(), wildcards_.end(),
-                                    [&](const Wildcard& wildcard) { return matches_wildcard(wildcard.text, host); });
+                                    [&](const Wildcard& wildcard) { return matches_glob(wildcard.text, host); });
     if (found == wildcards_.end()) return std::nullopt;
     return ProviderMatch{found->provider, "mx " + found->text};
 }
@@ -76,8 +57,7 @@ std::optional<ProviderMatch> Providers::of_hosts(std::span<const Hop> best) cons
 
 std::optional<ProviderMatch> Providers::with_all(std::span<const Hop> best) const {
     const auto is_there = [&](const std::string& wildcard) {
-        return std::any_of(best.begin(), best.end(),
-                           [&](const Hop& hop) { return matches_wildcard(wildcard, hop.host); });
+        return std::any_of(best.begin(), best.end(), [&](const Hop& hop) { return matches_glob(wildcard, hop.host); });
     };
     for (const auto* provider : with_all_) {
         if (!std::all_of(provider->mx.begin(), provider->mx.end(), is_there)) continue;
@@ -102,7 +82,7 @@ std::optional<ProviderMatch> Providers::with_address(std::span<const Hop> best) 
 bool Providers::may_use(const config::Provider& provider, std::string_view host) {
     return provider.match == config::ProviderMatch::Any ||
            std::any_of(provider.mx.begin(), provider.mx.end(),
-                       [&](const std::string& wildcard) { return matches_wildcard(wildcard, host); });
+                       [&](const std::string& wildcard) { return matches_glob(wildcard, host); });
 }
 
 }  // namespace postfleet::routing

@@ -53,6 +53,4 @@ private:
     StringMap<const config::Provider*> by_domain_;
 };
 
-bool matches_wildcard(std::string_view wildcard, std::string_view text);
-
 }  // namespace postfleet::routing

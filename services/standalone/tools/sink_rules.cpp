@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 
+#include "postfleet/base/glob.hpp"
 #include "postfleet/base/text.hpp"
 #include "provider_replies.hpp"
 
@@ -63,27 +64,6 @@ bool parse_number(std::string_view text, T& number) {
 }  // namespace
 
 const char* to_string(SinkPhase phase) { return kPhaseNames[static_cast<std::size_t>(phase)]; }
-
-bool glob_matches(std::string_view pattern, std::string_view text) {
-    std::size_t p = 0, t = 0;
-    std::size_t star = std::string_view::npos, resume = 0;
-    while (t < text.size()) {
-        if (p < pattern.size() && pattern[p] == '*') {
-            star = p++;
-            resume = t;
-        } else if (p < pattern.size() && (pattern[p] == '?' || ascii_lower(pattern[p]) == ascii_lower(text[t]))) {
-            ++p;
-            ++t;
-        } else if (star != std::string_view::npos) {
-            p = star + 1;
-            t = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.size() && pattern[p] == '*') ++p;
-    return p == pattern.size();
-}
 
 Result<std::unique_ptr<SinkRules>> SinkRules::parse(const std::vector<std::string>& rules, bool named_recipients,
                                                     std::uint64_t seed) {
@@ -174,8 +154,8 @@ Status SinkRules::parse_condition(Rule& rule, std::string_view key, std::string_
 }
 
 bool SinkRules::holds(const Rule& rule, const SinkFacts& facts) {
-    if (!rule.to.empty() && !glob_matches(rule.to, facts.recipient)) return false;
-    if (!rule.from.empty() && !glob_matches(rule.from, facts.from)) return false;
+    if (!rule.to.empty() && !matches_glob_ignoring_case(rule.to, facts.recipient)) return false;
+    if (!rule.from.empty() && !matches_glob_ignoring_case(rule.from, facts.from)) return false;
     if (rule.source && !rule.source->contains(facts.source)) return false;
     if (rule.probability < 1) {
         const std::lock_guard lock(mutex_);

@@ -91,7 +91,4 @@ private:
     std::unordered_map<std::string, std::uint32_t> seen_;
 };
 
-// '*' any octets, '?' one; ASCII case does not matter.
-bool glob_matches(std::string_view pattern, std::string_view text);
-
 }  // namespace postfleet::tools
