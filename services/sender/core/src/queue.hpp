@@ -160,8 +160,8 @@ public:
     void set_paused(bool paused, std::string reason);
     QueueStatus status(SteadyTime now) const;
     std::uint64_t recipients() const;  // ready, waiting, held or in flight
-    bool is_abandoned() const;  // empty, not paused, no sessions: may be forgotten
-    void abandon();             // the process ends: lets go of the sessions
+    bool is_abandoned() const;         // empty, not paused, no sessions: may be forgotten
+    void abandon();                    // the process ends: lets go of the sessions
     struct Listed {
         TaskKey key;
         std::string state;  // "ready", "waiting", "in flight", "held: …"
@@ -264,6 +264,8 @@ private:
     using Moves = std::unordered_map<std::uint32_t, std::shared_ptr<Destination>>;  // of domains
     void make_moves(Shard& shard);
     void make_moves_at(SteadyTime when);
+    void go_on_moving(std::shared_ptr<const Moves> moves, std::uint32_t from, Shard& shard);
+    void finish_moves(Shard& shard);
     std::vector<Leaving> move_slice(const Moves& moves, std::uint32_t& from);
     Leaving extract_locked(schedule::TaskId id, const std::shared_ptr<Destination>& to);
     Work take_locked(std::uint32_t route, WallTime now, std::vector<Work>& expired);

@@ -32,15 +32,27 @@ void Queue::make_moves_at(SteadyTime when) {
 }
 
 void Queue::make_moves(Shard& shard) {
-    Moves moves;
+    auto moves = std::make_shared<Moves>();
     {
         const std::lock_guard lock(mutex_);
-        moves.swap(moves_);
+        moves->swap(moves_);
     }
-    std::uint32_t from = 0;
-    do {
-        for (Leaving& task : move_slice(moves, from)) engine_.move_to(std::move(task), *this, shard);
-    } while (from != 0);
+    go_on_moving(std::move(moves), 0, shard);
+}
+
+// A million tasks that move take a second; others have their turn between two parts of that.
+void Queue::go_on_moving(std::shared_ptr<const Moves> moves, std::uint32_t from, Shard& shard) {
+    constexpr int kSlicesAtOnce = 8;
+    for (int slices = 0; slices < kSlicesAtOnce; ++slices) {
+        for (Leaving& task : move_slice(*moves, from)) engine_.move_to(std::move(task), *this, shard);
+        if (from == 0) return finish_moves(shard);
+    }
+    shard.executor->post([self = shared_from_this(), moves = std::move(moves), from, &shard]() mutable {
+        self->go_on_moving(std::move(moves), from, shard);
+    });
+}
+
+void Queue::finish_moves(Shard& shard) {
     bool is_more = false;
     SteadyTime again_at;
     {
