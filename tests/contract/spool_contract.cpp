@@ -212,6 +212,19 @@ void check_taken(SpoolUnderTest& store) {
         CHECK(std::count(taken_now.begin(), taken_now.end(), true) == 5);
         CHECK(store.events().last_number() == 5);
     }
+    SECTION("a part of a message comes in when what is here of the message is finished") {
+        REQUIRE(caller.commit(taken(1, 1)));
+        auto part = taken(1, 77);
+        part.put_tasks = {sample_task(1, 9)};
+        CHECK(caller.commit(std::move(part)).error().kind == ErrorKind::InvalidArgument);
+        CHECK(caller.scan().size() == 1);
+        CHECK(*caller.load({sample_id(1), 0})->first_chunk == *sample_content(1));
+        REQUIRE(caller.commit(sample_outcome(1)));
+        part = taken(1, 77);
+        part.put_tasks = {sample_task(1, 9)};
+        CHECK(caller.commit(std::move(part)));
+        CHECK(*caller.load({sample_id(1), 9})->first_chunk == *sample_content(1));
+    }
     SECTION("content that came for a copy goes, unless the message is there") {
         auto message = sample_message(1);
         message->content_chunks = 2;

@@ -121,6 +121,16 @@ void ServiceHost::add_routes() {
     });
 }
 
+bool ServiceHost::wait_to_start(const std::function<bool()>& may_start) {
+    constexpr Duration kLook = std::chrono::milliseconds(200);
+    while (!may_start()) {
+        watchdog_->note_main_thread(steady_clock_now());
+        main_loop_->await(steady_clock_now() + kLook, may_start);
+        if (!main_loop_->stop_reason().empty()) return false;
+    }
+    return true;
+}
+
 void ServiceHost::start_shards() { loops_->start(); }
 
 void ServiceHost::report_running() {

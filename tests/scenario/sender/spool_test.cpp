@@ -89,6 +89,29 @@ TEST_CASE("mail that is offered twice under one id is sent once, and both offers
     CHECK(host.deliveries.size() == 2);
 }
 
+TEST_CASE("past its time no transaction begins, and mail goes on when the time is moved on") {
+    SenderWorld world;
+    world.route("x.test", "192.0.2.1:25");
+    FakeHost& host = world.host("192.0.2.1:25");
+    world.start();
+    world.sender->allow_until(steady_clock_with_suspend() - 1s);
+    world.accept({});
+    world.advance(1min);
+    CHECK(host.deliveries.empty());
+    CHECK(world.queue("x.test/v1").hold_reason == "not known to own its name any more");
+    world.sender->allow_until(steady_clock_with_suspend() + 1h);
+    world.settle();
+    CHECK(host.deliveries.size() == 1);
+    world.accept({});
+    CHECK(host.deliveries.size() == 2);
+    world.sender->allow_until(SteadyTime::min());
+    world.accept({});
+    CHECK(host.deliveries.size() == 2);
+    world.sender->allow_until(SteadyTime::max());
+    world.settle();
+    CHECK(host.deliveries.size() == 3);
+}
+
 TEST_CASE("a commit that fails without a latch is repeated") {
     SenderWorld world;
     world.route("x.test", "192.0.2.1:25");

@@ -352,6 +352,27 @@ TEST_CASE("of mail for several queues only that for the full one goes away, and 
     CHECK(*world.handover.accepted[1].message == *both.message);
 }
 
+TEST_CASE("a part of a message that is here waits until the rest is finished, and holds up nothing") {
+    World world;
+    world.start();
+    world.executor.advance(10s);
+    world.handover.next = Error{ErrorKind::InvalidArgument, "its message is here"};
+    auto part = sample_handover(1);
+    part.id = sample_id(77);
+    world.publish(kDeliver, part);
+    CHECK(world.left(kDeliver) == 0);
+    CHECK(world.left(kOverflow) == 1);
+    CHECK(world.take_in->obstacle().empty());
+    world.executor.advance(1min);
+    CHECK(world.left(kOverflow) == 1);
+    world.handover.next = {};
+    world.publish(kDeliver, sample_handover(2));
+    world.executor.advance(1min);
+    CHECK(world.taken() == Numbers{2, 1});
+    CHECK(world.handover.accepted.back().taken_as == sample_id(77));
+    CHECK(world.left(kOverflow) == 0);
+}
+
 TEST_CASE("an overflow queue that is full, or does not confirm, keeps the mail where it was") {
     World world({.queue_quota = 10});
     world.start();

@@ -225,7 +225,8 @@ TEST_CASE("ids that were taken are remembered for their time, and take no space 
     const auto offer = [&](std::uint64_t n) {
         auto batch = sample_acceptance(n);
         batch.taken_as = sample_id(n);
-        return test.caller->commit(std::move(batch)).has_value();
+        if (!test.caller->commit(std::move(batch))) return false;
+        return test.caller->commit(sample_outcome(n)).has_value();  // and it is finished
     };
     REQUIRE(offer(1));
     now += std::chrono::hours(24);

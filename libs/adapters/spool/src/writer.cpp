@@ -143,26 +143,55 @@ void Writer::drop_stale_moves(std::vector<WriteItem>& group) {
 // Here, because nothing else sees every batch in its order: two copies that are under way together meet in one group,
 // or the later one finds the earlier one in the index.
 void Writer::drop_repeated(std::vector<WriteItem>& group) {
-    std::unordered_set<MessageId> taken_here;
-    for (auto& item : group) {
+    std::unordered_set<MessageId> taken_here, put_here;
+    for (std::size_t at = 0; at < group.size(); at++) {
+        auto& item = group[at];
         if (!item.once) continue;
-        const bool is_here = !taken_here.insert(item.once->taken_as).second;
-        const auto before = is_here ? Result<bool>(true) : was_taken(*item.once);
-        if (!before) {
-            drop(item, before.error());
+        const auto once = *item.once;
+        const bool is_here = taken_here.contains(once.taken_as);
+        const auto before = is_here ? Result<bool>(true) : was_taken(once);
+        const auto stored = before ? parts_.index.get(Column::Message, key_of(once.message)) : before.error();
+        if (!stored) {
+            drop(item, stored.error());
             continue;
         }
-        if (!*before) continue;
-        const auto& once = *item.once;
-        auto message = is_here || once.appended_chunks == 0 ? Result<std::optional<std::string>>(std::string())
-                                                            : parts_.index.get(Column::Message, key_of(once.message));
-        drop(item, {ErrorKind::AlreadyExists, "this was taken before"});
-        parts_.counters.repeated++;
-        // Its content came before it was known. The first copy's has the same place, if that is still there.
-        if (!message || *message) continue;
-        for (std::uint32_t chunk = 0; chunk < once.appended_chunks; chunk++) {
-            item.batch.remove(Column::Chunk, key_of(once.message, chunk));
+        const bool has_message = *stored || put_here.contains(once.message);
+        if (*before) {
+            drop(item, {ErrorKind::AlreadyExists, "this was taken before"});
+            parts_.counters.repeated++;
+            // Its content came before it was known. The message's own is there under the same keys.
+            if (!has_message) remove_chunks(item, once);
+        } else if (has_message && !once.message.is_nil()) {
+            drop(item, {ErrorKind::InvalidArgument, "its message is here from another hand-over, and not finished"});
+        } else if (!has_chunks(once, group, at)) {
+            drop(item, {ErrorKind::Unavailable, "its content went with the message that had it: append it again"});
+        } else {
+            taken_here.insert(once.taken_as);
+            put_here.insert(once.message);
         }
+    }
+}
+
+// The chunks that were appended for a batch go with a message of the same id that ends before the batch is written.
+bool Writer::has_chunks(const WriteItem::Once& once, const std::vector<WriteItem>& group, std::size_t at) {
+    for (std::uint32_t chunk = 0; chunk < once.appended_chunks; chunk++) {
+        const auto key = key_of(once.message, chunk);
+        const auto stored = parts_.index.get(Column::Chunk, key);
+        bool is_there = stored && *stored;
+        for (std::size_t before = 0; before < at; before++) {
+            OperationReader operations(group[before].batch.operations());
+            for (Operation operation; operations.next(operation);) {
+                if (operation.column == Column::Chunk && operation.key == key) is_there = !operation.remove;
+            }
+        }
+        if (!is_there) return false;
+    }
+    return true;
+}
+
+void Writer::remove_chunks(WriteItem& item, const WriteItem::Once& once) {
+    for (std::uint32_t chunk = 0; chunk < once.appended_chunks; chunk++) {
+        item.batch.remove(Column::Chunk, key_of(once.message, chunk));
     }
 }
 

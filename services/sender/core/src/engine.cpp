@@ -187,9 +187,25 @@ bool Engine::reports(EventType type) const {
 
 bool Engine::may_transact() const {
     if (!is_started() || is_latched() || is_draining()) return false;
+    if (is_past_its_time()) {
+        lapsed_.store(true, std::memory_order_relaxed);
+        return false;
+    }
     if (unrecorded() < kMaxUnrecorded) return true;
     choked_.store(true, std::memory_order_relaxed);
     return false;
+}
+
+bool Engine::is_past_its_time() const {
+    const SteadyTime::rep until = allowed_until_.load(std::memory_order_relaxed);
+    if (until == SteadyTime::max().time_since_epoch().count()) return false;
+    // Read now: a process that was stopped in the middle of a turn has an old time of this turn.
+    return steady_clock_with_suspend().time_since_epoch().count() >= until;
+}
+
+void Engine::allow_until(SteadyTime until) {
+    allowed_until_.store(until.time_since_epoch().count(), std::memory_order_relaxed);
+    if (!is_past_its_time() && lapsed_.exchange(false)) pump_all();
 }
 
 void Engine::start() {

@@ -173,6 +173,8 @@ public:
 
     // --- when transactions may begin
     bool may_transact() const;
+    bool is_past_its_time() const;
+    void allow_until(SteadyTime until);
     bool is_latched() const { return latched_.load(std::memory_order_relaxed); }
     bool is_draining() const { return draining_.load(std::memory_order_relaxed); }
     bool is_started() const { return started_.load(std::memory_order_relaxed); }
@@ -249,6 +251,8 @@ private:
     std::atomic<bool> mail_keys_differ_{false}, logs_attempts_{true};
     std::atomic<std::uint64_t> reported_types_{0};  // a bit per EventType that some sink takes
     std::atomic<bool> latched_{false}, draining_{false}, started_{false};
+    std::atomic<SteadyTime::rep> allowed_until_{SteadyTime::max().time_since_epoch().count()};
+    mutable std::atomic<bool> lapsed_{false};  // somebody was refused because of that
     mutable std::atomic<bool> choked_{false};  // somebody was refused because of kMaxUnrecorded
     std::atomic<std::size_t> unrecorded_{0};
 };

@@ -93,6 +93,7 @@ std::string Queue::hold_reason_locked(SteadyTime now) const {
     if (tasks_.counts().ready == 0) return tasks_.counts().held > 0 ? "held by orders" : "";
     if (engine_.is_draining()) return "draining";
     if (engine_.is_latched()) return "spool latched";
+    if (engine_.is_past_its_time()) return "not known to own its name any more";
     if (!engine_.may_transact()) return "too many outcomes are not recorded yet";
     if (now < deferred_until_) return "deferred: " + deferred_reason_;
     std::string reason;

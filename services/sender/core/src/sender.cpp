@@ -134,6 +134,8 @@ std::uint64_t Sender::queued_for(std::string_view domain, std::string_view virtu
     return parts_->engine.queued_for(domain, virtual_mta);
 }
 
+void Sender::allow_until(SteadyTime until) { parts_->engine.allow_until(until); }
+
 Handover& Sender::handover() { return parts_->take_in; }
 SenderControl& Sender::control() { return parts_->control; }
 

@@ -56,6 +56,7 @@ private:
     void begin(const MessageId& id, Item& item);
     void commit(const MessageId& id);
     void hand_over(const MessageId& id);
+    void wait_for_message(const MessageId& id);
     void overflow(const MessageId& id, SharedOctets body, const MessageId& as, UniqueFunction<void()> then);
     void split(const MessageId& id, std::vector<Task> over);
     void finish(const MessageId& id);

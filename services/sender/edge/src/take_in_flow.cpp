@@ -96,7 +96,10 @@ void BrokerTakeIn::Work::close(TakeInLane& lane) {
     forget_waiting(lane);
     if (!lane.consumer) return;
     BrokerConsumer& consumer = *lane.consumer;
-    consumer.stop({&ports_.on, [gone = std::move(lane.consumer)](const Status&) {}});
+    consumer.stop({&ports_.on, guarded([gone = std::move(lane.consumer)](Work& self, const Status&) mutable {
+                       if (self.ports_.dispose) self.ports_.dispose(std::move(gone));
+                       gone.reset();
+                   })});
 }
 
 void BrokerTakeIn::Work::pause_where_needed() {

@@ -86,7 +86,8 @@ void BrokerTakeIn::Work::reject(TakeInSource source, BrokerMessage&& message, st
                  return self.finish_stopping();
              }
              if (self.stopping_) return self.finish_stopping();
-             if (status.error().kind == ErrorKind::InvalidArgument) retry.headers.clear();  // with ours they are too long
+             if (status.error().kind == ErrorKind::InvalidArgument)
+                 retry.headers.clear();  // with ours they are too long
              self.ports_.on.schedule_at(self.ports_.on.now() + kTick,
                                         self.guarded([source, reason, retry = std::move(retry)](Work& again) mutable {
                                             if (!again.stopping_) again.reject(source, std::move(retry), reason);
@@ -179,10 +180,10 @@ void BrokerTakeIn::Work::hand_over(const MessageId& id) {
     auto then = guarded([id](Work& self, Status status) {
         if (status) {
             self.taken_.add();
-            self.finish(id);
-        } else {
-            self.put_back(id, status.error());
+            return self.finish(id);
         }
+        if (status.error().kind == ErrorKind::InvalidArgument) return self.wait_for_message(id);
+        self.put_back(id, status.error());
     });
     if (shard == home) return ports_.handover.hand_over(std::move(accepted), {home, std::move(then)});
     ports_.handover.hand_over(
@@ -190,6 +191,15 @@ void BrokerTakeIn::Work::hand_over(const MessageId& id) {
         {shard, [home, then = std::move(then)](Status status) mutable {
              home->post([then = std::move(then), status = std::move(status)]() mutable { then(std::move(status)); });
          }});
+}
+
+// Another part of its message is in the spool. It waits in the overflow queue, and is offered with every sweep.
+void BrokerTakeIn::Work::wait_for_message(const MessageId& id) {
+    const wire::Handover& handover = items_.at(id).handover;
+    for (const Task& task : handover.tasks) sweep_.remember(task.domain, task.virtual_mta);
+    // Without what has gone into the overflow queue before.
+    auto body = std::make_shared<const std::string>(wire::encode_handover(handover));
+    overflow(id, std::move(body), id, guarded([id](Work& self) { self.finish(id); }));
 }
 
 // --- to the overflow queue -----------------------------------------------------------------------------

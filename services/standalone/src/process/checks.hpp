@@ -17,8 +17,4 @@ Status prepare_data_directory(const config::Config& config);
 
 std::string spool_directory(const config::Config& config);
 
-// Every source address of every virtual MTA can be bound on this machine now. Sending from another address
-// instead is never an option, so this is an error and not a warning.
-Status check_source_addresses(const config::Config& config);
-
 }  // namespace postfleet::standalone

@@ -13,7 +13,8 @@
 #include "postfleet/config_files/passwords.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "postfleet/runtime/build_info.hpp"
-#include "signing_keys.hpp"
+#include "postfleet/sender_edge/signing_keys.hpp"
+#include "postfleet/sender_edge/source_addresses.hpp"
 
 namespace postfleet::standalone {
 
@@ -63,7 +64,7 @@ Status Server::load_configuration() {
     config_loaded_at_ = wall_clock_now();
     watch_ = std::make_unique<runtime::ConfigWatch>(config_path_);
     if (Status prepared = prepare_data_directory(*config_); !prepared) return prepared;
-    return check_source_addresses(*config_);
+    return sender::check_source_addresses(*config_);
 }
 
 Status Server::open_log() {
@@ -136,7 +137,7 @@ Status Server::make_sender() {
                                    .http = http_client_.get(),
                                    .compressor = &compressor_},
         sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_), std::move(secrets),
-                                    load_signing_keys(*config_, host_->log())});
+                                    sender::load_signing_keys(*config_, host_->log())});
     return {};
 }
 

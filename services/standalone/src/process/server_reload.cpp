@@ -7,7 +7,8 @@
 #include "postfleet/config_files/passwords.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "server.hpp"
-#include "signing_keys.hpp"
+#include "postfleet/sender_edge/signing_keys.hpp"
+#include "postfleet/sender_edge/source_addresses.hpp"
 
 namespace postfleet::standalone {
 
@@ -61,7 +62,7 @@ Result<std::string> Server::reload() {
 
 // Everything that can fail comes first; what cannot fail follows.
 Status Server::apply(const ConfigPointer& next) {
-    if (Status bound = check_source_addresses(*next); !bound) return bound;
+    if (Status bound = sender::check_source_addresses(*next); !bound) return bound;
     const std::shared_ptr<const routing::Snapshot> routing = routing::Snapshot::compile(*next);
     std::vector<config::Problem> problems;
     const auto secrets = config_files::load_secrets(*next, problems);
@@ -70,7 +71,7 @@ Status Server::apply(const ConfigPointer& next) {
     if (Status taking = pickups_->reload({next, routing}); !taking) return taking;
     load_tls_contexts(*next);
     our_mail_->set_max_octets(next->intake.max_size);
-    sender_->reload({next, routing, secrets, load_signing_keys(*next, host_->log())});
+    sender_->reload({next, routing, secrets, sender::load_signing_keys(*next, host_->log())});
     feedback_->reconfigure(sink_setups(*next));
     const std::lock_guard lock(config_mutex_);
     config_ = next;

@@ -43,10 +43,15 @@ void FakeSpool::commit(SpoolBatch batch, Completion<Status> done) {
 }
 
 Status FakeSpool::apply(SpoolBatch& batch) {
-    if (batch.taken_as && !taken_.insert(*batch.taken_as).second) {
+    if (batch.taken_as && taken_.contains(*batch.taken_as)) {
         drop_repeated(batch);
         return Error{ErrorKind::AlreadyExists, "this was taken before"};
     }
+    for (auto& put : batch.put_messages) {
+        if (!batch.taken_as || !messages_.contains(put.message->id)) continue;
+        return Error{ErrorKind::InvalidArgument, "its message is here from another hand-over, and not finished"};
+    }
+    if (batch.taken_as) taken_.insert(*batch.taken_as);
     for (auto& put : batch.put_messages) {
         auto& id = put.message->id;
         if (put.message->content_chunks > 0) {

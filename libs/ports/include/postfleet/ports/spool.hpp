@@ -8,7 +8,8 @@
 //  * remove of an unknown id is ok, because redelivery asks twice.
 //  * a batch whose `taken_as` was committed before, at most the configured time ago, completes with AlreadyExists
 //    and leaves nothing, also when both are under way together; content that was appended for it goes, unless its
-//    message is there.
+//    message is there. Such a batch (with `taken_as`) whose message is there already, from another one, completes with
+//    InvalidArgument and leaves nothing: it can come in when that message is finished.
 //  * append_content() alone makes nothing visible: content without a task disappears at the next start.
 //  * a record that does not check out is set aside and reported (quarantined()), never returned.
 //  * after a failed write or sync it is latched: every commit fails with Unavailable until it has reopened

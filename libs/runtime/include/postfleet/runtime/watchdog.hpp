@@ -25,6 +25,8 @@ public:
     Watchdog(std::vector<Executor*> shards, Duration limit, Metrics& metrics);
 
     void check(SteadyTime now);
+    // The same for the main thread alone, while the shards do not run yet.
+    void note_main_thread(SteadyTime now) { checked_.store(now, std::memory_order_relaxed); }
     // One phrase each: "shard 1 has not answered for 12s". Empty: all is well.
     std::vector<std::string> stalled(SteadyTime now) const;
 

@@ -72,6 +72,9 @@ public:
     void add_readiness_check(std::string name, std::function<std::string()> why_not);
     runtime::Health::Report readiness() const { return health_.report(); }
 
+    // Before start_shards(), for what has to wait for something outside: the process is alive and not ready. False:
+    // somebody wants it to stop.
+    bool wait_to_start(const std::function<bool()>& may_start);
     void start_shards();
     void report_running();
     bool is_starting() const { return phase_ == Phase::Starting; }

@@ -20,5 +20,7 @@ int run_command_line(int argc, char** argv, const MoreCommands& more);
 
 // `postfleet standalone` (in the library that has the server).
 void register_standalone_command(CLI::App& app, int& exit_code);
+// `postfleet spool drain` (likewise).
+void register_spool_command(CLI::App& app, int& exit_code);
 
 }  // namespace postfleet::standalone

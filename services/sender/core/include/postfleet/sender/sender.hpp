@@ -94,6 +94,11 @@ public:
     // in the spool. Completes when all is quiet, or at the deadline with DeadlineExceeded.
     void drain(SteadyTime deadline, Completion<Status> done);
 
+    // In a cluster (docs/decisions/0041): no transaction begins from `until` on, of steady_clock_with_suspend(), until it
+    // is moved on. Whoever owns the sender's name moves it on again and again, so that a process that stood still does
+    // not go on as if it had not. SteadyTime::max(), as at the start: no such limit.
+    void allow_until(SteadyTime until);
+
     Handover& handover();
     SenderControl& control();
 

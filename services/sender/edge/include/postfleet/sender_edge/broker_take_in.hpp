@@ -43,6 +43,8 @@ struct BrokerTakeInPorts {
     Executor& on;
     std::vector<Executor*> shards;
     std::function<std::unique_ptr<BrokerConsumer>(BrokerConsumerOptions)> consume;
+    // Where a consumer that has stopped is destroyed, because that may take a while; empty: at once.
+    std::function<void(std::unique_ptr<BrokerConsumer>)> dispose;
     BrokerPublisher& publisher;
     Handover& handover;
     std::function<Sender::Backlog()> backlog;

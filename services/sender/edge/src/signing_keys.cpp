@@ -1,14 +1,14 @@
-#include "signing_keys.hpp"
+#include "postfleet/sender_edge/signing_keys.hpp"
 
 #include <map>
 #include <utility>
 
 #include "postfleet/crypto/signing_keys.hpp"
 
-namespace postfleet::standalone {
+namespace postfleet::sender {
 
-std::shared_ptr<const sender::SigningKeys> load_signing_keys(const config::Config& config, const Log& log) {
-    auto keys = std::make_shared<sender::SigningKeys>();
+std::shared_ptr<const SigningKeys> load_signing_keys(const config::Config& config, const Log& log) {
+    auto keys = std::make_shared<SigningKeys>();
     std::map<std::string, Result<std::shared_ptr<const SigningKey>>> by_file;  // one may serve many domains
     for (const config::DkimRule& rule : config.dkim) {
         auto found = by_file.find(rule.key_file);
@@ -27,4 +27,4 @@ std::shared_ptr<const sender::SigningKeys> load_signing_keys(const config::Confi
     return keys;
 }
 
-}  // namespace postfleet::standalone
+}  // namespace postfleet::sender

@@ -7,9 +7,9 @@
 #include "postfleet/config/config.hpp"
 #include "postfleet/sender/sender.hpp"
 
-namespace postfleet::standalone {
+namespace postfleet::sender {
 
 // One that cannot be read is told in the log; the mail that needs it waits, and all other mail goes on.
-std::shared_ptr<const sender::SigningKeys> load_signing_keys(const config::Config& config, const Log& log);
+std::shared_ptr<const SigningKeys> load_signing_keys(const config::Config& config, const Log& log);
 
-}  // namespace postfleet::standalone
+}  // namespace postfleet::sender
