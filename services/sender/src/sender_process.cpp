@@ -1,0 +1,395 @@
+#include "sender_process.hpp"
+
+#include <fmt/format.h>
+#include <cstdio>
+#include <filesystem>
+#include <future>
+#include <utility>
+
+#include "postfleet/base/text.hpp"
+#include "postfleet/config_files/delivery_tls.hpp"
+#include "postfleet/config_files/load.hpp"
+#include "postfleet/config_files/passwords.hpp"
+#include "postfleet/routing/snapshot.hpp"
+#include "postfleet/runtime/build_info.hpp"
+#include "postfleet/sender_edge/evacuation.hpp"
+#include "postfleet/sender_edge/signing_keys.hpp"
+#include "postfleet/sender_edge/source_addresses.hpp"
+#include "postfleet/wire/broker_topology.hpp"
+
+namespace postfleet::sender {
+
+using service_host::Drained;
+
+namespace {
+
+constexpr int kTakeInShare = 3;  // of the grace period
+
+}  // namespace
+
+Result<std::unique_ptr<SenderProcess>> SenderProcess::start(cluster_member::MemberOptions options, Purpose purpose) {
+    std::unique_ptr<SenderProcess> process(new SenderProcess(std::move(options), purpose));
+    if (Status started = process->start_all(); !started) return started.error();
+    if (!process->is_wanted_) process.reset();
+    return process;
+}
+
+SenderProcess::~SenderProcess() { stop_all(); }
+
+Status SenderProcess::start_all() {
+    // Signals are blocked before the first thread starts, so that only the main thread sees them.
+    auto host = service_host::ServiceHost::create();
+    if (!host) return host.error();
+    host_ = *std::move(host);
+    for (const auto step :
+         {&SenderProcess::open_log, &SenderProcess::join, &SenderProcess::open_spool, &SenderProcess::open_admin,
+          &SenderProcess::await_name, &SenderProcess::make_sender, &SenderProcess::start_work}) {
+        if (Status done = (this->*step)(); !done) return done;
+        if (!is_wanted_) return {};
+        if (purpose_ == Purpose::Evacuate && name_) return {};  // it needs no sender
+    }
+    host_->report_running();
+    host_->log()
+        .line(LogLevel::Info, "started")
+        .field("version", runtime::build_info().version)
+        .field("sender", options_.name)
+        .field("shards", host_->loops().size())
+        .field("epoch", member_->epoch());
+    return {};
+}
+
+Status SenderProcess::open_log() { return host_->open_log({.path = options_.log, .level = options_.log_level}); }
+
+Status SenderProcess::join() {
+    auto member = cluster_member::Membership::join(options_, *host_, "sender", true);
+    if (!member) return member.error();
+    member_ = *std::move(member);
+    wire::BrokerTopology topology = wire::deliver_topology(options_.name);
+    if (purpose_ == Purpose::Evacuate) {  // those who get the mail need not have run before
+        for (const auto& [name, mta] : member_->configuration()->virtual_mtas) {
+            topology += wire::deliver_topology(mta.sender);
+        }
+    }
+    broker_ = std::make_unique<amqp::Broker>(amqp::BrokerOptions{.access = options_.broker,
+                                                                 .topology = std::move(topology),
+                                                                 .name = "postfleet-sender " + options_.name,
+                                                                 .log = host_->log(),
+                                                                 .metrics = &host_->metrics()});
+    return check_source_addresses(*member_->configuration(), options_.name);
+}
+
+Status SenderProcess::open_admin() {
+    if (Status made = host_->make_shards(member_->configuration()->shards); !made) return made;
+    add_readiness_checks();
+    if (Status opened = host_->open_admin(options_.http); !opened) {
+        return Error{opened.error().kind, "--http " + options_.http.to_string() + ": " + opened.error().text};
+    }
+    return {};
+}
+
+// --- what it waits for ---------------------------------------------------------------------------------
+
+void SenderProcess::say_what_it_waits_for(const std::string& what) {
+    if (what.empty() || what == waits_for_) return;
+    waits_for_ = what;
+    host_->log().line(LogLevel::Warning, "waiting").field("for", what);
+}
+
+Status SenderProcess::open_spool() {
+    const config::Spool& settings = member_->configuration()->spool;
+    spool::RocksSpoolOptions options;
+    options.directory = options_.data_dir + "/spool";
+    options.min_free = settings.min_free;
+    options.max_in_flight = settings.max_in_flight;
+    options.taken_window = settings.remember_taken;
+    options.log = host_->log();
+    auto opened = spool::RocksSpool::open(std::move(options));
+    if (!opened) return opened.error();
+    spool_ = *std::move(opened);
+    spool_->register_metrics(host_->metrics());
+    if (purpose_ != Purpose::Evacuate && is_being_evacuated(*spool_)) {
+        return Error{ErrorKind::Unavailable,
+                     "the spool in " + options_.data_dir +
+                         " is being evacuated: some of its mail may be elsewhere already; end that "
+                         "with --evacuate"};
+    }
+    return {};
+}
+
+Status SenderProcess::await_name() {
+    auto loop = net::LoopGroup::create(1);
+    if (!loop) return loop.error();
+    name_loop_ = *std::move(loop);
+    name_loop_->start();
+    net::EpollLoop& on = (*name_loop_)[0];
+    const std::string place = std::filesystem::absolute(options_.data_dir).lexically_normal().string();
+    const SenderClaim claim{options_.name, spool_->spool_id(), config_files::machine_name() + ":" + place, 0};
+    name_ = std::make_shared<NameHolder>(NameHolderPorts{.on = on,
+                                                         .claims = member_->link().senders(),
+                                                         .clock = steady_clock_with_suspend,
+                                                         .allow_until =
+                                                             [this](SteadyTime until) {
+                                                                 if (Sender* const sender = holding_.load())
+                                                                     sender->allow_until(until);
+                                                             },
+                                                         .lost =
+                                                             [this](const std::string& why) {
+                                                                 host_->main_loop().post([this, why] { lost_ = why; });
+                                                                 host_->main_loop().request_stop();
+                                                             },
+                                                         .log = host_->log()},
+                                         claim);
+    member_->link().hold_sender(
+        {.claim = claim,
+         .on_granted = [name = name_,
+                        &on](const SenderGrant& grant) { on.post([name, grant] { name->on_granted(grant); }); },
+         .on_refused = [name = name_,
+                        &on](const std::string& why) { on.post([name, why] { name->on_refused(why); }); }});
+    is_wanted_ = host_->wait_to_start([this] {
+        say_what_it_waits_for(name_->obstacle());
+        return name_->may_start();
+    });
+    return {};
+}
+
+// --- the sender ----------------------------------------------------------------------------------------
+
+Result<SenderConfiguration> SenderProcess::configuration_of(const ConfigPointer& config) {
+    std::vector<config::Problem> problems;
+    auto secrets = config_files::load_secrets(*config, problems);
+    if (!problems.empty()) return Error{ErrorKind::InvalidArgument, problems.front().to_string()};
+    return SenderConfiguration{config, routing::Snapshot::compile(*config), std::move(secrets),
+                               load_signing_keys(*config, host_->log())};
+}
+
+// On the main thread, because it blocks on files; those that are put together of several rules come when they are used.
+void SenderProcess::load_tls_contexts(const config::Config& config) {
+    tls_contexts_.forget();
+    for (const TlsRules& rules : config_files::delivery_tls_rules(config)) {
+        const auto loaded = tls_contexts_.of(rules);
+        if (!loaded) host_->log().line(LogLevel::Error, "tls_unusable").field("reason", loaded.error().text);
+    }
+}
+
+Status SenderProcess::make_sender() {
+    const ConfigPointer config = member_->configuration();
+    const config::Dns& settings = config->dns;
+    auto resolver = dns::UnboundResolver::create({.servers = settings.servers,
+                                                  .timeout = settings.timeout,
+                                                  .max_outstanding = settings.max_outstanding,
+                                                  .trust_anchor_file = settings.trust_anchor_file},
+                                                 host_->metrics());
+    if (!resolver) return Error{resolver.error().kind, "dns: " + resolver.error().text};
+    resolver_ = *std::move(resolver);
+    http_client_ = std::make_unique<curl::Client>();
+    auto configuration = configuration_of(config);
+    if (!configuration) return configuration.error();
+    const std::uint32_t threads = config->rendering.threads;
+    workers_ = std::make_unique<runtime::WorkerPool>(
+        runtime::WorkerPoolSettings{.threads = threads > 0 ? threads : static_cast<unsigned>(host_->loops().size())});
+    std::vector<ShardPorts> shards;
+    load_tls_contexts(*config);
+    for (net::EpollLoop* loop : host_->loops().loops()) {
+        tls_clients_.push_back(std::make_unique<tls::Client>(tls_contexts_, *loop));
+        shards.push_back({loop, loop, tls_clients_.back().get()});
+    }
+    sender_ = std::make_unique<Sender>(SenderDependencies{.shards = std::move(shards),
+                                                          .spool = *spool_,
+                                                          .state = member_->link().orders(),
+                                                          .resolver = *resolver_,
+                                                          .workers = *workers_,
+                                                          .digests = digests_,
+                                                          .metrics = host_->metrics(),
+                                                          .log = host_->log(),
+                                                          .http = http_client_.get(),
+                                                          .compressor = &compressor_},
+                                       *std::move(configuration));
+    // Until the next beat of the name: reading the spool may take longer than a grant of a moment ago is good for.
+    sender_->allow_until(SteadyTime::min());
+    return {};
+}
+
+Status SenderProcess::start_work() {
+    if (Status started = sender_->start(); !started) return started;
+    host_->start_shards();
+    holding_ = sender_.get();
+    publisher_ = broker_->publisher({.name = "overflow"});
+    std::vector<Executor*> shards(host_->loops().loops().begin(), host_->loops().loops().end());
+    take_in_ = std::make_unique<BrokerTakeIn>(
+        BrokerTakeInPorts{
+            .on = host_->loops()[0],
+            .shards = std::move(shards),
+            .consume = [this](BrokerConsumerOptions options) { return broker_->consumer(std::move(options)); },
+            // Its end waits for its thread, which is nothing for a shard.
+            .dispose =
+                [this](std::unique_ptr<BrokerConsumer> consumer) {
+                    host_->main_loop().post([gone = std::move(consumer)] {});
+                },
+            .publisher = *publisher_,
+            .handover = sender_->handover(),
+            .backlog = [this] { return sender_->backlog(); },
+            .queued_for = [this](std::string_view domain,
+                                 std::string_view virtual_mta) { return sender_->queued_for(domain, virtual_mta); },
+            .metrics = host_->metrics(),
+            .log = host_->log()},
+        options_.name, member_->configuration()->take_in);
+    take_in_->start();
+    return {};
+}
+
+void SenderProcess::on_tick() {
+    const ConfigPointer next = member_->take_new();
+    if (!next) return;
+    if (const Status applied = apply(next); !applied) {
+        host_->log()
+            .line(LogLevel::Error, "configuration_refused")
+            .field("problem", applied.error().text)
+            .field("then", "what was active stays");
+        return;
+    }
+    member_->accept(next);
+    host_->log().line(LogLevel::Info, "configuration_applied").field("epoch", member_->epoch());
+}
+
+// Everything that can fail comes first; what cannot fail follows.
+Status SenderProcess::apply(const ConfigPointer& next) {
+    if (Status bound = check_source_addresses(*next, options_.name); !bound) return bound;
+    auto configuration = configuration_of(next);
+    if (!configuration) return configuration.error();
+    load_tls_contexts(*next);
+    sender_->reload(*std::move(configuration));
+    take_in_->reload(next->take_in);
+    return {};
+}
+
+// --- running -------------------------------------------------------------------------------------------
+
+void SenderProcess::add_readiness_checks() {
+    host_->add_readiness_check("spool", [this]() -> std::string {
+        const SpoolState state = spool_->state();
+        return state.condition == SpoolCondition::Ready ? "" : state.reason;
+    });
+    host_->add_readiness_check("name", [this] { return name_->obstacle(); });
+    host_->add_readiness_check("broker", [this] {
+        const std::string obstacle = publisher_->obstacle();
+        return obstacle.empty() ? take_in_->obstacle() : obstacle;
+    });
+}
+
+std::string SenderProcess::banner() const {
+    return fmt::format(
+        "Postfleet {} sends as {}, with {} shards.\n\n  http     {:<24} /metrics, /healthz/live, /healthz/ready\n"
+        "  spool    {}\n\nCtrl-C or SIGTERM stops it; mail that waits stays in the spool.\n",
+        runtime::build_info().version, options_.name, host_->loops().size(), host_->http()->local().to_string(),
+        options_.data_dir + "/spool");
+}
+
+int SenderProcess::evacuate() {
+    host_->start_shards();
+    publisher_ = broker_->publisher({.name = "evacuation"});
+    Executor& on = host_->loops()[0];
+    const ConfigPointer config = member_->configuration();
+    const auto sender_of = [config](const std::string& virtual_mta) {
+        const auto found = config->virtual_mtas.find(virtual_mta);
+        return found == config->virtual_mtas.end() ? std::string("unknown") : found->second.sender;
+    };
+    Evacuation evacuation({.on = on,
+                           .spool = *spool_,
+                           .spool_id = spool_->spool_id(),
+                           .publisher = *publisher_,
+                           .sender_of = sender_of,
+                           .log = host_->log()});
+    std::promise<Result<EvacuationReport>> result;
+    auto answer = result.get_future();
+    const Status started = evacuation.start({&on, [&](auto report) { result.set_value(std::move(report)); }});
+    if (!started) result.set_value(started.error());
+    const auto is_ready = [&] { return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready; };
+    if (!host_->wait_to_start(is_ready)) on.post([&] { evacuation.stop(); });
+    const auto report = answer.get();
+    host_->stop_shards();
+    if (!report) {
+        std::fprintf(stderr, "postfleet-sender: %s\n", report.error().text.c_str());
+        return 1;
+    }
+    fmt::print("{} messages with {} recipients were handed over.\n", report->messages, report->recipients);
+    if (report->left == 0) return release_name();
+    fmt::print("{} are left; the last one because: {}. Run it again.\n", report->left, report->why_left);
+    return 1;
+}
+
+int SenderProcess::release_name() {
+    Executor& on = (*name_loop_)[0];
+    std::promise<Status> released;
+    on.post([this, &on, &released] {
+        name_->stop();
+        member_->link().senders().release_sender(
+            options_.name, name_->epoch(),
+            {&on, [&released](Status status) { released.set_value(std::move(status)); }});
+    });
+    const Status status = released.get_future().get();
+    if (status) {
+        fmt::print("The name {} is free.\n", options_.name);
+        return 0;
+    }
+    std::fprintf(stderr, "postfleet-sender: the name %s is still held: %s\n", options_.name.c_str(),
+                 status.error().text.c_str());
+    return 1;
+}
+
+int SenderProcess::run() {
+    host_->run({.on_reload = [this] { on_tick(); }, .on_tick = [this] { on_tick(); }});
+    const Duration grace = member_->configuration()->shutdown_grace;
+    host_->log()
+        .line(LogLevel::Info, "stopping")
+        .field("because", lost_.empty() ? host_->main_loop().stop_reason() : lost_)
+        .field("grace", format_duration(grace));
+    const SteadyTime begun = steady_clock_now();
+    Drained drained = host_->await_drain(begun + grace / kTakeInShare,
+                                         [&](Completion<Status> done) { take_in_->stop(std::move(done)); });
+    if (drained != Drained::Hurried) {
+        drained = host_->await_drain(begun + grace,
+                                     [&](Completion<Status> done) { sender_->drain(begun + grace, std::move(done)); });
+    }
+    if (drained == Drained::Hurried) host_->leave_at_once();
+    stop_all();
+    host_->log()
+        .line(LogLevel::Info, "stopped")
+        .field("drained", drained == Drained::Quiet ? "yes" : "no, the grace was over");
+    host_->log_sink().flush();
+    return lost_.empty() ? 0 : 1;
+}
+
+// Also after a start that failed half-way: whatever is there is stopped, callers before those they call.
+void SenderProcess::stop_all() {
+    if (!host_) return;
+    host_->stop_admin();
+    if (name_) {
+        std::promise<void> stopped;
+        (*name_loop_)[0].post([this, &stopped] {
+            name_->stop();
+            stopped.set_value();
+        });
+        stopped.get_future().wait();  // from here on nobody lets the sender send
+    }
+    host_->stop_shards();
+    take_in_.reset();
+    publisher_.reset();
+    // Consumers that were handed to this thread end before their broker.
+    host_->main_loop().await(steady_clock_now() + std::chrono::milliseconds(1), [] { return false; });
+    broker_.reset();
+    if (workers_) workers_->stop();
+    sender_.reset();
+    member_.reset();
+    if (name_loop_) {
+        name_loop_->stop();
+        name_loop_->join();
+    }
+    name_.reset();
+    tls_clients_.clear();
+    resolver_.reset();
+    http_client_.reset();
+    if (spool_) spool_->stop();
+    spool_.reset();
+}
+
+}  // namespace postfleet::sender

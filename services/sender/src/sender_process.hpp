@@ -1,0 +1,100 @@
+// SenderProcess: postfleet-sender: a sender's core, its spool, and the ways to the broker and to the router.
+//
+//   router ─▶ configuration ─▶ spool (locked) ─▶ the name is granted ─▶ spool read ─▶ shards ─▶ take-in, delivery
+//                                                        └─▶ evacuation: the spool's mail goes back to the broker
+//
+// The spool is opened before the name is claimed, because a name belongs to a spool; nothing is delivered before the name
+// is granted. Should the name be lost, the process ends; the next one waits to be granted it.
+//
+// Threads: run() on the main thread; the name lives on a loop of its own, so that a busy shard does not look like a process
+// that stands still.
+// Errors: start() says what is wrong in lines for people; it leaves nothing behind.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "postfleet/amqp/broker.hpp"
+#include "postfleet/cluster_member/membership.hpp"
+#include "postfleet/config/config.hpp"
+#include "postfleet/crypto/openssl_digests.hpp"
+#include "postfleet/curl/client.hpp"
+#include "postfleet/dns/unbound_resolver.hpp"
+#include "postfleet/runtime/worker_pool.hpp"
+#include "postfleet/sender/sender.hpp"
+#include "postfleet/sender_edge/broker_take_in.hpp"
+#include "postfleet/sender_edge/name_holder.hpp"
+#include "postfleet/service_host/service_host.hpp"
+#include "postfleet/spool/rocks_spool.hpp"
+#include "postfleet/tls/client.hpp"
+#include "postfleet/zlib/compressor.hpp"
+
+namespace postfleet::sender {
+
+class SenderProcess final {
+public:
+    enum class Purpose { Send, Evacuate };
+    // Null and no error: somebody wanted it to stop before it began.
+    static Result<std::unique_ptr<SenderProcess>> start(cluster_member::MemberOptions options, Purpose purpose);
+    ~SenderProcess();
+    SenderProcess(const SenderProcess&) = delete;
+    SenderProcess& operator=(const SenderProcess&) = delete;
+
+    std::string banner() const;
+    // Until a signal; returns the exit code.
+    int run();
+    // Instead of run(): until the spool is empty, or a signal; returns the exit code.
+    int evacuate();
+
+private:
+    using ConfigPointer = cluster_member::ConfigPointer;
+
+    SenderProcess(cluster_member::MemberOptions options, Purpose purpose)
+        : options_(std::move(options)), purpose_(purpose) {}
+
+    Status start_all();
+    Status open_log();
+    Status join();
+    Status open_admin();
+    Status open_spool();
+    Status await_name();
+    Status make_sender();
+    Status start_work();
+    Result<SenderConfiguration> configuration_of(const ConfigPointer& config);
+    void load_tls_contexts(const config::Config& config);
+    void on_tick();
+    Status apply(const ConfigPointer& next);
+    int release_name();
+    void add_readiness_checks();
+    void say_what_it_waits_for(const std::string& what);
+    void stop_all();
+
+    const cluster_member::MemberOptions options_;
+    const Purpose purpose_;
+    bool is_wanted_ = true;  // false: a stop was asked for while it started
+    std::string waits_for_;  // before it starts
+    std::string lost_;       // why the name was lost; the main thread's
+
+    // In the order of their start; destroyed the other way round.
+    std::unique_ptr<service_host::ServiceHost> host_;
+    std::unique_ptr<cluster_member::Membership> member_;
+    std::unique_ptr<amqp::Broker> broker_;
+    std::unique_ptr<spool::RocksSpool> spool_;
+    std::unique_ptr<net::LoopGroup> name_loop_;  // one
+    std::shared_ptr<NameHolder> name_;           // shared with its timers
+    std::unique_ptr<dns::UnboundResolver> resolver_;
+    const crypto::OpensslDigests digests_;
+    std::unique_ptr<curl::Client> http_client_;
+    const zlib::ZlibCompressor compressor_;
+    std::unique_ptr<runtime::WorkerPool> workers_;
+    tls::ClientContexts tls_contexts_;
+    std::vector<std::unique_ptr<tls::Client>> tls_clients_;  // one per shard
+    std::unique_ptr<Sender> sender_;
+    std::atomic<Sender*> holding_{nullptr};  // whom the name lets send; null: there is none yet
+    std::unique_ptr<BrokerPublisher> publisher_;
+    std::unique_ptr<BrokerTakeIn> take_in_;
+};
+
+}  // namespace postfleet::sender

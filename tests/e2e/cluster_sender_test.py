@@ -1,0 +1,243 @@
+"""postfleet-sender as a process, with a real RabbitMQ and a router: taking in, whose the name is, ending and moving.
+
+The mail is published as ingest would, from proto/postfleet/v1/handover.proto, which any language can read."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import uuid
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path[:0] = [os.path.join(ROOT, "tests", "support", "brokers")]
+sys.dont_write_bytecode = True
+
+from harness import BIN, POSTFLEET, Process, Sink, free_port, wait_for  # noqa: E402
+from rabbitmq import RabbitMq, import_pika  # noqa: E402
+
+CONFIGURATION = """
+hostname: mta.test
+listeners: {{relay: {{address: "127.0.0.1:1"}}}}
+virtual_mtas:
+  one: {{source: 127.0.0.1, ehlo: one.test, sender: s0}}
+  two: {{source: 127.0.0.1, ehlo: two.test, sender: s1}}
+  elsewhere: {{source: 192.0.2.77, ehlo: elsewhere.test, sender: s9}}
+default_virtual_mta: one
+routes: {{"*": ["127.0.0.1:{sink}"]}}
+shutdown_grace: 10s
+shaping:
+  - {{retry_after: [{retry}], max_connections: 4}}
+"""
+
+
+def handover_module(directory):
+    """The Python classes of the hand-over."""
+    subprocess.run(["protoc", "-I", os.path.join(ROOT, "proto"), f"--python_out={directory}",
+                    os.path.join(ROOT, "proto/postfleet/v1/handover.proto")], check=True)
+    sys.path.append("/usr/lib/python3/dist-packages")
+    sys.path.insert(0, directory)
+    os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "python")
+    from postfleet.v1 import handover_pb2
+    return handover_pb2
+
+
+class ClusterSender(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.broker = RabbitMq()
+        cls.modules = tempfile.mkdtemp(prefix="postfleet-proto-")
+        cls.handover_pb2 = handover_module(cls.modules)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.broker.close()
+        shutil.rmtree(cls.modules)
+
+    def setUp(self):
+        self.base = tempfile.mkdtemp(prefix="postfleet-sender-")
+        self.processes = []
+        self.sink = None
+        self.refusing = False
+        self.addCleanup(self.clean)
+
+    def clean(self):
+        for process in self.processes:
+            process.child.send_signal(signal.SIGCONT) if process.is_running() else None
+            process.kill()
+        if self.sink:
+            self.sink.close()
+        for queue in ("s0", "s1"):
+            for name in (f"postfleet.deliver.{queue}", f"postfleet.deliver.{queue}.high", f"postfleet.overflow.{queue}"):
+                if self.queue_length(name) is not None:
+                    self.broker.ctl("delete_queue", name)
+        shutil.rmtree(self.base)
+
+    # --- the parts
+
+    def start_router(self, retry="1h"):
+        self.sink = Sink(rcpt=lambda recipient, n: "451 4.3.0 not now" if self.refusing else "250 2.1.5 ok")
+        directory = os.path.join(self.base, "config")
+        os.makedirs(directory)
+        with open(os.path.join(directory, "postfleet.yaml"), "w") as f:
+            f.write(CONFIGURATION.format(sink=self.sink.port, retry=retry))
+        self.router_port, http = free_port(), free_port()
+        self.router_data = os.path.join(self.base, "router")
+        self.processes.append(Process(
+            [os.path.join(BIN, "postfleet-router"), "--config", directory, "--data-dir", self.router_data, "--listen",
+             f"127.0.0.1:{self.router_port}", "--http", f"127.0.0.1:{http}"], os.path.join(self.base, "router.log")))
+        return self.processes[-1]
+
+    def start_sender(self, data, name="s0", arguments=(), ready=True):
+        http = free_port()
+        process = Process(
+            [os.path.join(BIN, "postfleet-sender"), "--name", name, "--router", f"127.0.0.1:{self.router_port}",
+             "--broker", self.broker.url, "--data-dir", os.path.join(self.base, data), "--http", f"127.0.0.1:{http}",
+             *arguments], os.path.join(self.base, f"{data}-{len(self.processes)}.log"))
+        self.processes.append(process)
+        if ready:
+            wait_for(lambda: "sends as" in process.output() or not process.is_running(), "the sender to start")
+            self.assertTrue(process.is_running(), process.output())
+        return process
+
+    def publish(self, recipients, virtual_mta="one", sender="s0", ids=None):
+        pika = import_pika()
+        wait_for(lambda: self.queue_length(f"postfleet.deliver.{sender}") is not None, "the sender's queue")
+        connection = pika.BlockingConnection(pika.URLParameters(self.broker.url))
+        channel = connection.channel()
+        channel.confirm_delivery()
+        now = int(time.time() * 1e6)
+        for number, recipient in enumerate(recipients):
+            h = self.handover_pb2.Handover()
+            h.version = 1
+            h.message.id = ids[number] if ids else uuid.uuid4().bytes
+            h.message.accepted_at = now
+            h.message.reverse_path = b"from@src.test"
+            h.message.tenant = b"default"
+            h.message.content_chunks = 1
+            h.content = f"Subject: to {recipient}\r\n\r\nHello.\r\n".encode()
+            h.message.size_octets = len(h.content)
+            task = h.tasks.add()
+            task.due = task.accepted_at = now
+            task.domain = b"dest.test"
+            task.virtual_mta = virtual_mta.encode()
+            task.tenant = b"default"
+            task.priority = 1
+            task.size_octets = len(h.content)
+            task.recipients.add().address = recipient.encode()
+            channel.basic_publish("postfleet.deliver", f"postfleet.deliver.{sender}", h.SerializeToString(),
+                                  pika.BasicProperties(delivery_mode=2, message_id=str(uuid.uuid4())), mandatory=True)
+        connection.close()
+
+    def arrived(self):
+        return sorted(d.recipient for d in self.sink.deliveries)
+
+    def queue_length(self, queue):
+        for line in self.broker.ctl("list_queues", "--quiet", "name", "messages").splitlines():
+            name, _, count = line.partition("\t")
+            if name == queue:
+                return int(count)
+        return None
+
+    # --- what it does
+
+    def test_mail_comes_from_the_broker_and_a_second_copy_is_dropped(self):
+        self.start_router()
+        sender = self.start_sender("a")
+        ids = [uuid.uuid4().bytes for _ in range(50)]
+        people = [f"u{n}@dest.test" for n in range(50)]
+        self.publish(people, ids=ids)
+        self.publish(people, ids=ids)
+        self.publish(["last@dest.test"])
+        wait_for(lambda: len(self.sink.deliveries) >= 51, "the mail to arrive")
+        wait_for(lambda: self.queue_length("postfleet.deliver.s0") == 0, "the queue to be empty")
+        self.assertEqual(self.arrived(), sorted(people + ["last@dest.test"]))
+        self.assertEqual(sender.terminate(), 0)
+
+    def test_sigterm_leaves_the_mail_and_the_next_start_goes_on(self):
+        self.start_router(retry="1s")
+        self.refusing = True
+        sender = self.start_sender("a")
+        people = [f"u{n}@dest.test" for n in range(20)]
+        self.publish(people)
+        wait_for(lambda: self.queue_length("postfleet.deliver.s0") == 0, "the mail to be taken in")
+        self.assertEqual(sender.terminate(), 0)
+        self.assertEqual(self.arrived(), [])
+        self.refusing = False
+        self.start_sender("a")
+        wait_for(lambda: len(self.sink.deliveries) == 20, "the mail to arrive after the restart")
+        self.assertEqual(self.arrived(), sorted(people))
+
+    def test_a_second_process_and_a_copied_spool_are_refused_until_a_takeover(self):
+        """Also a stopped owner that wakes after the takeover: it sends nothing, and ends."""
+        self.start_router(retry="1s")
+        owner = self.start_sender("a")
+        second = self.start_sender("b", ready=False)
+        wait_for(lambda: "sender-refused" in second.output(), "the second process to be refused")
+        self.assertIn("takeover", second.output())
+        self.assertTrue(second.is_running())
+
+        # Mail waits in the owner's spool when it is stopped; its retries are due when it wakes.
+        self.refusing = True
+        self.publish([f"old{n}@dest.test" for n in range(10)])
+        wait_for(lambda: self.queue_length("postfleet.deliver.s0") == 0, "the mail to be taken in")
+        owner.child.send_signal(signal.SIGSTOP)
+        self.refusing = False
+        answer = subprocess.run([POSTFLEET, "takeover", "s0", "--socket", os.path.join(self.router_data, "control.sock")],
+                                capture_output=True, text=True)
+        self.assertEqual(answer.returncode, 0, answer.stdout + answer.stderr)
+        wait_for(lambda: "sends as" in second.output(), "the second process to begin")
+        self.publish(["new@dest.test"])
+        wait_for(lambda: "new@dest.test" in self.arrived(), "new mail to go by the new owner")
+        owner.child.send_signal(signal.SIGCONT)
+        wait_for(lambda: not owner.is_running(), "the old owner to end", 60)
+        self.assertIn("sender-lost", owner.output())
+        self.assertEqual([r for r in self.arrived() if r.startswith("old")], [])
+
+        # Its mail is still in its spool, and is handed over.
+        drained = subprocess.run([POSTFLEET, "spool", "drain", os.path.join(self.base, "a", "spool"), "--to", "s0",
+                                  "--broker", self.broker.url], capture_output=True, text=True, timeout=60)
+        self.assertEqual(drained.returncode, 0, drained.stdout + drained.stderr)
+        wait_for(lambda: len(self.sink.deliveries) == 11, "the old owner's mail to arrive")
+
+        # A copy of the spool at another place.
+        second.terminate()
+        shutil.copytree(os.path.join(self.base, "b"), os.path.join(self.base, "copy"))
+        copy = self.start_sender("copy", ready=False)
+        wait_for(lambda: "sender-refused" in copy.output(), "the copy to be refused")
+
+    def test_evacuation_hands_everything_over_with_its_attempts_and_survives_kills(self):
+        self.start_router(retry="2s")
+        self.start_sender("c", name="s1").terminate()  # its queues are there
+        self.refusing = True
+        owner = self.start_sender("a")
+        people = [f"u{n}@dest.test" for n in range(400)]
+        self.publish(people, virtual_mta="two")
+        wait_for(lambda: len({r for _, r, _ in self.sink.attempts}) == 400, "a first attempt for each")
+        self.assertEqual(owner.terminate(), 0)
+        self.assertEqual(self.queue_length("postfleet.deliver.s0"), 0)
+        for delay in (0.4, 0.8, 1.2):  # a kill at any moment is the point
+            killed = self.start_sender("a", arguments=["--evacuate"], ready=False)
+            time.sleep(delay)
+            killed.kill()
+        evacuation = self.start_sender("a", arguments=["--evacuate"], ready=False)
+        wait_for(lambda: not evacuation.is_running(), "the evacuation to end")
+        self.assertEqual(evacuation.child.returncode, 0, evacuation.output())
+        self.assertIn("The name s0 is free", evacuation.output())
+        self.refusing = False
+        heir = self.start_sender("c", name="s1")
+        wait_for(lambda: len(set(self.arrived())) == 400, "the mail to arrive by its new owner")
+        wait_for(lambda: self.queue_length("postfleet.deliver.s1") == 0, "the queue to be empty")
+        self.assertEqual(self.arrived(), sorted(people))
+        delivered = [line for line in heir.output().splitlines() if "event=attempt result=delivered" in line]
+        self.assertEqual([line for line in delivered if " attempt=1 " in line], [], "attempts were forgotten")
+        # Nothing is left, and another spool may have the name.
+        self.start_sender("d").terminate()
+
+
+if __name__ == "__main__":
+    unittest.main()
