@@ -14,7 +14,9 @@ As a program it runs a command with the broker's address in POSTFLEET_TEST_AMQP_
 the command finds how to handle the broker in POSTFLEET_TEST_AMQP_CONTROL, a Unix socket that takes one line per
 connection ("kill", "start", "stop", "pause", "resume", "ctl list_queues name") and answers "ok" or "error", then text.
 
-    tests/support/brokers/rabbitmq.py [--tls] [--config KEY=VALUE]... -- COMMAND...
+    tests/support/brokers/rabbitmq.py [--tls] [--nodes N] [--config KEY=VALUE]... -- COMMAND...
+
+With several nodes a number behind the order says which one; "leader QUEUE" answers with such a number.
 """
 import atexit
 import glob
@@ -203,6 +205,17 @@ class RabbitMq:
     def close_connections(self, reason="closed by a test"):
         self.ctl("close_all_connections", reason)
 
+    def leader(self, queue):
+        """The node that leads a quorum queue."""
+        for row in json.loads(self.ctl("list_queues", "-q", "--formatter", "json", "name", "leader")):
+            if row["name"] == queue:
+                return row["leader"]
+        raise BrokerFailed(f"there is no queue {queue}")
+
+    def isolate(self):
+        """The others and this node do not find each other any more; it needs a restart to come back."""
+        self.ctl("eval", "[begin erlang:set_cookie(N, isolated), erlang:disconnect_node(N) end || N <- nodes()].")
+
     def log_tail(self, lines=40):
         out = ""
         for path in (os.path.join(self.directory, "log", "console.log"), self.log_file):
@@ -382,25 +395,29 @@ class Certificates:
 # As a program -------------------------------------------------------------------------------------------------------
 
 
-def _obey(broker, line):
+def _obey(nodes, line):
     words = line.split()
-    simple = {"kill": broker.kill, "start": broker.start, "stop": broker.stop, "pause": broker.pause,
-              "resume": broker.resume, "raise_memory_alarm": broker.raise_memory_alarm,
-              "clear_memory_alarm": broker.clear_memory_alarm, "close_connections": broker.close_connections}
+    node = nodes[int(words.pop())] if len(words) > 1 and words[-1].isdigit() else nodes[0]
+    simple = {"kill": node.kill, "start": node.start, "stop": node.stop, "pause": node.pause,
+              "resume": node.resume, "raise_memory_alarm": node.raise_memory_alarm,
+              "clear_memory_alarm": node.clear_memory_alarm, "close_connections": node.close_connections,
+              "isolate": node.isolate}
     if words and words[0] in simple and len(words) == 1:
         simple[words[0]]()
         return ""
+    if len(words) == 2 and words[0] == "leader":
+        return str([other.name for other in nodes].index(node.leader(words[1])))
     if len(words) > 1 and words[0] == "ctl":
-        return broker.ctl(*words[1:])
+        return node.ctl(*words[1:])
     raise BrokerFailed(f"unknown: {line}")
 
 
-def _serve(broker, listener):
+def _serve(nodes, listener):
     while True:
         connection, _ = listener.accept()
         with connection, connection.makefile("rw") as stream:
             try:
-                answer = "ok\n" + _obey(broker, stream.readline().strip())
+                answer = "ok\n" + _obey(nodes, stream.readline().strip())
             except Exception as error:  # whatever it was, the test is to read it
                 answer = f"error\n{error}"
             try:
@@ -416,7 +433,9 @@ def main(arguments):
     options, command = arguments[:arguments.index("--")], arguments[arguments.index("--") + 1:]
     if not is_installed():
         sys.exit("RabbitMQ is not installed: cmake/install-dependencies build")
-    config = dict(option.split("=", 1) for before, option in zip(options, options[1:]) if before == "--config")
+    given = lambda name: [option for before, option in zip(options, options[1:]) if before == name]
+    config = dict(option.split("=", 1) for option in given("--config"))
+    size = int((given("--nodes") or ["1"])[0])
     with tempfile.TemporaryDirectory(prefix="postfleet-broker-run-") as directory:
         environment = dict(os.environ)
         tls = None
@@ -424,12 +443,13 @@ def main(arguments):
             certificates = Certificates(directory)
             tls = (*certificates.server, certificates.ca)
             environment["POSTFLEET_TEST_CERTIFICATES"] = directory
-        with RabbitMq(config=config, tls=tls) as broker:
+        with RabbitMqCluster(size, config) if size > 1 else RabbitMq(config=config, tls=tls) as broker:
+            nodes = broker.nodes if size > 1 else [broker]
             path = os.path.join(directory, "control")
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(path)
                 listener.listen()
-                threading.Thread(target=_serve, args=(broker, listener), daemon=True).start()
+                threading.Thread(target=_serve, args=(nodes, listener), daemon=True).start()
                 environment.update(POSTFLEET_TEST_AMQP_URL=broker.url, POSTFLEET_TEST_AMQP_CONTROL=path)
                 if tls:
                     environment["POSTFLEET_TEST_AMQPS_URL"] = broker.tls_url

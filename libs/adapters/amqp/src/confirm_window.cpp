@@ -9,19 +9,22 @@ void ConfirmWindow::sent(Unconfirmed message, SteadyTime deadline) {
     ++open_;
 }
 
-bool ConfirmWindow::confirm(std::uint64_t number, bool multiple, Confirm how, Finished& out) {
+bool ConfirmWindow::confirm(std::uint64_t number, bool multiple, Confirm how, SteadyTime now, Finished& out) {
     // AMQP 0-9-1: with `multiple`, 0 stands for everything so far.
     const std::uint64_t last = multiple && number == 0 ? first_ + entries_.size() - 1 : number;
     if (last < first_) return multiple;  // all of it was confirmed before
     if (last - first_ >= entries_.size()) return false;
     const std::size_t end = last - first_ + 1;
-    for (std::size_t i = multiple ? 0 : end - 1; i < end; ++i) finish(entries_[i], how, out);
+    for (std::size_t i = multiple ? 0 : end - 1; i < end; ++i) finish(entries_[i], how, now, out);
     drop_confirmed();
     return true;
 }
 
-void ConfirmWindow::finish(Entry& entry, Confirm how, Finished& out) {
-    if (std::exchange(entry.is_confirmed, true) || !std::exchange(entry.is_open, false)) return;
+void ConfirmWindow::finish(Entry& entry, Confirm how, SteadyTime now, Finished& out) {
+    if (std::exchange(entry.is_confirmed, true)) return;
+    if (how == Confirm::Nack) refused_.try_emplace(entry.message.to.routing_key, now);
+    else if (!refused_.empty()) refused_.erase(entry.message.to.routing_key);
+    if (!std::exchange(entry.is_open, false)) return;
     --open_;
     Status status;
     if (!entry.came_back.empty()) {
@@ -74,8 +77,15 @@ void ConfirmWindow::fail_all(const std::string& why, std::uint64_t too_large, Fi
                                       : Error{ErrorKind::DeadlineExceeded, "not confirmed: " + why});
     }
     entries_.clear();
+    refused_.clear();
     first_ = 1;
     open_ = 0;
+}
+
+SteadyTime ConfirmWindow::refused_since() const {
+    SteadyTime since = SteadyTime::max();
+    for (const auto& [key, first] : refused_) since = std::min(since, first);
+    return since;
 }
 
 SteadyTime ConfirmWindow::next_deadline() const {

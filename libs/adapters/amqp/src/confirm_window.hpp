@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,7 +36,7 @@ class ConfirmWindow {
 public:
     void sent(Unconfirmed message, SteadyTime deadline);
     // False: nothing of that number is open, so the broker counts otherwise than we do.
-    [[nodiscard]] bool confirm(std::uint64_t number, bool multiple, Confirm how, Finished& out);
+    [[nodiscard]] bool confirm(std::uint64_t number, bool multiple, Confirm how, SteadyTime now, Finished& out);
     // False: we published no such thing.
     [[nodiscard]] bool came_back(std::string_view message_id, std::string_view exchange, std::string_view routing_key,
                                  std::string_view why);
@@ -44,6 +45,9 @@ public:
     std::size_t expire(SteadyTime now, Finished& out);
     // The channel is gone; the next message is number 1. Messages larger than `too_large` can never be published.
     void fail_all(const std::string& why, std::uint64_t too_large, Finished& out);
+
+    // Since when some routing key has got nothing but refusals; SteadyTime::max() when none has.
+    SteadyTime refused_since() const;
 
     std::size_t size() const { return open_; }
     // The next deadline; SteadyTime::max() when nothing is open.
@@ -57,11 +61,12 @@ private:
         bool is_open = true;    // its publisher was not answered yet
         bool is_confirmed = false;
     };
-    void finish(Entry& entry, Confirm how, Finished& out);
+    void finish(Entry& entry, Confirm how, SteadyTime now, Finished& out);
     void drop_confirmed();
 
-    std::deque<Entry> entries_;  // in the order of their numbers
-    std::uint64_t first_ = 1;    // number of the first entry
+    std::map<std::string, SteadyTime> refused_;  // by routing key: the first refusal since its last confirm
+    std::deque<Entry> entries_;                  // in the order of their numbers
+    std::uint64_t first_ = 1;                    // number of the first entry
     std::size_t open_ = 0;
 };
 

@@ -15,6 +15,8 @@ constexpr std::size_t kMostHeaderKey = 128;     // and of tables
 constexpr std::size_t kMostHeaders = 60 << 10;  // octets; a header frame is not split
 constexpr std::size_t kHeaderOverhead = 8;      // of each
 constexpr std::size_t kSendAtOnce = 256;        // messages, then confirms are read
+// A channel that was opened while its queue had no leader may refuse everything for ever (RabbitMQ 3.10; RMQ-13).
+constexpr Duration kRefusedLongEnough = std::chrono::seconds(3);
 constexpr std::uint64_t kUnlimitedOctets = UINT64_MAX;
 
 }  // namespace
@@ -116,11 +118,17 @@ Status Publisher::on_frame(Connection&, const amqp_frame_t& frame) {
 
 Status Publisher::on_confirm(std::uint64_t number, bool multiple, Confirm how) {
     const std::size_t before = finished_.size();
-    if (!window_.confirm(number, multiple, how, finished_)) {
+    const SteadyTime now = how == Confirm::Nack ? steady_clock_now() : SteadyTime{};
+    if (!window_.confirm(number, multiple, how, now, finished_)) {
         return Error{ErrorKind::Corruption, "the broker confirmed what was not published"};
     }
-    if (how == Confirm::Ack) counters_.confirmed.add(finished_.size() - before);
-    return {};
+    if (how == Confirm::Ack) {
+        counters_.confirmed.add(finished_.size() - before);
+        return {};
+    }
+    const SteadyTime since = window_.refused_since();
+    if (since == SteadyTime::max() || now - since < kRefusedLongEnough) return {};
+    return Error{ErrorKind::Unavailable, "the broker refuses everything: a queue is full, or its channel is stuck"};
 }
 
 Status Publisher::on_turn(Connection& connection, SteadyTime now) {
