@@ -21,6 +21,7 @@ constexpr Duration kFirstPatience = std::chrono::seconds(1);
 constexpr Duration kLastPatience = std::chrono::minutes(1);
 constexpr Duration kComplaintEvery = std::chrono::seconds(10);
 constexpr std::uint64_t kEventsPerFileDrop = 100'000;
+constexpr std::uint32_t kWriteOutsPerCleaning = 8;  // each leaves up to a file for each column
 
 }  // namespace
 
@@ -64,6 +65,7 @@ void Housekeeper::tick() {
     auto persisted = parts_.index.persisted_group();
     if (!persisted) return;
     checkpoint(*persisted);
+    clean_up_after(*persisted);
     auto sealed = parts_.log.sealed();
     std::erase_if(known_, [&](auto& known) {
         return std::ranges::find(sealed, known.first, &SegmentFacts::number) == sealed.end();
@@ -98,6 +100,12 @@ void Housekeeper::checkpoint(std::uint64_t persisted) {
     if (sealed.empty() || sealed.back().last_group <= persisted) return;  // nothing could be released
     written_out_at_ = sealed.back().last_group;
     parts_.index.write_out();
+}
+
+void Housekeeper::clean_up_after(std::uint64_t persisted) {
+    if (persisted == last_persisted_) return;
+    last_persisted_ = persisted;
+    if (++write_outs_ % kWriteOutsPerCleaning == 0) parts_.index.drop_removals();
 }
 
 void Housekeeper::Findings::add(Live one) {

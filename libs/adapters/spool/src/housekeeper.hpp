@@ -48,6 +48,7 @@ private:
     void tick();
     void forget_taken();
     void checkpoint(std::uint64_t persisted);
+    void clean_up_after(std::uint64_t persisted);
     void look_at(const SegmentFacts& segment, SteadyTime now);
     // What is alive in a segment, looked for until it is `enough` octets.
     struct Findings {
@@ -73,6 +74,8 @@ private:
     std::map<std::uint64_t, Known> known_;
     std::set<std::pair<Column, std::string>> walked_;  // keys seen in the segment that is being walked
     std::uint64_t written_out_at_ = 0;                 // group up to which a write-out was asked for
+    std::uint64_t last_persisted_ = 0;
+    std::uint32_t write_outs_ = 0;
     std::uint64_t event_files_dropped_to_ = 0;
     std::uint32_t taken_forgotten_before_ = 0;  // day
     SteadyTime next_complaint_{};

@@ -458,6 +458,21 @@ void Index::forget_taken(std::uint32_t before_day) {
     (void)rocksdb::DeleteFilesInRange(database_->db.get(), database_->families[0], &from, &to).ok();
 }
 
+void Index::drop_removals() {
+    std::shared_lock lock(database_->mutex);
+    if (!database_->db) return;
+    // RocksDB looks for files of its lowest level with removals that nobody needs any more when a snapshot goes.
+    database_->db->ReleaseSnapshot(database_->db->GetSnapshot());
+}
+
+std::uint64_t Index::files() const {
+    std::shared_lock lock(database_->mutex);
+    if (!database_->db) return 0;
+    std::vector<rocksdb::LiveFileMetaData> files;
+    database_->db->GetLiveFilesMetaData(&files);
+    return files.size();
+}
+
 std::optional<std::string> Index::failure() const {
     std::shared_lock lock(database_->mutex);
     return database_->listener->failure();

@@ -73,7 +73,11 @@ public:
     void drop_event_files(std::uint64_t up_to);
     // Ids that were taken before this day go when their files are written again, or now if nothing else is in a file.
     void forget_taken(std::uint32_t before_day);
+    // Begins to write files anew that are half full of removals; returns at once. What is removed in the order in which it
+    // came never overlaps, so RocksDB moves such files to its lowest level as they are, and leaves them there.
+    void drop_removals();
     std::optional<std::string> failure() const;  // of a background write, since open
+    std::uint64_t files() const;                 // of all columns
     std::uint64_t memory_octets() const;         // changes not yet in files, and blocks of files
 
 private:
