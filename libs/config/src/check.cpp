@@ -30,6 +30,7 @@ public:
             check_auth(listener);
         }
         for (const auto& [name, pickup] : config_.pickups) check_pickup(pickup);
+        for (const auto& [name, queue] : config_.submission_queues) check_submission_queue(queue);
         check_intake();
         for (const auto& [name, user] : config_.users) check_user(user);
         check_bindings();
@@ -126,6 +127,17 @@ private:
         }
     }
 
+    void check_submission_queue(const SubmissionQueue& queue) {
+        const auto path = "submission_queues." + queue.name;
+        if (config_.listeners.contains(queue.name) || config_.pickups.contains(queue.name)) {
+            report(path, "there is a listener or a pickup of that name; they share one namespace");
+        }
+        check_tenant(queue.tenant, path + ".tenant");
+        check_target(queue.virtual_mta, path + ".virtual_mta");
+        if (queue.queue == queue.rejected_queue)
+            report(path + ".rejected_queue", "is the queue that mail is taken from");
+    }
+
     void check_intake() {
         const auto& domains = config_.intake.domains;
         std::set<std::string_view> seen;
@@ -209,7 +221,8 @@ private:
             const auto& binding = config_.bindings[i];
             const auto path = fmt::format("bindings[{}]", i);
             check_target(binding.target, path + ".virtual_mta");
-            check_known(binding.listener, path + ".listener", "listener or pickup", config_.listeners, config_.pickups);
+            check_known(binding.listener, path + ".listener", "listener, pickup or submission queue", config_.listeners,
+                        config_.pickups, config_.submission_queues);
             check_tenant(binding.tenant, path + ".tenant");
             const bool takes_everything = !given_any_condition(path);
             if (takes_everything && i + 1 < config_.bindings.size()) {

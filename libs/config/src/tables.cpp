@@ -194,6 +194,8 @@ Section make_root() {
                          "How long transactions under way may take to end when the process is told to stop."),
             map_key("listeners", &C::listeners, listener_section(), "Where mail comes in.", kRequired),
             map_key("pickups", &C::pickups, pickup_section(), "Directories that take mail as files."),
+            map_key("submission_queues", &C::submission_queues, submission_queue_section(),
+                    "RabbitMQ queues that applications submit mail to."),
             object_key("intake", &C::intake, intake_section(),
                        "Mail for us: bounces, complaints, unsubscribe requests."),
             object_key("http", &C::http, http_section(), "Metrics and health; off unless it is given.", kRestart),

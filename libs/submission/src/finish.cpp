@@ -128,6 +128,10 @@ private:
             const bool has_control = std::any_of(value.begin(), value.end(), [](char c) {
                 return (static_cast<unsigned char>(c) < ' ' && c != '\t' && c != '\r' && c != '\n') || c == 0x7f;
             });
+            if (value.size() > kMaxVariable) {
+                return note(field + ".variables." + std::string(name) + ": is longer than " +
+                            std::to_string(kMaxVariable) + " octets");
+            }
             if (has_control) return note(field + ".variables." + std::string(name) + ": has control characters");
             if (!is_utf8(value)) return note(field + ".variables." + std::string(name) + ": must be UTF-8");
         }

@@ -42,10 +42,13 @@ Result<std::unique_ptr<Ingest>> Ingest::start(cluster_member::MemberOptions opti
 Ingest::~Ingest() {
     if (host_) host_->stop_admin();
     if (pickups_) pickups_->stop();
+    if (submissions_) submissions_->stop();
     publisher_.reset();  // answers what is under way, while the shards still run
     if (host_) host_->stop_shards();
     listeners_.reset();
     pickups_.reset();
+    member_.reset();       // answers what was asked of its link
+    submissions_.reset();  // who asked
 }
 
 Status Ingest::start_all() {
@@ -62,6 +65,7 @@ Status Ingest::start_all() {
     }
     host_->start_shards();
     pickups_->start();
+    submissions_->start();
     host_->report_running();
     host_->log()
         .line(LogLevel::Info, "started")
@@ -103,6 +107,7 @@ std::string Ingest::sender_of(const std::string& virtual_mta) const {
 Status Ingest::open_admin() {
     if (Status made = host_->make_shards(member_->configuration()->shards); !made) return made;
     host_->add_readiness_check("broker", [this] { return publisher_->obstacle(); });
+    host_->add_readiness_check("submission queues", [this] { return submissions_->obstacle(); });
     host_->metrics().computed_gauge("postfleet_config_epoch", "Epoch of the configuration in use.", {},
                                     [this] { return static_cast<double>(member_->epoch()); });
     if (Status opened = host_->open_admin(options_.http); !opened) {
@@ -126,7 +131,14 @@ Status Ingest::open_doors() {
     if (Status started = listeners_->start(compiled(config)); !started) return started;
     pickups_ = std::make_unique<PickupService>(
         PickupDependencies{.handover = *handover_, .metrics = host_->metrics(), .log = host_->log()});
-    return pickups_->open(compiled(config));
+    if (Status opened = pickups_->open(compiled(config)); !opened) return opened;
+    submissions_ =
+        std::make_unique<SubmissionService>(SubmissionDependencies{.handover = *handover_,
+                                                                   .keys = &member_->link().keys(),
+                                                                   .metrics = host_->metrics(),
+                                                                   .log = host_->log(),
+                                                                   .directory = options_.data_dir + "/submissions"});
+    return submissions_->open(compiled(config));
 }
 
 void Ingest::on_tick() {
@@ -152,6 +164,7 @@ Status Ingest::apply(const ConfigPointer& next) {
     }
     if (Status listening = listeners_->reload(compiled(next)); !listening) return listening;
     if (Status taking = pickups_->reload(compiled(next)); !taking) return taking;
+    if (Status taking = submissions_->reload(compiled(next)); !taking) return taking;
     our_mail_->set_max_octets(next->intake.max_size);
     return {};
 }
@@ -178,6 +191,9 @@ Drained Ingest::drain() {
     const Drained listeners = host_->await_drain(
         doors_closed, [&](Completion<Status> done) { listeners_->drain(doors_closed, std::move(done)); });
     if (listeners == Drained::Hurried) return listeners;
+    const Drained submissions =
+        host_->await_drain(start + grace, [&](Completion<Status> done) { submissions_->drain(std::move(done)); });
+    if (submissions == Drained::Hurried) return submissions;
     return host_->await_drain(start + grace, [&](Completion<Status> done) { pickups_->drain(std::move(done)); });
 }
 
@@ -189,6 +205,9 @@ std::string Ingest::banner() const {
     }
     for (const auto& [name, pickup] : member_->configuration()->pickups) {
         text += fmt::format("  pickup   {:<24} {}\n", pickup.directory, name);
+    }
+    for (const auto& [name, queue] : member_->configuration()->submission_queues) {
+        text += fmt::format("  queue    {:<24} {}, {}\n", queue.broker.url.to_string(), name, queue.queue);
     }
     return text + fmt::format("  broker   {}\n  http     {:<24} /metrics, /healthz/live, /healthz/ready\n",
                               options_.broker.url.to_string(), host_->http()->local().to_string());

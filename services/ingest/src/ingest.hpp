@@ -1,4 +1,4 @@
-// Ingest: the process: SMTP listeners and pickup directories of the configuration ─▶ RabbitMQ ─▶ the senders.
+// Ingest: the process: SMTP listeners, submission queues and pickup directories of the configuration ─▶ RabbitMQ ─▶ the senders.
 //
 //   router ─▶ configuration ─▶ listeners ─▶ BrokerHandover ─▶ postfleet.deliver ─▶ one queue per sender
 //
@@ -16,6 +16,7 @@
 #include "postfleet/cluster_member/membership.hpp"
 #include "postfleet/ingest/pickup_service.hpp"
 #include "postfleet/ingest/smtp_listener_service.hpp"
+#include "postfleet/ingest/submission_service.hpp"
 #include "postfleet/ingest_cluster/broker_handover.hpp"
 #include "postfleet/maildir/maildir_intake.hpp"
 #include "postfleet/service_host/service_host.hpp"
@@ -59,6 +60,7 @@ private:
     std::unique_ptr<maildir::MaildirIntake> our_mail_;
     std::unique_ptr<SmtpListenerService> listeners_;
     std::unique_ptr<PickupService> pickups_;
+    std::unique_ptr<SubmissionService> submissions_;
 };
 
 }  // namespace postfleet::ingest

@@ -280,7 +280,8 @@ shaping:
     CHECK(text.find("pools.two.members: 'bulk' is a pool; members are virtual MTAs") != std::string::npos);
     CHECK(text.find("bindings[0].virtual_mta: there is no virtual MTA or pool 'blk'; did you mean 'bulk'?") !=
           std::string::npos);
-    CHECK(text.find("bindings[1].listener: there is no listener or pickup 'rely'; did you mean 'relay'?") !=
+    CHECK(text.find(
+              "bindings[1].listener: there is no listener, pickup or submission queue 'rely'; did you mean 'relay'?") !=
           std::string::npos);
     CHECK(text.find("bindings[1].tenant: there is no tenant 'acme'") != std::string::npos);
     CHECK(text.find("default_virtual_mta: there is no virtual MTA or pool 'nobody'") != std::string::npos);
@@ -401,4 +402,22 @@ TEST_CASE("a DKIM rule has good defaults, and mistakes in it are found before ma
     CHECK(bad(rule + ", canonicalization: strict}]\n").find("relaxed/relaxed") != std::string::npos);
     CHECK(bad(std::string(kMinimal) + "dkim: [{domain: a.example, selector: \"s 1\", key_file: k}]\n")
               .find("is no selector") != std::string::npos);
+}
+
+TEST_CASE("submission queues are checked like listeners") {
+    const std::string base = std::string(kMinimal) + "tenants: {acme: {}}\n";
+    const auto config = good(base + "submission_queues: {shop: {url: \"${BROKER}\", tenant: acme}}\n",
+                             {{"BROKER", "amqp://shop:secret@broker.example"}});
+    const SubmissionQueue& queue = config->submission_queues.at("shop");
+    CHECK(queue.queue == "postfleet.submit");
+    CHECK(queue.rejected_queue == "postfleet.rejected");
+    CHECK(queue.message_checks == MessageChecks::Repair);
+    const auto wrong = [&](const std::string& queues) { return bad(base + "submission_queues: {" + queues + "}\n"); };
+    const std::string url = "url: \"amqp://b\", ";
+    CHECK(wrong("shop: {tenant: acme}").find("submission_queues.shop.url") != std::string::npos);
+    CHECK(wrong("relay: {" + url + "tenant: acme}").find("share one namespace") != std::string::npos);
+    CHECK(wrong("shop: {" + url + "tenant: acmee}").find("did you mean 'acme'?") != std::string::npos);
+    CHECK(wrong("shop: {" + url + "virtual_mta: x}").find("there is no virtual MTA or pool 'x'") != std::string::npos);
+    CHECK(wrong("shop: {" + url + "queue: a, rejected_queue: a}").find("is the queue that mail is taken from") !=
+          std::string::npos);
 }

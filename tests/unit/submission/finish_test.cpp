@@ -115,6 +115,9 @@ TEST_CASE("what cannot be sent is refused with what to do", "[submission]") {
               s.send_at = kNow + std::chrono::hours(2);
               s.expires_at = kNow + std::chrono::hours(1);
           }).starts_with("expires_at: is before send_at"));
+    CHECK(with([](auto& s) {
+              s.recipients[0].variables.add("a", std::string(15'001, '"'));
+          }).starts_with("recipients[0].variables.a: is longer than 15000"));
     CHECK(with([](auto& s) { s.tags = {"a,b"}; }).starts_with("tags[0]: "));
     CHECK(with([](auto& s) { s.metadata.resize(51); }).starts_with("metadata: has too many"));
     CHECK(with([](auto& s) { s.recipients[0].original = "alice"; }).starts_with("recipients[0].orcpt: "));

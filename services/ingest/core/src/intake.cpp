@@ -73,6 +73,7 @@ smtp::Decision Intake::on_mail(smtp::MailRequest&& request) {
     }
     message_->tenant = user_ != nullptr ? user_->tenant : rules_->listener.tenant;
     if (user_ != nullptr) message_->user = user_->name;
+    if (origin_ != nullptr) take_origin(*message_);
     message_->listener = rules_->listener.name;
     if (origin_ == nullptr) {
         message_->client_address = client_.to_string();
@@ -116,6 +117,8 @@ smtp::Decision Intake::on_rcpt(smtp::RcptRequest&& request) {
 
 smtp::Decision Intake::on_header(std::string& content) {
     HeaderFacts facts = HeaderFacts::gather(content, rules_->listener.headers, rules_->wanted_headers);
+    if (origin_ != nullptr && !origin_->virtual_mta.empty()) facts.virtual_mta = origin_->virtual_mta;
+    if (origin_ != nullptr && !origin_->job.empty()) facts.job = origin_->job;
     if (auto refusal = check_header(facts)) return std::move(*refusal);
     // What is merged has a header for each recipient: see finish_merge().
     if (merge_ == nullptr) {
@@ -174,7 +177,7 @@ std::optional<smtp::Decision> Intake::bind(const HeaderFacts& facts) {
         }
         if (task.key.number == 0 || merge_ != nullptr || routing.depends_on_recipient()) {
             request.rcpt_domain = task.domain;
-            bound = routing.bind(request, shard_.random());
+            bound = routing.bind(request, weight_choice());
             if (!bound) return refuse(Reason::UnknownVirtualMta, 554, {5, 3, 5}, std::move(bound.refusal));
         }
         task.virtual_mta = bound.virtual_mta;
@@ -226,6 +229,7 @@ smtp::Decision Intake::on_end_of_data(smtp::ContentEnd&& end) {
         task.job = task.recipients.front().variables.find("*jobid").value_or(message_->job);
         task.size_octets = message_->size_octets;
     }
+    if (origin_ != nullptr) accepted.taken_as = origin_->taken_as;
     if (our_mail_ != nullptr) return keep_our_mail(std::move(accepted));
     asked_ = Asked::Message;
     ticket_ = shard_.desk().hand_over(*this, std::move(accepted));

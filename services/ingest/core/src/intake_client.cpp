@@ -15,6 +15,23 @@ void Intake::proxied_for(const std::optional<IpAddress>& client) {
 void Intake::set_origin(MessageOrigin origin) {
     origin_ = std::make_unique<const MessageOrigin>(std::move(origin));
     may_relay_ = true;
+    user_ = rules_->sends_as;
+}
+
+// What may be offered again is bound as before: another sender would not know that it was taken.
+std::uint64_t Intake::weight_choice() {
+    if (origin_ == nullptr || !origin_->taken_as) return shard_.random();
+    std::uint64_t choice = 0;
+    for (std::size_t i = 8; i < origin_->taken_as->octets.size(); ++i)
+        choice = (choice << 8) | origin_->taken_as->octets[i];
+    return choice;
+}
+
+void Intake::take_origin(Message& message) const {
+    if (!origin_->user.empty()) message.user = origin_->user;
+    if (origin_->send_at) message.send_at = origin_->send_at;
+    if (origin_->expires_at) message.expires_at = origin_->expires_at;
+    message.metadata = origin_->metadata;
 }
 
 // Only who really connected counts, or who a proxy spoke for; not whom an earlier XCLIENT named.
@@ -91,7 +108,7 @@ void Intake::refuse_unheard(Reason reason, std::string_view text) {
 
 void Intake::name_client(Log::Line& line) const {
     if (origin_ != nullptr) {
-        line.field("file", origin_->file);
+        line.field(origin_->kind, origin_->name);
         return;
     }
     line.field("client", client_.to_string());

@@ -141,7 +141,7 @@ std::optional<smtp::Decision> Intake::throttle(Arrival arrival) {
 }
 
 std::optional<smtp::Decision> Intake::take_account_place() {
-    if (user_ == nullptr || place_ != nullptr) return std::nullopt;
+    if (user_ == nullptr || place_ != nullptr || origin_ != nullptr) return std::nullopt;
     place_ = AccountPlace::take(user_->account, user_->tenant_account);
     if (place_ != nullptr) return std::nullopt;
     return refuse(Reason::TooManyConnectionsOfUser, 421, {4, 7, 0}, "Too many connections of this user, try later");

@@ -31,6 +31,18 @@ std::shared_ptr<const config::Intake> sorted(config::Intake intake) {
     return std::make_shared<const config::Intake>(std::move(intake));
 }
 
+// Null: as anybody.
+std::shared_ptr<const KnownUser> rights_of(const config::Config& config, const config::SubmissionQueue& queue) {
+    const auto tenant = config.tenants.find(queue.tenant);
+    auto user = std::make_shared<KnownUser>();
+    user->send_as = queue.send_as;
+    if (user->send_as.empty() && tenant != config.tenants.end()) user->send_as = tenant->second.send_as;
+    if (user->send_as.empty()) return nullptr;
+    user->tenant = queue.tenant;
+    user->virtual_mta = queue.virtual_mta;
+    return user;
+}
+
 }  // namespace
 
 std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config, const config::Listener& listener,
@@ -101,6 +113,33 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
     rules->virtual_mta = pickup.virtual_mta;
     rules->has_rates = false;  // it takes a file when it has the time
     rules->our_mail = nullptr;
+    return rules;
+}
+
+std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config,
+                                                         const config::SubmissionQueue& queue,
+                                                         std::shared_ptr<const routing::Snapshot> routing) {
+    config::Listener listener;
+    listener.name = queue.name;
+    listener.headers = queue.headers;
+    listener.tenant = queue.tenant;
+    listener.line_ends = config::LineEnds::Normalize;
+    listener.message_checks = queue.message_checks;
+    listener.remove_bcc = queue.remove_bcc;
+    listener.max_header_size = queue.max_header_size;
+    listener.max_header_field_size = queue.max_header_field_size;
+    listener.max_message_size = queue.max_message_size;
+    listener.max_recipients = queue.max_recipients;
+    listener.max_future_release = queue.max_future_release;
+    listener.max_errors = config::kUnlimited;  // every recipient that is refused is named
+    listener.mt_priority = true;
+    listener.mail_merge = true;
+    listener.undefined_variables = queue.undefined_variables;
+    auto rules = std::make_shared<ListenerRules>(*make(config, listener, std::move(routing)));
+    rules->virtual_mta = queue.virtual_mta;
+    rules->has_rates = false;  // it takes a submission when it has the time
+    rules->our_mail = nullptr;
+    rules->sends_as = rights_of(config, queue);
     return rules;
 }
 

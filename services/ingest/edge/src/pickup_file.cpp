@@ -29,7 +29,7 @@ PickupFile::PickupFile(Claim claim, const Context& context)
     : claim_(std::move(claim)),
       directory_(context.directory),
       scratch_(context.scratch),
-      transaction_(context.shard, context.listener, context.rules, {.id = claim_.id, .file = claim_.original},
+      transaction_(context.shard, context.listener, context.rules, {.id = claim_.id, .name = claim_.original},
                    context.driver) {}
 
 PickupFile::Outcome PickupFile::end(Outcome outcome, std::string why) {

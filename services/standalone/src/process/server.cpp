@@ -179,6 +179,14 @@ Status Server::open_doors() {
         ingest::PickupDependencies{.handover = sender_->handover(), .metrics = host_->metrics(), .log = host_->log()});
     if (Status opened = pickups_->open({config_, routing::Snapshot::compile(*config_)}); !opened) return opened;
 
+    submissions_ = std::make_unique<ingest::SubmissionService>(
+        ingest::SubmissionDependencies{.handover = sender_->handover(),
+                                       .keys = state_.get(),
+                                       .metrics = host_->metrics(),
+                                       .log = host_->log(),
+                                       .directory = config_->data_dir + "/submissions"});
+    if (Status opened = submissions_->open({config_, routing::Snapshot::compile(*config_)}); !opened) return opened;
+
     commands_ = std::make_unique<ControlCommands>(ControlPorts{
         .executor = host_->loops()[0],
         .sender = sender_->control(),
@@ -200,6 +208,7 @@ Status Server::start_work() {
     host_->loops().start();
     const std::lock_guard lock(operations_);
     pickups_->start();
+    submissions_->start();
     feedback_->start(sink_setups(*config_));
     return {};
 }
@@ -234,6 +243,11 @@ Drained Server::drain() {
         pickups_->drain(std::move(done));
     });
     if (pickups == Drained::Hurried) return pickups;
+    const Drained submissions = host_->await_drain(doors_closed, [&](Completion<Status> done) {
+        const std::lock_guard lock(operations_);
+        submissions_->drain(std::move(done));
+    });
+    if (submissions == Drained::Hurried) return submissions;
     return host_->await_drain(start + grace,
                               [&](Completion<Status> done) { sender_->drain(start + grace, std::move(done)); });
 }
@@ -243,6 +257,7 @@ void Server::stop_all() {
     if (control_) control_->stop();
     if (host_) host_->stop_admin();
     if (pickups_) pickups_->stop();
+    if (submissions_) submissions_->stop();
     if (host_) host_->stop_shards();
     ingest_.reset();
     our_mail_.reset();
@@ -256,7 +271,8 @@ void Server::stop_all() {
     http_client_.reset();
     if (spool_) spool_->stop();
     spool_.reset();
-    pickups_.reset();  // whom the spool answered
+    submissions_.reset();  // whom the spool answered
+    pickups_.reset();
 }
 
 Server::ConfigPointer Server::configuration() const {

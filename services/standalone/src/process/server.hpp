@@ -19,6 +19,7 @@
 #include "postfleet/feedback/feedback.hpp"
 #include "postfleet/ingest/pickup_service.hpp"
 #include "postfleet/ingest/smtp_listener_service.hpp"
+#include "postfleet/ingest/submission_service.hpp"
 #include "postfleet/maildir/maildir_intake.hpp"
 #include "postfleet/runtime/config_watch.hpp"
 #include "postfleet/runtime/control.hpp"
@@ -98,6 +99,7 @@ private:
     std::unique_ptr<maildir::MaildirIntake> our_mail_;
     std::unique_ptr<ingest::SmtpListenerService> ingest_;
     std::unique_ptr<ingest::PickupService> pickups_;
+    std::unique_ptr<ingest::SubmissionService> submissions_;
     std::unique_ptr<ControlCommands> commands_;
     std::unique_ptr<runtime::ControlServer> control_;
 };

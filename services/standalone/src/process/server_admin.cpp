@@ -21,6 +21,9 @@ void Server::add_readiness_checks() {
         return "unknown";
     });
     host_->add_readiness_check("listeners", [] { return std::string(); });
+    if (!config_->submission_queues.empty()) {
+        host_->add_readiness_check("submission queues", [this] { return submissions_->obstacle(); });
+    }
 }
 
 std::string Server::render_status_now(const SenderStatus& sender) {
@@ -67,6 +70,9 @@ std::string Server::banner() const {
             listener.name + (networks.empty() ? ", relays for nobody" : ", relays for " + networks));
     }
     for (const auto& [name, pickup] : config->pickups) add("pickup", pickup.directory, name);
+    for (const auto& [name, queue] : config->submission_queues) {
+        add("queue", queue.broker.url.to_string(), name + ", " + queue.queue);
+    }
     if (host_->http() != nullptr)
         add("http", host_->http()->local().to_string(), "/metrics, /healthz/live, /healthz/ready");
     add("spool", spool_directory(*config), "");

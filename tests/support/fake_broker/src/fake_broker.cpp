@@ -328,6 +328,11 @@ std::unique_ptr<BrokerConsumer> FakeBroker::consumer(BrokerConsumerOptions optio
     return std::make_unique<Consumer>(state_, std::move(options));
 }
 
+void FakeBroker::arrive(const BrokerAddress& to, BrokerMessage message) {
+    const std::lock_guard lock(state_->mutex);
+    require(state_->put(to, std::move(message)).has_value());
+}
+
 void FakeBroker::set_confirms(Confirms how) {
     const std::lock_guard lock(state_->mutex);
     state_->confirms = how;

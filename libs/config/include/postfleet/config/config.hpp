@@ -190,6 +190,32 @@ struct Pickup {
     Origin origin;
 };
 
+// A queue of a RabbitMQ broker that applications submit mail to.
+struct SubmissionQueue {
+    std::string name;
+    BrokerAccess broker;
+    std::string queue = "postfleet.submit";
+    std::string rejected_queue = "postfleet.rejected";  // where what can never be sent goes, with the reason
+    bool declare = true;                                // the queues and their exchanges, where they are missing
+    std::string tenant = "default";
+    std::vector<std::string> send_as;  // domains, as of a tenant; empty: as the tenant has it, and any if it has none
+    std::string virtual_mta;           // VMTA or pool for its mail when no binding takes it; empty: the default
+    HeaderTrust headers = HeaderTrust::Honour;
+    UndefinedVariable undefined_variables = UndefinedVariable::Empty;
+    MessageChecks message_checks = MessageChecks::Repair;
+    bool remove_bcc = true;
+    std::uint64_t max_header_size = kContentChunkOctets;
+    std::uint64_t max_header_field_size = 64 << 10;  // of one field
+    std::uint64_t max_message_size = 10ull << 20;
+    std::uint32_t max_recipients = 1000;  // of a submission
+    Duration max_future_release = std::chrono::hours(24 * 30);
+    std::uint32_t consumers = 1;        // each with a connection and a thread
+    std::uint32_t max_in_flight = 500;  // submissions of each consumer that are taken and not acknowledged
+    std::uint64_t max_octets_in_flight = 32ull << 20;
+    Duration idempotency_window = std::chrono::hours(24);
+    Origin origin;
+};
+
 // The way out of a virtual MTA: a proxy that its connections go through.
 struct EgressProxy {
     enum class Kind { Socks5, HaproxyV1, HaproxyV2 };
@@ -572,6 +598,7 @@ struct Config {
     std::uint32_t shards = 0;    // 0: one per core
     std::map<std::string, Listener> listeners;
     std::map<std::string, Pickup> pickups;
+    std::map<std::string, SubmissionQueue> submission_queues;
     Intake intake;
     std::optional<Http> http;
     std::map<std::string, VirtualMta> virtual_mtas;

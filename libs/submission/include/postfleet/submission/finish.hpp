@@ -19,6 +19,7 @@ namespace postfleet::submission {
 
 inline constexpr std::size_t kMaxMetadata = 50, kMaxMetadataName = 64, kMaxMetadataValue = 1024;
 inline constexpr std::size_t kMaxTags = 50, kMaxTag = 128;
+inline constexpr std::size_t kMaxVariable = 15'000;  // octets of a value: half of what a line of XDFN can carry
 
 struct FinishLimits {
     std::uint32_t max_recipients = 1000;

@@ -31,6 +31,7 @@
 #include "postfleet/ingest/listener_rules.hpp"
 #include "postfleet/ingest/login.hpp"
 #include "postfleet/ingest/merge_intake.hpp"
+#include "postfleet/ingest/message_origin.hpp"
 #include "postfleet/ingest/our_mail.hpp"
 #include "postfleet/ingest/process_limits.hpp"
 #include "postfleet/ingest/task_list.hpp"
@@ -46,12 +47,6 @@ public:
 
 protected:
     ~IntakeDriver() = default;
-};
-
-// What a way in that is no connection says of its message.
-struct MessageOrigin {
-    MessageId id;
-    std::string file;  // for log lines
 };
 
 // What all connections of one listener share, on all shards.
@@ -95,7 +90,7 @@ public:
     // Whether the listener has room for this connection; then it counts. For a driver that has work to do before
     // the session opens; on_connection() asks by itself. A refusal is counted and logged.
     smtp::Decision admit();
-    // The messages come from there, by a way that may send to anybody, and not from a client.
+    // The messages come from there, by a way that may send to anybody, and not from a client; as whom, the rules say.
     void set_origin(MessageOrigin origin);
     // Whether many handshakes are under way: then each gets little time.
     bool are_handshakes_many() const;
@@ -140,6 +135,8 @@ private:
     std::optional<smtp::Decision> check_sender(const std::string& reverse_path);
     std::optional<smtp::Decision> check_header_senders(std::string_view content);
     smtp::Decision refuse(Reason reason, int code, EnhancedStatus enhanced, std::string text);
+    void take_origin(Message& message) const;
+    std::uint64_t weight_choice();
     bool take_schedule(const smtp::MailSchedule& schedule, Message& message);
     std::optional<smtp::Decision> take_windows(std::string_view text);
     // Of a task: first due; what expire_after counts from; the latest.

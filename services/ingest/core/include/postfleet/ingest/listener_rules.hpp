@@ -35,6 +35,9 @@ struct ListenerRules {
     std::shared_ptr<AuthServices> auth;
     std::shared_ptr<const UserDirectory> users;
 
+    // Whose rights the mail of a way in that is no connection has; null: it may come from anybody. shared_ptr: as users.
+    std::shared_ptr<const KnownUser> sends_as;
+
     // shared_ptr because a reload replaces the rules while transactions still work by the old ones.
     static std::shared_ptr<const ListenerRules> make(const config::Config& config, const config::Listener& listener,
                                                      std::shared_ptr<const routing::Snapshot> routing);
@@ -45,6 +48,9 @@ struct ListenerRules {
                                                      std::shared_ptr<const UserDirectory> users);
     // A directory is a listener of one client, which is local.
     static std::shared_ptr<const ListenerRules> make(const config::Config& config, const config::Pickup& pickup,
+                                                     std::shared_ptr<const routing::Snapshot> routing);
+    // The same of a queue that applications submit to.
+    static std::shared_ptr<const ListenerRules> make(const config::Config& config, const config::SubmissionQueue& queue,
                                                      std::shared_ptr<const routing::Snapshot> routing);
     // Null: not ours.
     const config::IntakeDomain* our_domain(std::string_view domain) const;

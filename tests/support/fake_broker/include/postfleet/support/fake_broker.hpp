@@ -42,6 +42,9 @@ public:
     std::unique_ptr<BrokerPublisher> publisher(std::uint32_t most_unconfirmed = UINT32_MAX);
     std::unique_ptr<BrokerConsumer> consumer(BrokerConsumerOptions options);
 
+    // Published by a program that is none of ours, which may leave out what ours have to give.
+    void arrive(const BrokerAddress& to, BrokerMessage message);
+
     void set_confirms(Confirms how);
     void release_confirms();
     std::size_t held_confirms() const;
