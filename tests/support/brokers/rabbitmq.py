@@ -134,6 +134,10 @@ class RabbitMq:
         with out:
             self._process = subprocess.Popen([f"{BIN}/rabbitmq-server"], env=self._environment(), cwd=self.directory,
                                              stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        # Kills it when this process has died without doing so: its end of the pipe is closed then.
+        self._reaper = subprocess.Popen(["sh", "-c", 'read nothing; kill -9 "-$1"', "sh", str(self._process.pid)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                        start_new_session=True)
         if wait:
             self.wait_until_ready()
 
@@ -320,6 +324,9 @@ class RabbitMq:
         except subprocess.TimeoutExpired:
             self._signal(signal.SIGKILL)
             self._process.wait()
+        self._reaper.kill()
+        self._reaper.stdin.close()
+        self._reaper.wait()
 
 
 class RabbitMqCluster:
