@@ -47,7 +47,7 @@ void send(const PickupEnvelope& envelope, std::string_view rest) {
     ListenerShared listener(metrics, "files", process);
     IntakeShard shard(executor, handover, counters, Log(), 1, HandoverDesk::kForever);
     Driver driver;
-    PickupTransaction transaction(shard, listener, rules, {.id = {}, .file = "file"}, driver);
+    PickupTransaction transaction(shard, listener, rules, {.id = {}, .name = "file"}, driver);
     if (transaction.begin(envelope, rest.size()) == PickupTransaction::State::Hungry) transaction.feed(rest);
     executor.run_until_idle();
     if (transaction.state() == PickupTransaction::State::Accepted) {
