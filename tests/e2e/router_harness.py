@@ -99,7 +99,8 @@ class Probe:
     def finish(self):
         """What its claims were like."""
         self.child.stdin.close()
-        self.child.wait(30)
+        if self.child.wait(30) != 0:
+            raise AssertionError(f"the probe ended with {self.child.returncode}")
         self.reader.join(10)
         return next(one for one in self.events if one["event"] == "claims")
 

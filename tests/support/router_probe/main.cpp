@@ -36,7 +36,7 @@ public:
     Claims(rpc::RouterLink& link, Executor& executor, std::string name)
         : link_(link), executor_(executor), name_(std::move(name)) {}
 
-    // What is under way still comes.
+    // What is under way still comes, and is counted.
     void stop() { stopped_ = true; }
     void begin() {
         if (stopped_) return;
@@ -55,6 +55,7 @@ private:
         longest_ =
             std::max(longest_, std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock_now() - start));
         ++(verdicts ? good_ : failed_);
+        if (stopped_) return;  // the link may be gone
         if (!verdicts) {
             executor_.schedule_at(executor_.now() + std::chrono::milliseconds(20), [this] { begin(); });
             return;
