@@ -60,20 +60,24 @@ Result<ConfigPointer> Membership::load(const ConfigurationSnapshot& snapshot) {
     return Error{ErrorKind::InvalidArgument, std::move(text)};
 }
 
-ConfigPointer Membership::take_new() {
+void Membership::apply_new(const std::function<Status(const ConfigPointer&)>& apply) {
     std::optional<ConfigurationSnapshot> news;
     {
         const std::lock_guard lock(mutex_);
         news.swap(news_);
     }
-    if (!news) return nullptr;
+    if (!news) return;
     log_.line(LogLevel::Info, "configuration_received").field("epoch", news->epoch).field("version", news->version);
     auto loaded = load(*news);
-    if (loaded) return *std::move(loaded);
-    log_.line(LogLevel::Error, "configuration_refused")
-        .field("problem", loaded.error().text)
-        .field("then", "what was active stays");
-    return nullptr;
+    const Status applied = loaded ? apply(*loaded) : Status(loaded.error());
+    if (!applied) {
+        log_.line(LogLevel::Error, "configuration_refused")
+            .field("problem", applied.error().text)
+            .field("then", "what was active stays");
+        return;
+    }
+    configuration_ = *std::move(loaded);
+    log_.line(LogLevel::Info, "configuration_applied").field("epoch", epoch_);
 }
 
 }  // namespace postfleet::cluster_member

@@ -142,17 +142,7 @@ Status Ingest::open_doors() {
 }
 
 void Ingest::on_tick() {
-    const ConfigPointer next = member_->take_new();
-    if (!next) return;
-    if (const Status applied = apply(next); !applied) {
-        host_->log()
-            .line(LogLevel::Error, "configuration_refused")
-            .field("problem", applied.error().text)
-            .field("then", "what was active stays");
-        return;
-    }
-    member_->accept(next);
-    host_->log().line(LogLevel::Info, "configuration_applied").field("epoch", member_->epoch());
+    member_->apply_new([this](const ConfigPointer& next) { return apply(next); });
 }
 
 // New mail may be bound to new virtual MTAs from the first reload on; so their queues and senders come first.

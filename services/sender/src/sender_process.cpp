@@ -238,17 +238,7 @@ Status SenderProcess::start_work() {
 }
 
 void SenderProcess::on_tick() {
-    const ConfigPointer next = member_->take_new();
-    if (!next) return;
-    if (const Status applied = apply(next); !applied) {
-        host_->log()
-            .line(LogLevel::Error, "configuration_refused")
-            .field("problem", applied.error().text)
-            .field("then", "what was active stays");
-        return;
-    }
-    member_->accept(next);
-    host_->log().line(LogLevel::Info, "configuration_applied").field("epoch", member_->epoch());
+    member_->apply_new([this](const ConfigPointer& next) { return apply(next); });
 }
 
 // Everything that can fail comes first; what cannot fail follows.

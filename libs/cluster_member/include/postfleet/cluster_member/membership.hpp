@@ -1,6 +1,6 @@
 // Membership: a service's place in the cluster: the link to the routers, and the active configuration, loaded and checked.
 //
-//   join() ─▶ configuration() ─▶ … each second take_new() ─▶ the service applies it ─▶ accept() …
+//   join() ─▶ configuration() ─▶ … each second apply_new() …
 //
 // Without a router a service starts with what it knew last (<data-dir>/snapshot). A configuration that cannot be used
 // here is logged, and the old one stays.
@@ -9,6 +9,7 @@
 // Errors: join(): no router answers and none has before; the configuration names what is not on this machine.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -36,9 +37,9 @@ public:
 
     const ConfigPointer& configuration() const { return configuration_; }
     std::uint64_t epoch() const { return epoch_; }
-    // A configuration that the router has activated since, if it can be read; each once.
-    ConfigPointer take_new();
-    void accept(ConfigPointer configuration) { configuration_ = std::move(configuration); }
+    // A configuration that the router has activated since is loaded and given to `apply`, each once; it is the one that is
+    // active here when `apply` says ok. What became of it is logged.
+    void apply_new(const std::function<Status(const ConfigPointer&)>& apply);
 
     rpc::RouterLink& link() { return *link_; }
 
