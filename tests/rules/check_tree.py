@@ -89,6 +89,7 @@ THIRD_PARTY = {
     "rocksdb/": ["libs/adapters/spool/src", "tests/unit/spool"],
     "spdlog/": ["libs/adapters/log/src"],
     "prometheus/": ["libs/adapters/prometheus/src"],
+    "librdkafka/": ["libs/adapters/kafka/src", "tests/unit/kafka"],
     "curl/": ["libs/adapters/curl/src"],
     "zlib.h": ["libs/adapters/zlib/src", "tests/unit/zlib"],
     "unbound.h": ["libs/adapters/dns/src"],

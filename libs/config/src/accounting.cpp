@@ -4,7 +4,7 @@
 
 namespace postfleet::config {
 
-report::AccountingOptions accounting_options(const FileReport& file) {
+report::AccountingOptions accounting_options(const Report& file) {
     using report::AccountingRecord;
     report::AccountingOptions options;
     options.records.clear();
@@ -29,22 +29,28 @@ report::AccountingOptions accounting_options(const FileReport& file) {
     return options;
 }
 
-std::vector<EventType> reported_events(const FileReport& file) {
-    if (file.form == ReportForm::Events) return file.types;
-    return report::accounting_events(accounting_options(file).records);
+std::vector<EventType> reported_events(const Report& report) {
+    if (report.type != ReportType::Accounting) return report.types;
+    return report::accounting_events(accounting_options(report).records);
+}
+
+std::string place_of(const Report& report) {
+    if (report.type == ReportType::Amqp) return report.broker.url.to_string() + " " + report.amqp.exchange;
+    if (report.type != ReportType::Kafka) return report.path;
+    return "kafka://" + report.kafka.brokers.front() + "/" + report.kafka.topic;
 }
 
 bool has_receipts(const Config& config) {
-    return std::any_of(config.file_reports.begin(), config.file_reports.end(), [](const FileReport& file) {
-        return file.form == ReportForm::Accounting &&
+    return std::any_of(config.reports.begin(), config.reports.end(), [](const Report& file) {
+        return file.type == ReportType::Accounting &&
                std::find(file.records.begin(), file.records.end(), "r") != file.records.end();
     });
 }
 
 std::vector<std::string> recorded_headers(const Config& config) {
     std::vector<std::string> names;
-    for (const FileReport& file : config.file_reports) {
-        if (file.form != ReportForm::Accounting) continue;
+    for (const Report& file : config.reports) {
+        if (file.type != ReportType::Accounting) continue;
         const auto format = report::AccountingFormat::make(accounting_options(file));
         if (!format) continue;  // load_config() has refused it
         for (const std::string& name : format->wanted_headers()) {

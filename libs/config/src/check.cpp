@@ -351,11 +351,11 @@ private:
     }
 
     void check_reports() {
-        for (std::size_t i = 0; i < config_.file_reports.size(); ++i) {
-            check_accounting(config_.file_reports[i], fmt::format("reports[{}]", i));
+        for (std::size_t i = 0; i < config_.reports.size(); ++i) {
+            check_report(config_.reports[i], fmt::format("reports[{}]", i));
             for (std::size_t j = 0; j < i; ++j) {
-                const auto& report = config_.file_reports[i];
-                const auto& other = config_.file_reports[j];
+                const auto& report = config_.reports[i];
+                const auto& other = config_.reports[j];
                 const auto path = fmt::format("reports[{}]", i);
                 if (report.name == other.name) {
                     this->report(path, fmt::format("is named '{}' as the one at {}; give each a name of its own",
@@ -369,13 +369,51 @@ private:
         }
     }
 
-    void check_accounting(const FileReport& report, const std::string& path) {
-        const FileReport plain;
+    void check_report(const Report& report, const std::string& path) {
+        static const std::vector<std::string> of_files{"path", "rotate_size", "rotate_after", "keep", "move_to"};
+        static const std::vector<std::string> of_amqp{"url", "exchange", "queue"};
+        static const std::vector<std::string> of_kafka{"brokers", "topic", "key", "compression", "tls", "sasl", "user"};
+        static const std::vector<std::string> of_both{"ca_file", "certificate", "private_key", "password_file"};
+        const bool is_amqp = report.type == ReportType::Amqp, is_kafka = report.type == ReportType::Kafka;
+        refuse_keys(path, is_amqp || is_kafka, of_files);
+        refuse_keys(path, !is_amqp, of_amqp);
+        refuse_keys(path, !is_kafka, of_kafka);
+        refuse_keys(path, !is_amqp && !is_kafka, of_both);
+        check_accounting(report, path);
+        if (is_kafka) return check_kafka(report.kafka, report.broker, path);
+        if (is_amqp && report.broker.url.hosts.empty()) this->report(path, "needs a `url`");
+        if (!is_amqp && report.path.empty()) this->report(path, "needs a `path`");
+    }
+
+    void refuse_keys(const std::string& path, bool refuse, const std::vector<std::string>& keys) {
+        for (const std::string& key : keys) {
+            if (!refuse || !config_.origins.contains(path + "." + key)) continue;
+            report(path + "." + key, "is of another `type` of report, and has no effect here");
+        }
+    }
+
+    void check_kafka(const KafkaReport& kafka, const BrokerAccess& files, const std::string& path) {
+        if (kafka.brokers.empty()) report(path, "needs `brokers`: [host:port, …]");
+        if (kafka.topic.empty()) report(path, "needs a `topic`");
+        if (files.certificate.empty() != files.private_key.empty()) {
+            report(path, "certificate and private_key belong together");
+        }
+        if (!kafka.tls && !(files.ca_file + files.certificate).empty()) {
+            report(path, "has files for TLS, which is off; set `tls: true`");
+        }
+        const bool logs_in = kafka.sasl != KafkaLogin::None;
+        if (logs_in != !kafka.user.empty() || logs_in != !files.password_file.empty()) {
+            report(path, "sasl, user and password_file belong together");
+        }
+    }
+
+    void check_accounting(const Report& report, const std::string& path) {
+        const Report plain;
         const bool has_columns = config_.origins.contains(path + ".columns");
         const bool is_set = report.records != plain.records || has_columns || report.times != plain.times ||
                             !report.user_string.empty() || report.privacy != plain.privacy;
-        if (report.form == ReportForm::Events) {
-            if (is_set) this->report(path, "sets keys of `type: accounting`, and is a `file` of JSON events");
+        if (report.type != ReportType::Accounting) {
+            if (is_set) this->report(path, "sets keys of `type: accounting`, and its events are JSON");
             return;
         }
         if (config_.origins.contains(path + ".types")) {

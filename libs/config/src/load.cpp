@@ -79,8 +79,12 @@ void fill_defaults(Config& config, const Environment& environment) {
         listener.private_key = listener.certificate;
         derive_reference(config, "listeners." + name + ".certificate", "listeners." + name + ".private_key");
     }
-    for (auto& report : config.file_reports) {
-        if (report.form == ReportForm::Events && report.types.empty()) report.types = all_event_types();
+    for (auto& report : config.reports) {
+        if (report.type != ReportType::Accounting && report.types.empty()) report.types = all_event_types();
+        if (report.name.empty())
+            report.name = report.type == ReportType::Kafka  ? "kafka"
+                          : report.type == ReportType::Amqp ? "amqp"
+                                                            : "file";
     }
 }
 

@@ -65,6 +65,8 @@ Result<StoredPassword> read_password(const std::string& path) {
                  fmt::format("{}: {}; write it with `postfleet hash-password`", path, stored.error().text)};
 }
 
+}  // namespace
+
 Result<Secret> read_secret(const std::string& path) {
     auto text = read_private_file(path);
     if (!text) return text.error();
@@ -76,8 +78,6 @@ Result<Secret> read_secret(const std::string& path) {
     return Error{ErrorKind::InvalidArgument,
                  fmt::format("{}: its first line is no password of 1 to {} octets", path, kMaxSecretOctets)};
 }
-
-}  // namespace
 
 Passwords load_passwords(const config::Config& config, std::vector<config::Problem>& problems) {
     Passwords passwords;

@@ -63,23 +63,29 @@ BrokerTopology deliver_topology(std::string_view sender, const BrokerLimits& lim
 
 BrokerTopology events_topology(const std::vector<std::string>& sinks, const BrokerLimits& limits) {
     const std::string exchange(kEventsExchange);
-    BrokerTopology out{.exchanges = {{exchange, BrokerExchange::Kind::Fanout}}};
+    BrokerTopology out = rejected_topology(limits);
+    out.exchanges.push_back({exchange, BrokerExchange::Kind::Direct});
     for (const std::string& sink : sinks) {
         const std::string queue = sink_queue(sink);
-        out.queues.push_back({.name = queue, .most_octets = limits.sink, .delivery_limit = kNeverGivenUp});
-        out.bindings.push_back({exchange, "", queue});
+        out.queues.push_back({.name = queue,
+                              .most_octets = limits.sink,
+                              .delivery_limit = kNeverGivenUp,
+                              .dead_letter_exchange = std::string(kRejectedExchange)});
+        out.bindings.push_back({exchange, queue, queue});
     }
     return out;
 }
 
-BrokerTopology reports_topology(WhenFull when_full, const BrokerLimits& limits) {
-    const std::string exchange(kReportsExchange), queue(kReportsQueue);
-    return {.exchanges = {{exchange, BrokerExchange::Kind::Topic}},
-            .queues = {{.name = queue,
-                        .most_octets = limits.reports,
-                        .delivery_limit = kNeverGivenUp,
-                        .when_full = when_full}},
-            .bindings = {{exchange, "#", queue}}};
+BrokerTopology reports_topology(std::string_view exchange, std::string_view queue, std::uint64_t most_octets,
+                                WhenFull when_full) {
+    BrokerTopology out{.exchanges = {{std::string(exchange), BrokerExchange::Kind::Topic}}};
+    if (queue.empty()) return out;
+    out.queues.push_back({.name = std::string(queue),
+                          .most_octets = most_octets,
+                          .delivery_limit = kNeverGivenUp,
+                          .when_full = when_full});
+    out.bindings.push_back({std::string(exchange), "#", std::string(queue)});
+    return out;
 }
 
 }  // namespace postfleet::wire

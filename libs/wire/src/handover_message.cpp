@@ -120,28 +120,11 @@ void write_recipient(const Recipient& from, PbHandover::Recipient& to) {
     to.set_address(from.address);
     to.set_attempts(from.attempts);
     to.set_delayed_notices(from.delayed_notices);
-    if (from.last_reply) {
-        auto& reply = *to.mutable_last_reply();
-        reply.set_code(static_cast<std::uint32_t>(from.last_reply->code));
-        reply.set_enhanced_class(from.last_reply->enhanced.klass);
-        reply.set_enhanced_subject(from.last_reply->enhanced.subject);
-        reply.set_enhanced_detail(from.last_reply->enhanced.detail);
-        reply.set_text(from.last_reply->text);
-    }
+    if (from.last_reply) write_reply(*from.last_reply, *to.mutable_last_reply());
     to.set_last_mx(from.last_mx);
     to.set_original(from.original);
     to.set_notify(from.notify);
     to.set_variables(from.variables.octets());
-}
-
-void read_reply(const PbHandover::Reply& from, Reply& to, std::string& wrong) {
-    constexpr std::uint32_t kGreatestCode = 999;
-    if (from.code() > kGreatestCode) wrong = "recipient.last_reply.code";
-    else to.code = static_cast<int>(from.code());
-    read_number(from.enhanced_class(), to.enhanced.klass, "recipient.last_reply.enhanced_class", wrong);
-    read_number(from.enhanced_subject(), to.enhanced.subject, "recipient.last_reply.enhanced_subject", wrong);
-    read_number(from.enhanced_detail(), to.enhanced.detail, "recipient.last_reply.enhanced_detail", wrong);
-    to.text = from.text().substr(0, kMaxReplyText);
 }
 
 void read_recipient(const PbHandover::Recipient& from, Recipient& to, std::string& wrong) {
@@ -150,7 +133,10 @@ void read_recipient(const PbHandover::Recipient& from, Recipient& to, std::strin
     to.address = from.address();
     read_number(from.attempts(), to.attempts, "recipient.attempts", wrong);
     read_number(from.delayed_notices(), to.delayed_notices, "recipient.delayed_notices", wrong);
-    if (from.has_last_reply()) read_reply(from.last_reply(), to.last_reply.emplace(), wrong);
+    if (std::string part; from.has_last_reply()) {
+        read_reply(from.last_reply(), to.last_reply.emplace(), part);
+        if (!part.empty()) wrong = "recipient.last_" + part;
+    }
     to.last_mx = from.last_mx();
     to.original = from.original();
     read_number(from.notify(), to.notify, "recipient.notify", wrong);
@@ -159,6 +145,24 @@ void read_recipient(const PbHandover::Recipient& from, Recipient& to, std::strin
 }
 
 }  // namespace
+
+void write_reply(const Reply& from, PbHandover::Reply& to) {
+    to.set_code(static_cast<std::uint32_t>(from.code));
+    to.set_enhanced_class(from.enhanced.klass);
+    to.set_enhanced_subject(from.enhanced.subject);
+    to.set_enhanced_detail(from.enhanced.detail);
+    to.set_text(from.text);
+}
+
+void read_reply(const PbHandover::Reply& from, Reply& to, std::string& wrong) {
+    constexpr std::uint32_t kGreatestCode = 999;
+    if (from.code() > kGreatestCode) wrong = "reply.code";
+    else to.code = static_cast<int>(from.code());
+    read_number(from.enhanced_class(), to.enhanced.klass, "reply.enhanced_class", wrong);
+    read_number(from.enhanced_subject(), to.enhanced.subject, "reply.enhanced_subject", wrong);
+    read_number(from.enhanced_detail(), to.enhanced.detail, "reply.enhanced_detail", wrong);
+    to.text = from.text().substr(0, kMaxReplyText);
+}
 
 bool read_id(const std::string& from, MessageId& to) {
     if (from.size() != to.octets.size()) return false;

@@ -270,7 +270,7 @@ TEST_CASE("drain ends at its deadline when a peer does not answer") {
 TEST_CASE("accepted is told only when some sink wants it") {
     SenderWorld world;
     world.route("x.test", "192.0.2.1:25");
-    world.config.file_reports[0].types = {EventType::Delivered};
+    world.config.reports[0].types = {EventType::Delivered};
     world.start();
     world.accept({});
     CHECK(world.count(EventType::Accepted) == 0);

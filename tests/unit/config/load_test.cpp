@@ -140,8 +140,8 @@ dns: {servers: ["127.0.0.1:5353"], timeout: 5s}
     CHECK(config->shaping[1].match.virtual_mta == "promo-1");
     CHECK(config->shaping[1].keys.max_message_rate == Rate{100, 1min});
     CHECK(config->origins.at("shaping[1].max_message_rate") == Origin{"a.yaml", 31, 23});
-    CHECK(config->file_reports[0].path == "/etc/postfleet/events.jsonl");
-    CHECK(config->file_reports[0].types == std::vector{EventType::Delivered, EventType::Bounced});
+    CHECK(config->reports[0].path == "/etc/postfleet/events.jsonl");
+    CHECK(config->reports[0].types == std::vector{EventType::Delivered, EventType::Bounced});
     CHECK(config->spool.min_free == 2ull << 30);
     CHECK(config->log.level == LogLevel::Warning);
     CHECK(config->dns.timeout == 5s);
@@ -215,7 +215,7 @@ TEST_CASE("keys of other versions are refused with a reason") {
     CHECK(bad_listener("ciphers: x").find("is not supported by this version of Postfleet") != std::string::npos);
     CHECK(bad(std::string(kMinimal) + "webhooks: []\n").find("webhooks: is not supported by this version") !=
           std::string::npos);
-    CHECK(bad(std::string(kMinimal) + "reports: [{type: amqp, path: x}]\n").find("'amqp' must be one of: file") !=
+    CHECK(bad(std::string(kMinimal) + "reports: [{type: webhook, path: x}]\n").find("'webhook' must be one of: file") !=
           std::string::npos);
 }
 
@@ -420,4 +420,24 @@ TEST_CASE("submission queues are checked like listeners") {
     CHECK(wrong("shop: {" + url + "virtual_mta: x}").find("there is no virtual MTA or pool 'x'") != std::string::npos);
     CHECK(wrong("shop: {" + url + "queue: a, rejected_queue: a}").find("is the queue that mail is taken from") !=
           std::string::npos);
+}
+
+TEST_CASE("each type of report has its own keys, and those of another are refused") {
+    const auto amqp = [](const std::string& keys) {
+        return bad(std::string(kMinimal) + "reports: [{type: amqp" + keys + "}]\n");
+    };
+    CHECK(amqp("").find("reports[0]: needs a `url`") != std::string::npos);
+    CHECK(amqp(", url: \"amqp://h\", path: x").find("path: is of another `type` of report") != std::string::npos);
+    CHECK(amqp(", url: \"amqp://h\", topic: t").find("topic: is of another `type` of report") != std::string::npos);
+    const auto kafka = [](const std::string& keys) {
+        return bad(std::string(kMinimal) + "reports: [{type: kafka" + keys + "}]\n");
+    };
+    CHECK(kafka("").find("needs `brokers`") != std::string::npos);
+    CHECK(kafka(", brokers: [\"h:9092\"]").find("needs a `topic`") != std::string::npos);
+    CHECK(kafka(", brokers: [h], topic: t").find("is not host:port") != std::string::npos);
+    CHECK(kafka(", brokers: [\"h:1\"], topic: \"a b\"").find("is no topic") != std::string::npos);
+    CHECK(kafka(", brokers: [\"h:1\"], topic: t, sasl: plain").find("sasl, user and password_file belong together") !=
+          std::string::npos);
+    CHECK(kafka(", brokers: [\"h:1\"], topic: t, ca_file: x").find("set `tls: true`") != std::string::npos);
+    CHECK(bad(std::string(kMinimal) + "reports: [{type: file}]\n").find("needs a `path`") != std::string::npos);
 }

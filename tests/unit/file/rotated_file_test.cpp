@@ -53,7 +53,11 @@ std::unique_ptr<RotatedFile> open_at(const std::string& path, std::uint64_t rota
     return std::move(*opened);
 }
 
-Status write(RotatedFile& file, std::vector<std::string> records) { return file.write(records); }
+Status write(RotatedFile& file, const std::vector<std::string>& lines) {
+    std::vector<ReportRecord> records;
+    for (const std::string& line : lines) records.push_back({.text = line, .event = nullptr});
+    return file.write(records);
+}
 
 }  // namespace
 

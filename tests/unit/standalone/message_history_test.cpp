@@ -50,11 +50,11 @@ struct World {
         message->helo = "app.src.test";
         message->size_octets = 2048;
         config->hostname = "mta1.test";
-        config::FileReport report;
+        config::Report report;
         report.path = folder.file("events.jsonl");
         report.types = {EventType::Accepted, EventType::Delivered,  EventType::Deferred, EventType::Bounced,
                         EventType::Expired,  EventType::Suppressed, EventType::Cancelled};
-        config->file_reports = {report};
+        config->reports = {report};
     }
     Event event(EventType type, std::uint32_t recipient, std::uint16_t attempt, WallTime time) const {
         Event event;
@@ -205,20 +205,20 @@ TEST_CASE("history says what is not known of a message, and why") {
                    Contains("the reports before " + format_rfc3339(w.start + 30min) + " are gone"));
     }
     SECTION("no report keeps anything") {
-        w.config->file_reports.clear();
+        w.config->reports.clear();
         CHECK(w.ask().error().kind == ErrorKind::NotFound);
         CHECK_THAT(w.ask().error().text, Contains("it does not wait; no report of type file is configured"));
     }
     SECTION("a report leaves some events out, or is another program's form") {
-        w.config->file_reports[0].types = {EventType::Delivered};
-        w.config->file_reports.push_back(w.config->file_reports[0]);
-        w.config->file_reports[1].form = config::ReportForm::Accounting;
+        w.config->reports[0].types = {EventType::Delivered};
+        w.config->reports.push_back(w.config->reports[0]);
+        w.config->reports[1].type = config::ReportType::Accounting;
         w.wait(0, 1);
         CHECK_THAT(w.ask().value(), Contains("no report file takes email.accepted, email.deferred, email.bounced"));
     }
     SECTION("a report cannot be read") {
         std::filesystem::create_directory(w.folder.file("events.jsonl"));
-        w.config->file_reports[0].path = w.folder.file("none/events.jsonl");
+        w.config->reports[0].path = w.folder.file("none/events.jsonl");
         w.wait(0, 1);
         CHECK_THAT(w.ask().value(), Contains("No such file or directory"));
     }
@@ -235,12 +235,12 @@ TEST_CASE("a search of reports is bounded, and is not misled by other texts") {
     w.write("events.jsonl", text, w.start + 1min);
     ReportFindings found;
     ReportSearch search{.message = w.message->id, .since = w.start, .until = steady_clock_now() + 1h};
-    search_reports(w.config->file_reports[0], search, found);
+    search_reports(w.config->reports[0], search, found);
     CHECK(found.events.size() == 1);
     CHECK(found.troubles.empty());
     search.most_octets = 1 << 20;
     found = {};
-    search_reports(w.config->file_reports[0], search, found);
+    search_reports(w.config->reports[0], search, found);
     CHECK(found.events.empty());
     REQUIRE(found.troubles.size() == 1);
     CHECK_THAT(found.troubles[0], Contains("not all of ") && Contains("too much"));

@@ -163,9 +163,9 @@ Status RotatedFile::cut_partial_line() {
     return ::ftruncate(descriptor_, static_cast<::off_t>(end)) == 0 ? Status() : Status(failure("truncate", errno));
 }
 
-Status RotatedFile::write(std::span<const std::string> records) {
+Status RotatedFile::write(std::span<const ReportRecord> records) {
     buffer_.clear();
-    for (const std::string& record : records) buffer_.append(record).push_back('\n');
+    for (const ReportRecord& record : records) buffer_.append(record.text).push_back('\n');
     if (buffer_.empty()) return {};
     if (Status ready = ready_for(buffer_.size()); !ready) return ready;
     return append(buffer_);

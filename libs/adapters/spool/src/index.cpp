@@ -473,6 +473,19 @@ std::uint64_t Index::files() const {
     return files.size();
 }
 
+std::uint64_t Index::event_octets(std::uint64_t first, std::uint64_t last) const {
+    std::shared_lock lock(database_->mutex);
+    if (!database_->db) return 0;
+    auto begin = key_of_event(first), end = key_of_event(last + 1);
+    rocksdb::Range range(slice(begin), slice(end));
+    rocksdb::SizeApproximationOptions options;
+    options.include_memtables = true;
+    std::uint64_t octets = 0;
+    if (!database_->db->GetApproximateSizes(options, database_->family(Column::Outbox), &range, 1, &octets).ok())
+        return 0;
+    return octets;
+}
+
 std::optional<std::string> Index::failure() const {
     std::shared_lock lock(database_->mutex);
     return database_->listener->failure();

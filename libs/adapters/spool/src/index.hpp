@@ -76,6 +76,8 @@ public:
     // Begins to write files anew that are half full of removals; returns at once. What is removed in the order in which it
     // came never overlaps, so RocksDB moves such files to its lowest level as they are, and leaves them there.
     void drop_removals();
+    // Of the events from `first` to `last`, to a few blocks of a file; 0 when it cannot be told.
+    std::uint64_t event_octets(std::uint64_t first, std::uint64_t last) const;
     std::optional<std::string> failure() const;  // of a background write, since open
     std::uint64_t files() const;                 // of all columns
     std::uint64_t memory_octets() const;         // changes not yet in files, and blocks of files

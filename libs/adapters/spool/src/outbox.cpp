@@ -42,6 +42,17 @@ std::optional<std::vector<LoggedEvent>> Outbox::read_tail(std::uint64_t after, s
     return events;
 }
 
+std::optional<std::uint64_t> Outbox::octets_of_tail(std::uint64_t after) const {
+    std::lock_guard lock(mutex_);
+    auto last = last_number_.load(std::memory_order_relaxed);
+    if (after >= last) return 0;
+    auto before_first = last - tail_.size();
+    if (after < before_first) return std::nullopt;
+    std::uint64_t octets = 0;
+    for (auto i = after - before_first; i < tail_.size(); i++) octets += tail_[i].octets;
+    return octets;
+}
+
 void Outbox::wait(std::uint64_t after, SteadyTime until) {
     std::unique_lock lock(mutex_);
     waiting_++;

@@ -41,6 +41,8 @@ public:
 
     // From the tail; nullopt when it does not reach back that far.
     std::optional<std::vector<LoggedEvent>> read_tail(std::uint64_t after, std::size_t max_events) const;
+    // What the events behind `after` take; nullopt when the tail does not reach back that far.
+    std::optional<std::uint64_t> octets_of_tail(std::uint64_t after) const;
     void wait(std::uint64_t after, SteadyTime until);
     void stop();
 

@@ -221,6 +221,10 @@ Status RocksSpool::advance(const std::string& cursor, std::uint64_t number) {
 }
 
 std::uint64_t RocksSpool::last_number() const { return engine_->outbox.last_number(); }
+std::uint64_t RocksSpool::octets_after(std::uint64_t number) const {
+    if (auto octets = engine_->outbox.octets_of_tail(number)) return *octets;
+    return engine_->index->event_octets(number + 1, engine_->outbox.last_number());
+}
 void RocksSpool::stop() { engine_->outbox.stop(); }
 const std::string& RocksSpool::spool_id() const { return engine_->directory->id_text(); }
 

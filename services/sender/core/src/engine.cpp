@@ -112,7 +112,7 @@ void Engine::reload(SenderConfiguration configuration) {
     const std::shared_ptr<const routing::Snapshot> routing = configuration.routing;
     renditions.configure({&dependencies.digests, config, configuration.signing_keys});
     std::uint64_t types = 0;
-    for (const config::FileReport& report : config->file_reports) {
+    for (const config::Report& report : config->reports) {
         for (const EventType type : config::reported_events(report)) types |= bit_of(type);
     }
     auto classifier = make_classifier(*config);

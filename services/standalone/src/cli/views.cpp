@@ -173,6 +173,10 @@ void write_reports(std::string& out, const JsonView& status, const Style& style)
         const JsonView sink(value);
         std::string text = printable(sink.text("name")) + ": " + plural(sink.count("written"), "event") + " written, " +
                            show_count(sink.count("lag_events")) + " to go";
+        if (const std::uint64_t dropped = sink.count("dropped"); dropped > 0) {
+            text += ", " + paint(show_count(dropped) + " dropped", Tone::Bad, style);
+        }
+        if (sink.flag("is_full")) text += ", " + paint("full: it stops new mail", Tone::Bad, style);
         if (const std::string error = sink.text("last_error"); !error.empty()) {
             text += ", " + paint("failing: " + printable(error), Tone::Bad, style);
         }

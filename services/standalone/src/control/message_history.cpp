@@ -148,8 +148,8 @@ void History::read_reports() {
     const ReportSearch search{
         .message = id_, .since = id_.made_at(), .until = steady_clock_now() + HistorySources::kPatience};
     std::set<EventType> types;
-    for (const config::FileReport& report : from_.config->file_reports) {
-        if (report.form != config::ReportForm::Events) continue;
+    for (const config::Report& report : from_.config->reports) {
+        if (report.type != config::ReportType::File) continue;
         has_reports_ = true;
         types.insert(report.types.begin(), report.types.end());
         search_reports(report, search, found);

@@ -82,9 +82,10 @@ std::string render_status(const StatusParts& status, WallTime now) {
         json.member("recipients_total", listener.recipients_total).end_object();
     }
     json.end_array().key("reports").begin_array();
-    for (const feedback::SinkStatus& sink : status.reports) {
+    for (const reporting::SinkStatus& sink : status.reports) {
         json.begin_object().member("name", sink.name).member("written", sink.written);
         json.member("lag_events", sink.lag_events).member("errors", sink.errors);
+        json.member("dropped", sink.dropped).member("is_full", sink.is_full);
         text_if_known(json, "last_error", sink.last_error);
         json.end_object();
     }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "postfleet/feedback/feedback.hpp"
+#include "postfleet/reporting/event_carrier.hpp"
 #include "postfleet/ingest/smtp_listener_service.hpp"
 #include "postfleet/maildir/maildir_intake.hpp"
 #include "postfleet/ports/sender_control.hpp"
@@ -28,7 +28,7 @@ struct StatusParts {
     SenderStatus sender;
     Spool::Statistics spool;
     std::vector<ingest::ListenerStatus> listeners;
-    std::vector<feedback::SinkStatus> reports;
+    std::vector<reporting::SinkStatus> reports;
 };
 
 std::string render_status(const StatusParts& status, WallTime now);

@@ -43,7 +43,7 @@ void add_file(std::string path, std::vector<ReportFile>& files) {
 }
 
 // The newest first.
-std::vector<ReportFile> files_of(const config::FileReport& report, ReportFindings& found) {
+std::vector<ReportFile> files_of(const config::Report& report, ReportFindings& found) {
     const std::filesystem::path path(report.path);
     const std::string base = path.filename().string();
     std::vector<ReportFile> files;
@@ -139,7 +139,7 @@ void Reader::look_at(std::string_view line) {
 
 }  // namespace
 
-void search_reports(const config::FileReport& report, const ReportSearch& search, ReportFindings& found) {
+void search_reports(const config::Report& report, const ReportSearch& search, ReportFindings& found) {
     Reader reader(search, found);
     for (const ReportFile& file : files_of(report, found)) {
         if (file.changed_at + kSlack < search.since) {

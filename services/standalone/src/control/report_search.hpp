@@ -37,6 +37,6 @@ struct ReportFindings {
     std::optional<WallTime> begin;           // of what was read
 };
 
-void search_reports(const config::FileReport& report, const ReportSearch& search, ReportFindings& found);
+void search_reports(const config::Report& report, const ReportSearch& search, ReportFindings& found);
 
 }  // namespace postfleet::standalone

@@ -23,7 +23,7 @@ std::string place(const config::Config& config, const std::string& key, const Or
 bool may_be_ours(const config::Config& config, const std::string& name) {
     if (name == "lost+found" || name.starts_with('.')) return true;
     std::set<std::string> ours{fs::path(config.control_socket).filename(), fs::path(config.log.path).filename()};
-    for (const config::FileReport& report : config.file_reports) ours.insert(fs::path(report.path).filename());
+    for (const config::Report& report : config.reports) ours.insert(fs::path(report.path).filename());
     for (const auto& [pickup_name, pickup] : config.pickups) {
         ours.insert(fs::path(pickup.directory).filename());
         ours.insert(fs::path(pickup.bad_directory).filename());

@@ -11,6 +11,7 @@
 #include "postfleet/config_files/delivery_tls.hpp"
 #include "postfleet/config_files/load.hpp"
 #include "postfleet/config_files/passwords.hpp"
+#include "postfleet/feedback/sinks.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "postfleet/runtime/build_info.hpp"
 #include "postfleet/sender_edge/signing_keys.hpp"
@@ -153,15 +154,16 @@ void Server::load_tls_contexts(const config::Config& config) {
 // Whatever can be refused comes before the first delivery: a start that fails interrupts no transaction. The
 // loops do not run yet, so connections wait.
 Status Server::open_doors() {
-    for (const feedback::SinkSetup& sink : sink_setups(*config_)) {
+    for (const reporting::SinkSetup& sink : feedback::report_sinks(*config_, host_->metrics(), host_->log())) {
         // A path that can never be written is told now; what fails later is retried.
-        if (const auto opened = sink.open(); !opened) {
-            return Error{opened.error().kind, "reports: " + sink.name + ": " + opened.error().text};
+        if (const Status usable = feedback::check_sink(sink); !usable) {
+            return Error{usable.error().kind, "reports: " + sink.name + ": " + usable.error().text};
         }
     }
-    feedback::FeedbackOptions options;
+    reporting::CarrierOptions options;
     options.source.uri = "/senders/" + config_->hostname;
-    feedback_ = std::make_unique<feedback::Feedback>(*spool_, std::move(options), host_->metrics(), host_->log());
+    feedback_ = std::make_unique<reporting::EventCarrier>(*spool_, std::move(options), host_->metrics(), host_->log());
+    handover_ = std::make_unique<ReportGatedHandover>(sender_->handover(), *feedback_);
     auto our_mail = maildir::MaildirIntake::open(
         {.directory = config_->data_dir + "/intake", .max_octets = config_->intake.max_size}, host_->metrics(),
         host_->log());
@@ -169,18 +171,18 @@ Status Server::open_doors() {
     our_mail_ = std::move(*our_mail);
     ingest_ =
         std::make_unique<ingest::SmtpListenerService>(ingest::IngestDependencies{.loops = host_->loops().loops(),
-                                                                                 .handover = sender_->handover(),
+                                                                                 .handover = *handover_,
                                                                                  .metrics = host_->metrics(),
                                                                                  .log = host_->log(),
                                                                                  .feedback_intake = our_mail_.get()});
     if (Status started = ingest_->start({config_, routing::Snapshot::compile(*config_)}); !started) return started;
 
     pickups_ = std::make_unique<ingest::PickupService>(
-        ingest::PickupDependencies{.handover = sender_->handover(), .metrics = host_->metrics(), .log = host_->log()});
+        ingest::PickupDependencies{.handover = *handover_, .metrics = host_->metrics(), .log = host_->log()});
     if (Status opened = pickups_->open({config_, routing::Snapshot::compile(*config_)}); !opened) return opened;
 
     submissions_ = std::make_unique<ingest::SubmissionService>(
-        ingest::SubmissionDependencies{.handover = sender_->handover(),
+        ingest::SubmissionDependencies{.handover = *handover_,
                                        .keys = state_.get(),
                                        .metrics = host_->metrics(),
                                        .log = host_->log(),
@@ -209,7 +211,7 @@ Status Server::start_work() {
     const std::lock_guard lock(operations_);
     pickups_->start();
     submissions_->start();
-    feedback_->start(sink_setups(*config_));
+    feedback_->start(feedback::report_sinks(*config_, host_->metrics(), host_->log()));
     return {};
 }
 
@@ -262,7 +264,6 @@ void Server::stop_all() {
     ingest_.reset();
     our_mail_.reset();
     if (feedback_) feedback_->stop();
-    feedback_.reset();
     if (workers_) workers_->stop();
     sender_.reset();
     tls_clients_.clear();
@@ -273,6 +274,8 @@ void Server::stop_all() {
     spool_.reset();
     submissions_.reset();  // whom the spool answered
     pickups_.reset();
+    handover_.reset();
+    feedback_.reset();
 }
 
 Server::ConfigPointer Server::configuration() const {

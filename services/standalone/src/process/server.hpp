@@ -16,11 +16,11 @@
 #include "postfleet/crypto/openssl_digests.hpp"
 #include "postfleet/curl/client.hpp"
 #include "postfleet/dns/unbound_resolver.hpp"
-#include "postfleet/feedback/feedback.hpp"
 #include "postfleet/ingest/pickup_service.hpp"
 #include "postfleet/ingest/smtp_listener_service.hpp"
 #include "postfleet/ingest/submission_service.hpp"
 #include "postfleet/maildir/maildir_intake.hpp"
+#include "postfleet/reporting/event_carrier.hpp"
 #include "postfleet/runtime/config_watch.hpp"
 #include "postfleet/runtime/control.hpp"
 #include "postfleet/runtime/worker_pool.hpp"
@@ -31,6 +31,7 @@
 #include "postfleet/standalone/control_commands.hpp"
 #include "postfleet/tls/client.hpp"
 #include "postfleet/zlib/compressor.hpp"
+#include "report_gated_handover.hpp"
 
 namespace postfleet::standalone {
 
@@ -67,7 +68,6 @@ private:
     Result<std::string> reload();
     Status apply(const ConfigPointer& next);
     std::string render_status_now(const SenderStatus& sender);
-    std::vector<feedback::SinkSetup> sink_setups(const config::Config& config) const;
 
     service_host::Drained drain();
     void stop_all();
@@ -95,7 +95,8 @@ private:
     tls::ClientContexts tls_contexts_;
     std::vector<std::unique_ptr<tls::Client>> tls_clients_;  // one per shard
     std::unique_ptr<sender::Sender> sender_;
-    std::unique_ptr<feedback::Feedback> feedback_;
+    std::unique_ptr<reporting::EventCarrier> feedback_;
+    std::unique_ptr<ReportGatedHandover> handover_;  // the sender's, while the reports have room
     std::unique_ptr<maildir::MaildirIntake> our_mail_;
     std::unique_ptr<ingest::SmtpListenerService> ingest_;
     std::unique_ptr<ingest::PickupService> pickups_;

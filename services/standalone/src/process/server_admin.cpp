@@ -5,6 +5,7 @@
 
 #include "../control/render.hpp"
 #include "checks.hpp"
+#include "postfleet/config/accounting.hpp"
 #include "postfleet/runtime/build_info.hpp"
 #include "server.hpp"
 
@@ -76,7 +77,7 @@ std::string Server::banner() const {
     if (host_->http() != nullptr)
         add("http", host_->http()->local().to_string(), "/metrics, /healthz/live, /healthz/ready");
     add("spool", spool_directory(*config), "");
-    for (const config::FileReport& report : config->file_reports) add("events", report.path, "");
+    for (const config::Report& report : config->reports) add("events", config::place_of(report), "");
     add("control", config->control_socket, "postfleet status, top, show queues …");
     add("log", config->log.path.empty() ? "standard error" : config->log.path, "");
     return text + "\nCtrl-C or SIGTERM stops it; mail that waits stays in the spool.\n";

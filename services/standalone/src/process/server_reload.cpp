@@ -1,10 +1,10 @@
-#include "file_sink.hpp"
 #include "checks.hpp"
 #include "postfleet/base/json.hpp"
 #include "postfleet/base/text.hpp"
 #include "postfleet/config/diff.hpp"
 #include "postfleet/config_files/load.hpp"
 #include "postfleet/config_files/passwords.hpp"
+#include "postfleet/feedback/sinks.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "server.hpp"
 #include "postfleet/sender_edge/signing_keys.hpp"
@@ -73,17 +73,11 @@ Status Server::apply(const ConfigPointer& next) {
     load_tls_contexts(*next);
     our_mail_->set_max_octets(next->intake.max_size);
     sender_->reload({next, routing, secrets, sender::load_signing_keys(*next, host_->log())});
-    feedback_->reconfigure(sink_setups(*next));
+    feedback_->reconfigure(feedback::report_sinks(*next, host_->metrics(), host_->log()));
     const std::lock_guard lock(config_mutex_);
     config_ = next;
     config_loaded_at_ = wall_clock_now();
     return {};
-}
-
-std::vector<feedback::SinkSetup> Server::sink_setups(const config::Config& config) const {
-    std::vector<feedback::SinkSetup> sinks;
-    for (const config::FileReport& report : config.file_reports) sinks.push_back(file_sink(report, host_->log()));
-    return sinks;
 }
 
 }  // namespace postfleet::standalone

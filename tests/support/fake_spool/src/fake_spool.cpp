@@ -261,6 +261,11 @@ void FakeSpool::drop_passed_events() {
     events_.erase(events_.begin(), events_.upper_bound(passed));
 }
 
+std::uint64_t FakeSpool::octets_after(std::uint64_t number) const {
+    std::lock_guard lock(mutex_);
+    return 100 * static_cast<std::uint64_t>(std::distance(events_.upper_bound(number), events_.end()));
+}
+
 std::uint64_t FakeSpool::last_number() const {
     std::lock_guard lock(mutex_);
     return last_number_;

@@ -25,10 +25,10 @@ SenderWorld::SenderWorld(unsigned shards) {
     general.keys.expire_after = std::chrono::hours(1);
     general.keys.dsn_failure = general.keys.dsn_delay = general.keys.dsn_success = false;
     config.shaping.push_back(general);
-    config::FileReport report;
+    config::Report report;
     report.name = "all";
     for (int t = 1; t <= 14; ++t) report.types.push_back(static_cast<EventType>(t));
-    config.file_reports.push_back(report);
+    config.reports.push_back(report);
 }
 
 SenderWorld::~SenderWorld() { stop(); }

@@ -8,10 +8,13 @@
 
 namespace postfleet::config {
 
-report::AccountingOptions accounting_options(const FileReport& file);
+report::AccountingOptions accounting_options(const Report& file);
 
-// The events that the file takes, whichever form it has.
-std::vector<EventType> reported_events(const FileReport& file);
+// The events that a report takes, whichever type it has.
+std::vector<EventType> reported_events(const Report& report);
+
+// Where its events go, for people: a path, or brokers and topic.
+std::string place_of(const Report& report);
 
 // Whether some accounting file has receipts, which show the address of ours that a client reached.
 bool has_receipts(const Config& config);

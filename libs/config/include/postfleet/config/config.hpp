@@ -477,7 +477,9 @@ struct User {
     Origin origin;
 };
 
-enum class ReportForm { Events, Accounting };  // CloudEvents JSON lines; PowerMTA's accounting CSV
+// CloudEvents JSON lines; PowerMTA's accounting CSV; CloudEvents JSON for an exchange, for a topic.
+enum class ReportType { File, Accounting, Amqp, Kafka };
+enum class WhenReportsFull { Pause, DropOldest };
 enum class ReportTimes { Iso, Epoch };
 enum class ReportPrivacy { Retain, Redact, HmacSha256 };
 
@@ -486,12 +488,38 @@ struct AccountingColumns {
     std::vector<std::string> d, b, t, tq, r;
 };
 
-struct FileReport {
-    std::string name = "file";
-    ReportForm form = ReportForm::Events;
+// What decides the partition of an event, and with it what stays in order.
+enum class KafkaKey { Message, Recipient, Job, Tenant, None };
+enum class KafkaCompression { None, Gzip, Snappy, Lz4, Zstd };
+enum class KafkaLogin { None, Plain, ScramSha256, ScramSha512 };
+
+struct KafkaReport {
+    std::vector<std::string> brokers;  // "host:port"
+    std::string topic;
+    KafkaKey key = KafkaKey::Message;
+    KafkaCompression compression = KafkaCompression::Lz4;
+    bool tls = false;
+    KafkaLogin sasl = KafkaLogin::None;
+    std::string user;
+};
+
+struct AmqpReport {
+    std::string exchange = "postfleet.reports";
+    std::string queue = "postfleet.reports";  // "none": none is declared
+};
+
+struct Report {
+    std::string name;  // of its position in the outbox
+    ReportType type = ReportType::File;
+    std::vector<EventType> types;       // what it takes; empty only for Accounting
+    std::uint64_t quota = 10ull << 30;  // of what waits for it
+    WhenReportsFull on_full = WhenReportsFull::DropOldest;
+    KafkaReport kafka;    // Kafka only
+    AmqpReport amqp;      // Amqp only
+    BrokerAccess broker;  // Amqp; of Kafka the files
+    // File and Accounting only.
     std::string path;
-    std::vector<EventType> types;  // what an Events file takes; never empty there
-    std::string move_to;           // folder for rotated files; empty: where they are
+    std::string move_to;  // folder for rotated files; empty: where they are
     // Accounting only.
     std::vector<std::string> records{"d", "b"};
     AccountingColumns columns;
@@ -615,7 +643,7 @@ struct Config {
     std::vector<ReplyRule> reply_patterns;
     std::vector<BounceCategoryRule> bounce_categories;
     std::vector<DkimRule> dkim;
-    std::vector<FileReport> file_reports;
+    std::vector<Report> reports;
     Limits limits;
     Outbound outbound;
     DsnSettings dsn;

@@ -25,6 +25,9 @@ Passwords load_passwords(const config::Config& config, std::vector<config::Probl
 using Secrets = std::map<std::string, Secret, std::less<>>;
 std::shared_ptr<const Secrets> load_secrets(const config::Config& config, std::vector<config::Problem>& problems);
 
+// The first line of a file that only we may read.
+Result<Secret> read_secret(const std::string& path);
+
 // data_dir/.login-secret; made with 32 random octets when it is not there, readable by this user alone.
 Result<std::string> load_login_secret(const std::string& data_dir);
 

@@ -9,12 +9,14 @@
 //   wait(after, until) blocks until there may be a greater number, or the time is over, or stop()
 //   advance(c, n)      cursor c is at n, durable at the latest with the next commit; after a crash it may
 //                      be older, never newer: events can come twice, never be missing
+//   octets_after(n)    about how much the events with a greater number take where they are kept
 //
 // Threads: thread-safe; every call may block on the disk, so it is for threads of their own, not shards.
 // Errors: Unavailable (latched), Corruption (a bad record is set aside, counted and skipped).
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,6 +28,9 @@ namespace postfleet {
 struct LoggedEvent {
     std::uint64_t number = 0;
     std::shared_ptr<const Event> event;
+    // Of an event that came from another process: who reports it, and its number there. Null: it is from here.
+    std::shared_ptr<const std::string> source{};
+    std::uint64_t sequence = 0;
 };
 
 class EventLog {
@@ -39,6 +44,7 @@ public:
     virtual void wait(std::uint64_t after, SteadyTime until) = 0;
     virtual Status advance(const std::string& cursor, std::uint64_t number) = 0;
     virtual std::uint64_t last_number() const = 0;
+    virtual std::uint64_t octets_after(std::uint64_t number) const = 0;
     // Wakes every wait(), for good.
     virtual void stop() = 0;
 };

@@ -52,7 +52,6 @@ struct BrokerLimits {
     std::uint64_t submit = 10ull << 30;
     std::uint64_t deliver = 10ull << 30;  // of each of a sender's three queues
     std::uint64_t sink = 10ull << 30;     // of each report sink
-    std::uint64_t reports = 10ull << 30;
     std::uint64_t rejected = 1ull << 30;
 };
 
@@ -60,8 +59,11 @@ struct BrokerLimits {
 BrokerTopology submit_topology(const BrokerLimits& limits = {});
 // The queues of a sender. Mail is not given up lightly: only what made its sender crash many times is put aside.
 BrokerTopology deliver_topology(std::string_view sender, const BrokerLimits& limits = {});
+// One queue per sink, each with a routing key of its own: a full one refuses what is for it alone.
 BrokerTopology events_topology(const std::vector<std::string>& sinks, const BrokerLimits& limits = {});
-// What applications read; `when_full` as its sink is configured.
-BrokerTopology reports_topology(WhenFull when_full = WhenFull::Refuse, const BrokerLimits& limits = {});
+// What applications read: a topic exchange, and a queue that gets everything, with the limits of its sink. Without a
+// name there is no queue; applications bind their own.
+BrokerTopology reports_topology(std::string_view exchange, std::string_view queue, std::uint64_t most_octets,
+                                WhenFull when_full);
 
 }  // namespace postfleet::wire

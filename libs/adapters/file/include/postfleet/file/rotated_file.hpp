@@ -50,7 +50,7 @@ public:
     RotatedFile(const RotatedFile&) = delete;
     RotatedFile& operator=(const RotatedFile&) = delete;
 
-    Status write(std::span<const std::string> records) override;
+    Status write(std::span<const ReportRecord> records) override;
     Status flush() override;
 
 private:

@@ -86,6 +86,7 @@ public:
     void wait(std::uint64_t after, SteadyTime until) override;
     Status advance(const std::string& cursor, std::uint64_t number) override;
     std::uint64_t last_number() const override;
+    std::uint64_t octets_after(std::uint64_t number) const override;
     void stop() override;
 
     // Unique to this directory, made when it was first opened: the identity a takeover is granted to.

@@ -48,6 +48,7 @@ public:
     void wait(std::uint64_t after, SteadyTime until) override;
     Status advance(const std::string& cursor, std::uint64_t number) override;
     std::uint64_t last_number() const override;
+    std::uint64_t octets_after(std::uint64_t number) const override;  // 100 each
     void stop() override;
 
     void fail_next_commits(unsigned count, Error error);
