@@ -64,18 +64,23 @@ Status SenderProcess::join() {
     auto member = cluster_member::Membership::join(options_, *host_, "sender", true);
     if (!member) return member.error();
     member_ = *std::move(member);
-    wire::BrokerTopology topology = wire::deliver_topology(options_.name);
-    if (purpose_ == Purpose::Evacuate) {  // those who get the mail need not have run before
-        for (const auto& [name, mta] : member_->configuration()->virtual_mtas) {
-            topology += wire::deliver_topology(mta.sender);
-        }
-    }
     broker_ = std::make_unique<amqp::Broker>(amqp::BrokerOptions{.access = options_.broker,
-                                                                 .topology = std::move(topology),
+                                                                 .topology = topology_of(*member_->configuration()),
                                                                  .name = "postfleet-sender " + options_.name,
                                                                  .log = host_->log(),
                                                                  .metrics = &host_->metrics()});
     return check_source_addresses(*member_->configuration(), options_.name);
+}
+
+wire::BrokerTopology SenderProcess::topology_of(const config::Config& config) const {
+    wire::BrokerTopology topology = wire::deliver_topology(options_.name);
+    if (purpose_ == Purpose::Evacuate) {  // those who get the mail need not have run before
+        for (const auto& [name, mta] : config.virtual_mtas) topology += wire::deliver_topology(mta.sender);
+    }
+    std::vector<std::string> sinks;
+    for (const config::Report& report : config.reports) sinks.push_back(report.name);
+    topology += wire::events_topology(sinks);
+    return topology;
 }
 
 Status SenderProcess::open_admin() {
@@ -213,6 +218,8 @@ Status SenderProcess::start_work() {
     if (Status started = sender_->start(); !started) return started;
     host_->start_shards();
     holding_ = sender_.get();
+    start_carrier();
+    gate_ = std::make_unique<reporting::GatedHandover>(sender_->handover(), *carrier_);
     publisher_ = broker_->publisher({.name = "overflow"});
     std::vector<Executor*> shards(host_->loops().loops().begin(), host_->loops().loops().end());
     take_in_ = std::make_unique<BrokerTakeIn>(
@@ -226,7 +233,7 @@ Status SenderProcess::start_work() {
                     host_->main_loop().post([gone = std::move(consumer)] {});
                 },
             .publisher = *publisher_,
-            .handover = sender_->handover(),
+            .handover = *gate_,
             .backlog = [this] { return sender_->backlog(); },
             .queued_for = [this](std::string_view domain,
                                  std::string_view virtual_mta) { return sender_->queued_for(domain, virtual_mta); },
@@ -235,6 +242,22 @@ Status SenderProcess::start_work() {
         options_.name, member_->configuration()->take_in);
     take_in_->start();
     return {};
+}
+
+void SenderProcess::start_carrier() {
+    reporting::CarrierOptions options;
+    options.source.uri = "/senders/" + options_.name;
+    options.gather_interval = options.flush_interval = std::chrono::milliseconds(20);
+    carrier_ = std::make_unique<reporting::EventCarrier>(*spool_, std::move(options), host_->metrics(), host_->log());
+    carrier_->start(event_queues(*member_->configuration()));
+}
+
+std::vector<reporting::SinkSetup> SenderProcess::event_queues(const config::Config& config) {
+    return event_queues::event_queue_sinks(
+        config,
+        {.make_publisher = [this](const std::string& sink) { return broker_->publisher({.name = "events " + sink}); },
+         .source = "/senders/" + options_.name,
+         .log = host_->log()});
 }
 
 void SenderProcess::on_tick() {
@@ -249,6 +272,8 @@ Status SenderProcess::apply(const ConfigPointer& next) {
     load_tls_contexts(*next);
     sender_->reload(*std::move(configuration));
     take_in_->reload(next->take_in);
+    broker_->declare(topology_of(*next));
+    carrier_->reconfigure(event_queues(*next));
     return {};
 }
 
@@ -363,6 +388,9 @@ void SenderProcess::stop_all() {
     }
     host_->stop_shards();
     take_in_.reset();
+    gate_.reset();
+    if (carrier_) carrier_->stop();
+    carrier_.reset();
     publisher_.reset();
     // Consumers that were handed to this thread end before their broker.
     host_->main_loop().await(steady_clock_now() + std::chrono::milliseconds(1), [] { return false; });

@@ -22,6 +22,9 @@
 #include "postfleet/crypto/openssl_digests.hpp"
 #include "postfleet/curl/client.hpp"
 #include "postfleet/dns/unbound_resolver.hpp"
+#include "postfleet/event_queues/event_queue_sinks.hpp"
+#include "postfleet/reporting/event_carrier.hpp"
+#include "postfleet/reporting/gated_handover.hpp"
 #include "postfleet/runtime/worker_pool.hpp"
 #include "postfleet/sender/sender.hpp"
 #include "postfleet/sender_edge/broker_take_in.hpp"
@@ -67,6 +70,9 @@ private:
     void on_tick();
     Status apply(const ConfigPointer& next);
     int release_name();
+    wire::BrokerTopology topology_of(const config::Config& config) const;
+    void start_carrier();
+    std::vector<reporting::SinkSetup> event_queues(const config::Config& config);
     void add_readiness_checks();
     void say_what_it_waits_for(const std::string& what);
     void stop_all();
@@ -94,6 +100,8 @@ private:
     std::unique_ptr<Sender> sender_;
     std::atomic<Sender*> holding_{nullptr};  // whom the name lets send; null: there is none yet
     std::unique_ptr<BrokerPublisher> publisher_;
+    std::unique_ptr<reporting::EventCarrier> carrier_;  // events to the queues of the report sinks
+    std::unique_ptr<reporting::GatedHandover> gate_;    // the sender's, while the reports have room
     std::unique_ptr<BrokerTakeIn> take_in_;
 };
 

@@ -163,7 +163,7 @@ Status Server::open_doors() {
     reporting::CarrierOptions options;
     options.source.uri = "/senders/" + config_->hostname;
     feedback_ = std::make_unique<reporting::EventCarrier>(*spool_, std::move(options), host_->metrics(), host_->log());
-    handover_ = std::make_unique<ReportGatedHandover>(sender_->handover(), *feedback_);
+    handover_ = std::make_unique<reporting::GatedHandover>(sender_->handover(), *feedback_);
     auto our_mail = maildir::MaildirIntake::open(
         {.directory = config_->data_dir + "/intake", .max_octets = config_->intake.max_size}, host_->metrics(),
         host_->log());

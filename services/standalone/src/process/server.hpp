@@ -21,6 +21,7 @@
 #include "postfleet/ingest/submission_service.hpp"
 #include "postfleet/maildir/maildir_intake.hpp"
 #include "postfleet/reporting/event_carrier.hpp"
+#include "postfleet/reporting/gated_handover.hpp"
 #include "postfleet/runtime/config_watch.hpp"
 #include "postfleet/runtime/control.hpp"
 #include "postfleet/runtime/worker_pool.hpp"
@@ -31,7 +32,6 @@
 #include "postfleet/standalone/control_commands.hpp"
 #include "postfleet/tls/client.hpp"
 #include "postfleet/zlib/compressor.hpp"
-#include "report_gated_handover.hpp"
 
 namespace postfleet::standalone {
 
@@ -96,7 +96,7 @@ private:
     std::vector<std::unique_ptr<tls::Client>> tls_clients_;  // one per shard
     std::unique_ptr<sender::Sender> sender_;
     std::unique_ptr<reporting::EventCarrier> feedback_;
-    std::unique_ptr<ReportGatedHandover> handover_;  // the sender's, while the reports have room
+    std::unique_ptr<reporting::GatedHandover> handover_;  // the sender's, while the reports have room
     std::unique_ptr<maildir::MaildirIntake> our_mail_;
     std::unique_ptr<ingest::SmtpListenerService> ingest_;
     std::unique_ptr<ingest::PickupService> pickups_;

@@ -1,4 +1,4 @@
-// ReportGatedHandover: a Handover that takes no new mail while a report sink is full that should pause mail
+// GatedHandover: a Handover that takes no new mail while a report sink is full that should pause mail
 // (on_full: pause). Mail whose transaction has begun is handed over.
 //
 // Threads: as Handover. Borrows both.
@@ -7,11 +7,11 @@
 #include "postfleet/reporting/event_carrier.hpp"
 #include "postfleet/ports/handover.hpp"
 
-namespace postfleet::standalone {
+namespace postfleet::reporting {
 
-class ReportGatedHandover final : public Handover {
+class GatedHandover final : public Handover {
 public:
-    ReportGatedHandover(Handover& next, const reporting::EventCarrier& reports) : next_(next), reports_(reports) {}
+    GatedHandover(Handover& next, const EventCarrier& reports) : next_(next), reports_(reports) {}
 
     Admission admission() const override;
     void holds(MessageId id, Completion<Result<bool>> done) override;
@@ -21,7 +21,7 @@ public:
 
 private:
     Handover& next_;
-    const reporting::EventCarrier& reports_;
+    const EventCarrier& reports_;
 };
 
-}  // namespace postfleet::standalone
+}  // namespace postfleet::reporting
