@@ -218,6 +218,12 @@ Status SenderProcess::start_work() {
     if (Status started = sender_->start(); !started) return started;
     host_->start_shards();
     holding_ = sender_.get();
+    // By way of the main thread, whose the sender is: when that has ended it, what still comes is for nobody.
+    member_->link().on_orders([this](const OrderChanges& changes) {
+        host_->main_loop().post([this, changes] {
+            if (sender_) sender_->follow_orders(changes);
+        });
+    });
     start_carrier();
     gate_ = std::make_unique<reporting::GatedHandover>(sender_->handover(), *carrier_);
     publisher_ = broker_->publisher({.name = "overflow"});

@@ -198,6 +198,7 @@ void OrderDesk::give(std::vector<Order> orders, Completion<Result<std::vector<Or
                                for (std::size_t i = 0; i < ids->size(); ++i) {
                                    Order& order = given->orders[given->fresh[i]];
                                    order.id = (*ids)[i];
+                                   if (is_known(order.id)) continue;           // follow() was told first
                                    active.push_back(activate(order).value());  // it was checked
                                    add(active.back());
                                    log("order-given", order);
@@ -246,6 +247,58 @@ void OrderDesk::withdraw(std::vector<OrderId> ids, Completion<Result<std::vector
                              }
                              answer(std::move(completion), Result<std::vector<Order>>(std::move(withdrawn)));
                          }});
+}
+
+// --- following -----------------------------------------------------------------------------------------
+
+bool OrderDesk::is_known(OrderId id) const {
+    return engine_.orders.get(id) != nullptr ||
+           std::any_of(finished_.begin(), finished_.end(), [&](const Order& order) { return order.id == id; });
+}
+
+void OrderDesk::follow(const OrderChanges& changes) {
+    follow_removals(changes);
+    const WallTime now = executor().wall_now();
+    std::vector<OrderPointer> fresh;
+    for (const Order& order : changes.changed) {
+        // What is finished here has been carried out here, however far others are.
+        if (is_known(order.id) || order.finished_at || (order.expires_at && *order.expires_at <= now)) continue;
+        Order ours = order;
+        ours.recipients = 0;  // of this sender
+        auto active = activate(std::move(ours));
+        Status room = active ? engine_.orders.has_room_for(1, OrderBook::is_broad((*active)->selection) ? 1 : 0)
+                             : Status(active.error());
+        if (!room) {
+            engine_.dependencies.log.line(LogLevel::Error, "order-not-followed")
+                .field("order", static_cast<std::uint32_t>(order.id))
+                .field("reason", room.error().text);
+            continue;
+        }
+        add(*active);
+        log("order-followed", order);
+        fresh.push_back(*active);
+    }
+    if (!fresh.empty()) engine_.queues.apply_pauses();
+    for (const OrderPointer& order : fresh) put_in_force(order);
+    set_timer();
+}
+
+void OrderDesk::follow_removals(const OrderChanges& changes) {
+    std::vector<OrderId> gone = changes.removed;
+    if (changes.complete && !changes.changed.empty()) {
+        std::set<OrderId> there;
+        for (const Order& order : changes.changed) there.insert(order.id);
+        // A younger one may have been given after the list was made.
+        for (const OrderPointer& order : engine_.orders.all()) {
+            if (order->order.id < *there.rbegin() && !there.contains(order->order.id)) gone.push_back(order->order.id);
+        }
+    }
+    for (const OrderId id : gone) {
+        const OrderPointer order = engine_.orders.remove(id);
+        if (!order) continue;  // withdrawn here, or finished
+        log("order-withdrawn", order->order);
+        end(order);
+    }
 }
 
 // --- ending --------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@
 
 #include "engine.hpp"
 #include "order_sweeps.hpp"
+#include "postfleet/ports/state_store.hpp"
 
 namespace postfleet::sender {
 
@@ -37,6 +38,8 @@ public:
 
     void give(std::vector<Order> orders, Completion<Result<std::vector<Order>>> done);
     void withdraw(std::vector<OrderId> ids, Completion<Result<std::vector<Order>>> done);
+    // What was given and withdrawn elsewhere: at another sender of the cluster, or at a router. It is in the store.
+    void follow(const OrderChanges& changes);
     std::vector<Order> list(const OrderFilter& filter) const;
     OrderSweeps& sweeps() { return sweeps_; }
 
@@ -46,6 +49,8 @@ private:
     Result<std::shared_ptr<ActiveOrder>> activate(Order order) const;
     std::vector<std::string> targets_of(const std::string& name) const;
     void add(const OrderPointer& order);
+    bool is_known(OrderId id) const;
+    void follow_removals(const OrderChanges& changes);
     void put_in_force(const OrderPointer& order);
     void end(const OrderPointer& order);  // out of the book
     void finish(const OrderPointer& order, std::string_view how);

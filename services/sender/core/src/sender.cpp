@@ -114,6 +114,10 @@ void Sender::reload(SenderConfiguration configuration) {
     parts_->engine.on_shard(0, [this](Shard&) { parts_->desk.on_reload(); });
 }
 
+void Sender::follow_orders(OrderChanges changes) {
+    parts_->engine.on_shard(0, [this, changes = std::move(changes)](Shard&) { parts_->desk.follow(changes); });
+}
+
 void Sender::drain(SteadyTime deadline, Completion<Status> done) {
     Engine& engine = parts_->engine;
     engine.start_draining();

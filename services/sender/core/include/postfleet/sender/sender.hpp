@@ -36,7 +36,7 @@
 #include "postfleet/ports/resolver.hpp"
 #include "postfleet/ports/sender_control.hpp"
 #include "postfleet/ports/spool.hpp"
-#include "postfleet/ports/order_store.hpp"
+#include "postfleet/ports/state_store.hpp"
 #include "postfleet/ports/tls_client.hpp"
 #include "postfleet/ports/transport.hpp"
 #include "postfleet/ports/signing_key.hpp"
@@ -90,6 +90,8 @@ public:
     Status start();
     // New settings apply to every queue at once; mail of a VMTA that is gone holds as `virtual-mta-missing`.
     void reload(SenderConfiguration configuration);
+    // Orders that were given or withdrawn elsewhere in the cluster (RouterLink::on_orders). Thread-safe.
+    void follow_orders(OrderChanges changes);
     // Takes nothing more, finishes the transactions in flight, says QUIT, records every outcome; mail stays
     // in the spool. Completes when all is quiet, or at the deadline with DeadlineExceeded.
     void drain(SteadyTime deadline, Completion<Status> done);
