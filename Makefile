@@ -13,7 +13,8 @@ KILLS ?= 1000
 STATES ?= 500
 MINUTES ?= 60
 SEED ?= 20261122
-CTEST := ctest --output-on-failure --no-label-summary --no-tests=error -j $(J) $(if $(T),-R "$(T)",)
+TRIES ?= 1
+CTEST := ctest --output-on-failure --no-label-summary --no-tests=error -j $(J) --repeat until-pass:$(TRIES) $(if $(T),-R "$(T)",)
 NINJA := ninja -j $(J)
 SOURCES := git ls-files '*.cpp' '*.hpp'
 
@@ -26,7 +27,7 @@ run: build  ## start the standalone stack with a sink and send real mail through
 build: build/release/build.ninja  ## build the executables into build/release/bin
 	@$(NINJA) -C build/release executables
 
-test: build/release/build.ninja  ## build everything and run all tests (T=smtp: only the tests named like that)
+test: build/release/build.ninja  ## build everything and run all tests (T=smtp: only those named like that; TRIES=2)
 	@$(NINJA) -C build/release
 	@cd build/release && $(CTEST)
 
