@@ -51,7 +51,8 @@ class World:
             return ""
         return "250 2.0.0 taken: " + " ".join(recipients)
 
-    def start(self, port, clients=6, recipients=3, octets=2000):
+    def start(self, port, clients=6, recipients=3, octets=2000, pause=0):
+        """`pause`: seconds between two messages of a client."""
         def client(number):
             chance = random.Random(self.seed * 1000 + number)
             sent = 0
@@ -67,6 +68,7 @@ class World:
                                      range(chance.randint(1, recipients))]
                             sent += 1
                             self._send(smtp, names, chance.randrange(100, octets))
+                            time.sleep(pause)
                 except (OSError, smtplib.SMTPException):
                     time.sleep(0.02)  # between two attempts to connect while the process is down
         self.threads = [threading.Thread(target=client, args=(n,), daemon=True) for n in range(clients)]
