@@ -32,18 +32,20 @@ routes: {{"*": ["127.0.0.1:{sink}"]}}
 shutdown_grace: 10s
 shaping:
   - {{retry_after: [{retry}], max_connections: 4}}
+{more}
 """
 
 
-def handover_module(directory):
-    """The Python classes of the hand-over."""
+def proto_modules(directory):
+    """The Python classes of hand-overs and events."""
     subprocess.run(["protoc", "-I", os.path.join(ROOT, "proto"), f"--python_out={directory}",
-                    os.path.join(ROOT, "proto/postfleet/v1/handover.proto")], check=True)
+                    *(os.path.join(ROOT, f"proto/postfleet/v1/{name}.proto") for name in ("handover", "events"))],
+                   check=True)
     sys.path.append("/usr/lib/python3/dist-packages")
     sys.path.insert(0, directory)
     os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "python")
-    from postfleet.v1 import handover_pb2
-    return handover_pb2
+    from postfleet.v1 import events_pb2, handover_pb2
+    return handover_pb2, events_pb2
 
 
 class ClusterSender(unittest.TestCase):
@@ -51,7 +53,7 @@ class ClusterSender(unittest.TestCase):
     def setUpClass(cls):
         cls.broker = RabbitMq()
         cls.modules = tempfile.mkdtemp(prefix="postfleet-proto-")
-        cls.handover_pb2 = handover_module(cls.modules)
+        cls.handover_pb2, cls.events_pb2 = proto_modules(cls.modules)
 
     @classmethod
     def tearDownClass(cls):
@@ -79,12 +81,12 @@ class ClusterSender(unittest.TestCase):
 
     # --- the parts
 
-    def start_router(self, retry="1h"):
+    def start_router(self, retry="1h", more=""):
         self.sink = Sink(rcpt=lambda recipient, n: "451 4.3.0 not now" if self.refusing else "250 2.1.5 ok")
         directory = os.path.join(self.base, "config")
         os.makedirs(directory)
         with open(os.path.join(directory, "postfleet.yaml"), "w") as f:
-            f.write(CONFIGURATION.format(sink=self.sink.port, retry=retry))
+            f.write(CONFIGURATION.format(sink=self.sink.port, retry=retry, more=more))
         self.router_port, http = free_port(), free_port()
         self.router_data = os.path.join(self.base, "router")
         self.processes.append(Process(
@@ -101,7 +103,7 @@ class ClusterSender(unittest.TestCase):
         self.processes.append(process)
         if ready:
             wait_for(lambda: "sends as" in process.output() or not process.is_running(), "the sender to start")
-            self.assertTrue(process.is_running(), process.output())
+            self.assertTrue(process.is_running(), f"{process.child.returncode} {process.output()}")
         return process
 
     def publish(self, recipients, virtual_mta="one", sender="s0", ids=None):
@@ -237,6 +239,64 @@ class ClusterSender(unittest.TestCase):
         self.assertEqual([line for line in delivered if " attempt=1 " in line], [], "attempts were forgotten")
         # Nothing is left, and another spool may have the name.
         self.start_sender("d").terminate()
+
+    def published(self, report):
+        """The recipients of whom that report's queue says that they got their mail."""
+        pika = import_pika()
+        connection = pika.BlockingConnection(pika.URLParameters(self.broker.url))
+        channel = connection.channel()
+        delivered = set()
+        while True:
+            method, _, body = channel.basic_get(f"postfleet.sink.{report}", auto_ack=True)
+            if method is None:
+                break
+            batch = self.events_pb2.EventBatch.FromString(body)
+            delivered.update(event.recipient.decode() for event in batch.events if event.delivery.reply.code == 250)
+        connection.close()
+        return delivered
+
+    def drain(self, data, *arguments):
+        return subprocess.run([POSTFLEET, "spool", "drain", os.path.join(self.base, data, "spool"), "--to", "s1",
+                               "--broker", self.broker.url, *arguments], capture_output=True, text=True, timeout=240)
+
+    def test_events_that_wait_are_published_before_a_name_is_free_or_a_spool_is_called_empty(self):
+        self.start_router(retry="2s", more="reports: [{type: file, path: events.jsonl}]")
+        self.refusing = True
+        owner = self.start_sender("a")
+        people = [f"u{n}@dest.test" for n in range(30)]
+        self.publish(people)
+        wait_for(lambda: len({r for _, r, _ in self.sink.attempts}) == 30, "a first attempt for each", 60)
+        # What is delivered while the broker is away waits in the outbox.
+        self.broker.stop()
+        self.refusing = False
+        wait_for(lambda: len(set(self.arrived())) == 30, "the mail to arrive", 60)
+        self.assertEqual(owner.terminate(), 0)
+        shutil.copytree(os.path.join(self.base, "a"), os.path.join(self.base, "orphan"))
+
+        stopped = self.start_sender("a", arguments=["--evacuate"], ready=False)
+        wait_for(lambda: "events are still here" in stopped.output(), "it to tell how far it is", 60)
+        self.assertNotEqual(stopped.terminate(), 0)
+        self.assertIn("The name s0 is still held. Run it again.", stopped.output())
+        self.broker.start()
+
+        left = self.drain("orphan")
+        self.assertEqual(left.returncode, 1, left.stdout + left.stderr)
+        self.assertIn("Events wait for file", left.stdout)
+        wrong = self.drain("orphan", "--reports", "flie")
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn("it has file", wrong.stderr)
+        done = self.drain("orphan", "--reports", "file", "--from", "s0")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("neither mail nor events", done.stdout)
+        self.assertEqual(self.published("file"), set(people))
+        self.assertEqual(self.drain("orphan").returncode, 0)
+
+        evacuation = self.start_sender("a", arguments=["--evacuate"], ready=False)
+        wait_for(lambda: not evacuation.is_running(), "the evacuation to end", 120)
+        self.assertEqual(evacuation.child.returncode, 0, evacuation.output())
+        self.assertIn("All events were published.", evacuation.output())
+        self.assertIn("The name s0 is free", evacuation.output())
+        self.assertEqual(self.published("file"), set(people))
 
 
 if __name__ == "__main__":

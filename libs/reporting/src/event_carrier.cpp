@@ -27,12 +27,7 @@ void EventCarrier::reconfigure(std::vector<SinkSetup> sinks) {
     }
     for (const auto& worker : leaving) worker->join();
 
-    std::vector<std::string> names;
-    for (const SinkSetup& sink : sinks) names.push_back(sink.name);
-    if (const Status kept = events_.keep_only_cursors(names); !kept) {
-        // They hold events back until the next start; nothing is lost.
-        log_.line(LogLevel::Warning, "report_cursors_not_forgotten").field("error", kept.error().text);
-    }
+    if (options_.others == CarrierOptions::Others::Forgotten) forget_others(sinks);
     for (SinkSetup& sink : sinks) {
         if (workers_.contains(sink.name)) continue;
         const std::string name = sink.name;
@@ -40,6 +35,15 @@ void EventCarrier::reconfigure(std::vector<SinkSetup> sinks) {
         worker->start();
         workers_.emplace(name, std::move(worker));
     }
+}
+
+void EventCarrier::forget_others(const std::vector<SinkSetup>& sinks) {
+    std::vector<std::string> names;
+    for (const SinkSetup& sink : sinks) names.push_back(sink.name);
+    const Status kept = events_.keep_only_cursors(names);
+    if (kept) return;
+    // They hold events back until the next start; nothing is lost.
+    log_.line(LogLevel::Warning, "report_cursors_not_forgotten").field("error", kept.error().text);
 }
 
 void EventCarrier::stop() {

@@ -18,7 +18,7 @@ const postfleet::cluster_member::MemberProgram kProgram{
     .footer =
         "SIGTERM: transactions under way end, the mail stays in the spool, and the next start goes on.\n"
         "postfleet-sender --evacuate …: deliver nothing; hand all mail of the spool over to the senders that have\n"
-        "its virtual MTAs now, release the name, and end. It may be interrupted and run again.",
+        "its virtual MTAs now, publish its events, release the name, and end. It may be interrupted and run again.",
     .process_name_help = "The sender's name: virtual_mtas.<name>.sender says whose mail it gets",
     .data_dir = "/var/lib/postfleet-sender",
     .http = "127.0.0.1:8083",

@@ -1,7 +1,6 @@
 #include "sender_process.hpp"
 
 #include <fmt/format.h>
-#include <cstdio>
 #include <filesystem>
 #include <future>
 #include <utility>
@@ -12,7 +11,6 @@
 #include "postfleet/config_files/passwords.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "postfleet/runtime/build_info.hpp"
-#include "postfleet/sender_edge/evacuation.hpp"
 #include "postfleet/sender_edge/signing_keys.hpp"
 #include "postfleet/sender_edge/source_addresses.hpp"
 #include "postfleet/wire/broker_topology.hpp"
@@ -303,58 +301,6 @@ std::string SenderProcess::banner() const {
         "  spool    {}\n\nCtrl-C or SIGTERM stops it; mail that waits stays in the spool.\n",
         runtime::build_info().version, options_.name, host_->loops().size(), host_->http()->local().to_string(),
         options_.data_dir + "/spool");
-}
-
-int SenderProcess::evacuate() {
-    host_->start_shards();
-    publisher_ = broker_->publisher({.name = "evacuation"});
-    Executor& on = host_->loops()[0];
-    const ConfigPointer config = member_->configuration();
-    const auto sender_of = [config](const std::string& virtual_mta) {
-        const auto found = config->virtual_mtas.find(virtual_mta);
-        return found == config->virtual_mtas.end() ? std::string("unknown") : found->second.sender;
-    };
-    Evacuation evacuation({.on = on,
-                           .spool = *spool_,
-                           .spool_id = spool_->spool_id(),
-                           .publisher = *publisher_,
-                           .sender_of = sender_of,
-                           .log = host_->log()});
-    std::promise<Result<EvacuationReport>> result;
-    auto answer = result.get_future();
-    const Status started = evacuation.start({&on, [&](auto report) { result.set_value(std::move(report)); }});
-    if (!started) result.set_value(started.error());
-    const auto is_ready = [&] { return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready; };
-    if (!host_->wait_to_start(is_ready)) on.post([&] { evacuation.stop(); });
-    const auto report = answer.get();
-    host_->stop_shards();
-    if (!report) {
-        std::fprintf(stderr, "postfleet-sender: %s\n", report.error().text.c_str());
-        return 1;
-    }
-    fmt::print("{} messages with {} recipients were handed over.\n", report->messages, report->recipients);
-    if (report->left == 0) return release_name();
-    fmt::print("{} are left; the last one because: {}. Run it again.\n", report->left, report->why_left);
-    return 1;
-}
-
-int SenderProcess::release_name() {
-    Executor& on = (*name_loop_)[0];
-    std::promise<Status> released;
-    on.post([this, &on, &released] {
-        name_->stop();
-        member_->link().senders().release_sender(
-            options_.name, name_->epoch(),
-            {&on, [&released](Status status) { released.set_value(std::move(status)); }});
-    });
-    const Status status = released.get_future().get();
-    if (status) {
-        fmt::print("The name {} is free.\n", options_.name);
-        return 0;
-    }
-    std::fprintf(stderr, "postfleet-sender: the name %s is still held: %s\n", options_.name.c_str(),
-                 status.error().text.c_str());
-    return 1;
 }
 
 int SenderProcess::run() {

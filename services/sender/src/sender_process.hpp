@@ -23,11 +23,13 @@
 #include "postfleet/curl/client.hpp"
 #include "postfleet/dns/unbound_resolver.hpp"
 #include "postfleet/event_queues/event_queue_sinks.hpp"
+#include "postfleet/event_queues/outbox_publishing.hpp"
 #include "postfleet/reporting/event_carrier.hpp"
 #include "postfleet/reporting/gated_handover.hpp"
 #include "postfleet/runtime/worker_pool.hpp"
 #include "postfleet/sender/sender.hpp"
 #include "postfleet/sender_edge/broker_take_in.hpp"
+#include "postfleet/sender_edge/evacuation.hpp"
 #include "postfleet/sender_edge/name_holder.hpp"
 #include "postfleet/service_host/service_host.hpp"
 #include "postfleet/spool/rocks_spool.hpp"
@@ -48,7 +50,7 @@ public:
     std::string banner() const;
     // Until a signal; returns the exit code.
     int run();
-    // Instead of run(): until the spool is empty, or a signal; returns the exit code.
+    // Instead of run(): until the spool has neither mail nor events, or a signal; returns the exit code.
     int evacuate();
 
 private:
@@ -69,6 +71,7 @@ private:
     void load_tls_contexts(const config::Config& config);
     void on_tick();
     Status apply(const ConfigPointer& next);
+    Result<EvacuationReport> evacuate_mail(const event_queues::OutboxPublishing& events);
     int release_name();
     wire::BrokerTopology topology_of(const config::Config& config) const;
     void start_carrier();

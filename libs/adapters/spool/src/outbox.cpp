@@ -80,6 +80,13 @@ bool Outbox::has_cursor(const std::string& name) const {
     return cursors_.contains(name);
 }
 
+std::map<std::string, std::uint64_t> Outbox::cursors() const {
+    std::lock_guard lock(mutex_);
+    std::map<std::string, std::uint64_t> all;
+    for (const auto& [name, cursor] : cursors_) all.emplace(name, cursor.number);
+    return all;
+}
+
 std::vector<std::string> Outbox::keep_only_cursors(const std::vector<std::string>& names) {
     std::lock_guard lock(mutex_);
     readers_known_ = true;

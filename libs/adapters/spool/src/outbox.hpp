@@ -48,6 +48,7 @@ public:
 
     std::uint64_t open_cursor(const std::string& name, std::uint64_t oldest);
     bool has_cursor(const std::string& name) const;
+    std::map<std::string, std::uint64_t> cursors() const;
     // The names of those that are gone now.
     std::vector<std::string> keep_only_cursors(const std::vector<std::string>& names);
     bool advance(const std::string& name, std::uint64_t number);

@@ -226,6 +226,11 @@ std::uint64_t RocksSpool::octets_after(std::uint64_t number) const {
     return engine_->index->event_octets(number + 1, engine_->outbox.last_number());
 }
 void RocksSpool::stop() { engine_->outbox.stop(); }
+std::map<std::string, std::uint64_t> RocksSpool::unread() const {
+    auto readers = engine_->outbox.cursors();
+    for (auto& [name, number] : readers) number = last_number() - std::min(number, last_number());
+    return readers;
+}
 const std::string& RocksSpool::spool_id() const { return engine_->directory->id_text(); }
 
 void RocksSpool::register_metrics(Metrics& metrics) {

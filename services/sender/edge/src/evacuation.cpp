@@ -57,6 +57,7 @@ Status Evacuation::start(Completion<Result<EvacuationReport>> done) {
         waiting_.back().push_back(task.key);
     });
     if (!scanned) return scanned;
+    remaining_ = waiting_.size();
     ports_.log.line(LogLevel::Info, "evacuation").field("messages", waiting_.size());
     ports_.on.post(guarded([this] { begin(); }));
     return {};
@@ -172,6 +173,7 @@ void Evacuation::remove(const std::shared_ptr<Transfer>& transfer) {
                                                }
                                                if (!status) return leave(transfer, status.error().text);
                                                ++report_.messages;
+                                               --remaining_;
                                                report_.recipients += transfer->recipients;
                                                finish(transfer);
                                            })});

@@ -24,6 +24,8 @@ struct EventQueueOptions {
     Log log{};
 };
 
+// The queue of one report, which gets every event: feedback looks again for what the report takes.
+reporting::SinkSetup event_queue_sink(const std::string& name, const EventQueueOptions& options);
 std::vector<reporting::SinkSetup> event_queue_sinks(const config::Config& config, const EventQueueOptions& options);
 
 }  // namespace postfleet::event_queues

@@ -52,6 +52,9 @@ struct SinkSetup {
 };
 
 struct CarrierOptions {
+    // Cursors of sinks that the carrier is not given: forgotten, so that they hold nothing back, or kept.
+    enum class Others : std::uint8_t { Forgotten, Kept };
+    Others others = Others::Forgotten;
     report::Source source;
     std::size_t batch_events = 1'000;                           // read, rendered and written at a time
     std::size_t flush_events = 20'000;                          // flush at the latest after so many …
@@ -94,7 +97,7 @@ public:
     EventCarrier(const EventCarrier&) = delete;
     EventCarrier& operator=(const EventCarrier&) = delete;
 
-    // Forgets the cursors of sinks that are not named, then starts a thread for each.
+    // Forgets the cursors of sinks that are not named, if it is to, then starts a thread for each.
     void start(std::vector<SinkSetup> sinks);
     // Stops sinks that are gone or changed, starts new and changed ones; the others do not notice.
     void reconfigure(std::vector<SinkSetup> sinks);
@@ -105,6 +108,8 @@ public:
     Admission admission() const { return gate_.admission(); }
 
 private:
+    void forget_others(const std::vector<SinkSetup>& sinks);
+
     EventLog& events_;
     const CarrierOptions options_;
     Metrics& metrics_;

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -89,6 +90,8 @@ public:
     std::uint64_t octets_after(std::uint64_t number) const override;
     void stop() override;
 
+    // The readers that the outbox knows, also from before, and how many events each has yet to pass.
+    std::map<std::string, std::uint64_t> unread() const;
     // Unique to this directory, made when it was first opened: the identity a takeover is granted to.
     const std::string& spool_id() const;
     // Registers the spool's metrics, computed when they are read; `metrics` must not be read after the spool.

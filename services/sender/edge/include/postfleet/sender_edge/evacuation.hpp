@@ -8,11 +8,13 @@
 // time has the same id, so its sender drops it. A message that cannot be read, or that no queue takes, stays, and the mark
 // with it.
 //
-// Events are not its business: they are in the outbox, and whoever carries them goes on until it is empty.
+// Events are not its business: they are in the outbox, and event_queues::OutboxPublishing empties that.
 //
-// Threads: confined to `on`, except start(), which blocks on the scan and comes before everything. Errors: those of the spool; a broker that is away is waited for.
+// Threads: confined to `on`, except start(), which blocks on the scan and comes before everything, and remaining(). Errors:
+// those of the spool; a broker that is away is waited for.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -62,6 +64,8 @@ public:
     Status start(Completion<Result<EvacuationReport>> done);
     // Begins with no further message; `done` runs when those under way are finished.
     void stop();
+    // Messages that are still here.
+    std::uint64_t remaining() const { return remaining_.load(std::memory_order_relaxed); }
 
 private:
     struct Transfer;
@@ -91,6 +95,7 @@ private:
     std::size_t under_way_ = 0;
     std::uint64_t octets_under_way_ = 0;
     bool stopping_ = false, completed_ = false;
+    std::atomic<std::uint64_t> remaining_{0};
     EvacuationReport report_;
     Completion<Result<EvacuationReport>> done_;
 };
