@@ -109,6 +109,23 @@ TEST_CASE("a message goes to each sender that has a part of it, once, and is dur
     CHECK(world.handover.octets_under_way() == 0);
 }
 
+TEST_CASE("what is offered again after a lost ack has the id that its senders have taken, whatever its message's is") {
+    World world;
+    const MessageId taken_as = world.ids.next(world.executor.wall_now());
+    for (int offer = 0; offer < 2; ++offer) {
+        auto accepted = world.message({"tx-1", "promo-1"});
+        accepted.taken_as = taken_as;
+        world.hand_over(std::move(accepted));
+    }
+    for (const std::string sender : {"sender-0", "sender-1"}) {
+        const auto handovers = world.at(wire::deliver_queue(sender));
+        REQUIRE(handovers.size() == 2);
+        CHECK(handovers[0].id == taken_as);
+        CHECK(handovers[1].id == taken_as);
+        CHECK(handovers[0].message->id != handovers[1].message->id);
+    }
+}
+
 TEST_CASE("urgent mail has a queue of its own") {
     World world;
     auto accepted = world.message({"tx-1"});

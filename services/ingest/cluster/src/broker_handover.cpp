@@ -183,13 +183,14 @@ void BrokerHandover::hand_over(AcceptedMessage message, Completion<Status> done)
         return refuse({ErrorKind::Internal, "content of the message is missing"});
 
     auto transfer = std::make_shared<Transfer>(shared_, Completion<Status>{});
-    transfer->id = facts.id.to_string();
+    const MessageId id = message.taken_as.value_or(facts.id);
+    transfer->id = id.to_string();
     std::vector<Share> shares = split(std::move(message.tasks), shared_->options);
     for (Share& share : shares) {
         if (share.sender.empty()) {
             return refuse({ErrorKind::Unavailable, "no sender has the virtual MTA " + share.tasks[0].virtual_mta});
         }
-        const wire::Handover handover{facts.id, message.message, std::move(share.tasks), content};
+        const wire::Handover handover{id, message.message, std::move(share.tasks), content};
         transfer->parts.push_back(
             {.to = {std::string(wire::kDeliverExchange),
                     share.is_high ? wire::deliver_high_queue(share.sender) : wire::deliver_queue(share.sender)},

@@ -5,8 +5,9 @@
 //                                               ▲                                │
 //                                               └── again, until the deadline ◀──┘ refused, lost, unknown
 //
-// What is published again has the same message id, by which the sender drops the second copy; so a broker that restarts,
-// or loses a confirm, costs its clients some seconds and no second mail. When the deadline comes first:
+// What is published again has the same id, by which the sender drops the second copy; so a broker that restarts, or loses
+// a confirm, costs its clients some seconds and no second mail. It is the message's, or AcceptedMessage::taken_as of one
+// that may be offered again: then another ingest may have handed it over before. When the deadline comes first:
 //
 //   Unavailable        no sender has it                   ResourceExhausted  not even tried: too much is under way
 //   DeadlineExceeded   some sender may have its part: the client will offer all of it again (counted)
