@@ -205,7 +205,8 @@ std::string Router::banner() const {
         "  control  {:<24} postfleet --socket: takeover, show senders, reload …\n"
         "  state    {}\n",
         runtime::build_info().version, options_.config, feed_->epoch(), options_.listen,
-        host_->http()->local().to_string(), options_.socket, options_.data_dir + "/state.db");
+        host_->http()->local().to_string(), options_.socket,
+        options_.state.empty() ? options_.data_dir + "/state.db" : "PostgreSQL");
 }
 
 }  // namespace postfleet::router
