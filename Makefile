@@ -95,6 +95,10 @@ torture: build/release/build.ninja  ## 1,000 kills, 500 power losses, every faul
 	@tests/torture/upgrade --spool tests/golden/spool/spool-1.tar.xz $(if $(OTHER),--other "$(OTHER)" --turns 20)
 	@tests/torture/provider --results build/torture/provider.json
 
+torture-cluster: build/release/build.ninja  ## a hundred kills of services, RabbitMQ and PostgreSQL under load, and nothing lost (KILLS=…, SEED=…)
+	@$(NINJA) -C build/release executables
+	@tests/cluster/torture --kills $(if $(filter command line environment,$(origin KILLS)),$(KILLS),110) --seed $(SEED) --progress --results build/torture/cluster.json
+
 soak: build/release/build.ninja  ## an hour of mixed mail and faults: nothing grows, nothing is missing (MINUTES=…)
 	@$(NINJA) -C build/release executables
 	@tests/torture/soak --minutes $(MINUTES) --seed $(SEED)
@@ -114,4 +118,4 @@ build/%/build.ninja: CMakePresets.json | dependencies
 	@echo "Configuring build/$*"
 	@cmake --preset $* >build/configure-$*.log 2>&1 || { cat build/configure-$*.log; exit 1; }
 
-.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench bench-connections bench-backlog bench-latency bench-slow-sync bench-scaling bench-outbound torture soak dkim-survey docs clean
+.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench bench-connections bench-backlog bench-latency bench-slow-sync bench-scaling bench-outbound torture torture-cluster soak dkim-survey docs clean

@@ -191,7 +191,7 @@ class Cluster:
 
     def write_config(self, sink, yaml="", listener=""):
         extra = f", {listener}" if listener else ""
-        mtas = "".join(f"  mta-{n}: {{source: 127.0.0.{20 + n}, ehlo: mta-{n}.fleet.test, sender: {sender.name}}}\n"
+        mtas = "".join(f"  mta-{n}: {{source: {self.source_of(sender)}, ehlo: mta-{n}.fleet.test, sender: {sender.name}}}\n"
                        for n, sender in enumerate(self.sender))
         members = ", ".join(f"mta-{n}" for n in range(len(self.sender)))
         path = os.path.join(self.config, "postfleet.yaml")
@@ -205,6 +205,9 @@ class Cluster:
                        f"submission_queues: {{main: {{url: \"{self.broker.url}\"}}}}\n"
                        f"reports:\n  - {{type: amqp, url: \"{self.broker.url}\"}}\n" + yaml)
         os.rename(path + ".new", path)
+
+    def source_of(self, sender):
+        return f"127.0.0.{20 + self.sender.index(sender)}"
 
     def start(self):
         for service in self.services:

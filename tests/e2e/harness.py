@@ -280,7 +280,8 @@ class Sink:
     """A scripted MX of our own, written apart from the product so that a fault of ours cannot hide in it.
 
     `rcpt(recipient, attempt)` and `data(sender, recipients, attempt)` return a reply line; "" closes the
-    connection without a reply. `attempt` counts from 1 per recipient (rcpt) or per first recipient (data).
+    connection without a reply; what `data` returns may be awaited for its reply. `attempt` counts from 1 per recipient
+    (rcpt) or per first recipient (data).
     """
 
     process = None
@@ -364,6 +365,8 @@ class Sink:
                         break
                     content += part[1:] if part.startswith(b".") else part
                 reply = self.data(sender, recipients, self._count(("data", recipients[0]))) if self.data else "250 2.0.0 ok"
+                if not isinstance(reply, str):
+                    reply = await reply
                 if reply == "":
                     return
                 if reply.startswith("2"):
