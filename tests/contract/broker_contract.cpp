@@ -1,5 +1,6 @@
 #include "broker_contract.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <thread>
 
@@ -51,7 +52,7 @@ void check_delivery(const Make& make) {
     message.type = "kind";
     message.correlation_id = "correlation";
     message.reply_to = "reply";
-    message.headers = {{"job", "spring"}, {"empty", ""}};
+    message.headers = {{"empty", ""}, {"job", "spring"}};
     world.session.publish(*world.publisher, {world.exchange, "email.bounced.acme.bulk"}, message);
     REQUIRE(world.session.wait_for_answers(1));
     CHECK(world.session.answers["id-1"] == "ok");
@@ -65,7 +66,9 @@ void check_delivery(const Make& make) {
     CHECK(got.message.type == "kind");
     CHECK(got.message.correlation_id == "correlation");
     CHECK(got.message.reply_to == "reply");
-    CHECK(got.message.headers == message.headers);
+    BrokerHeaders headers = got.message.headers;
+    std::sort(headers.begin(), headers.end());  // RabbitMQ 4 does
+    CHECK(headers == message.headers);
     CHECK(got.from.exchange == world.exchange);
     CHECK(got.from.routing_key == "email.bounced.acme.bulk");
     CHECK_FALSE(got.is_redelivered);

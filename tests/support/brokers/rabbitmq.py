@@ -33,7 +33,8 @@ import tempfile
 import threading
 import time
 
-BIN = "/usr/lib/rabbitmq/bin"  # the wrappers in /usr/sbin change to the user rabbitmq and its folders
+# Debian's; the wrappers in /usr/sbin change to the user rabbitmq and its folders. Another release is tried by its folder.
+BIN = os.environ.get("POSTFLEET_TEST_RABBITMQ_BIN", "/usr/lib/rabbitmq/bin")
 START_SECONDS = 90  # on a machine with nothing else to do it takes four
 
 
@@ -330,7 +331,7 @@ class RabbitMq:
 
 
 class RabbitMqCluster:
-    """Several nodes on one machine that replicate quorum queues; nodes[0] is where the others joined."""
+    """Several nodes on one machine that replicate quorum queues."""
 
     def __init__(self, size=3, config=None):
         self.name_server = _NameServer()
@@ -345,8 +346,10 @@ class RabbitMqCluster:
                     node.config[f"cluster_formation.classic_config.nodes.{number}"] = peer.name
                 node.config.setdefault("cluster_partition_handling", "pause_minority")
                 node.write_config()
+            for node in self.nodes:  # together: which one the others join is theirs to find out
+                node.start(wait=False)
             for node in self.nodes:
-                node.start()
+                node.wait_until_ready()
         except BaseException:
             self.close()
             raise

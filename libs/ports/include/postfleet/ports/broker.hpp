@@ -34,6 +34,7 @@
 namespace postfleet {
 
 // A header with several values occurs several times; numbers and booleans are their texts.
+// Which name comes first is not kept.
 using BrokerHeaders = std::vector<std::pair<std::string, std::string>>;
 
 struct BrokerMessage {
