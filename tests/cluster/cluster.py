@@ -238,8 +238,8 @@ class Cluster:
         return run(*arguments, "--socket", os.path.join(service.directory, "control.sock"), check=check)
 
     def queued(self):
-        """Recipients in the spools of the senders that answer."""
-        return sum(sender.metrics().get("postfleet_queued_recipients", 0) for sender in self.sender)
+        """Messages in the spools of all senders."""
+        return sum(sender.metrics()["postfleet_sender_held_messages"] for sender in self.sender)
 
     def logs(self, lines=40):
         """The end of what each process has said."""

@@ -99,8 +99,8 @@ public:
                   Shard& shard);
     // A message with so much content has come, or has gone.
     void count_held(std::int64_t messages, std::uint64_t octets) {
-        held_messages.fetch_add(messages, std::memory_order_relaxed);
-        held_octets.fetch_add(messages * static_cast<std::int64_t>(octets), std::memory_order_relaxed);
+        metrics.held_messages.add(messages);
+        metrics.held_octets.add(messages * static_cast<std::int64_t>(octets));
     }
     // Recipients in the queue where such mail would go, as far as its site is known.
     std::uint64_t queued_for(std::string_view domain, std::string_view virtual_mta) const;
@@ -212,7 +212,6 @@ public:
     Notifier notifier;
     RateMeter accepted_rate;
     std::atomic<std::int64_t> open_sessions{0};
-    std::atomic<std::int64_t> held_messages{0}, held_octets{0};  // whose tasks are not all done
 
 private:
     void arrive(const std::shared_ptr<Queue>& queue, schedule::NewTask&& task, const std::shared_ptr<Destination>& to,

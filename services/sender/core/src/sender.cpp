@@ -128,10 +128,10 @@ void Sender::drain(SteadyTime deadline, Completion<Status> done) {
 }
 
 Sender::Backlog Sender::backlog() const {
-    const auto at_least_0 = [](const std::atomic<std::int64_t>& count) {
-        return static_cast<std::uint64_t>(std::max<std::int64_t>(count.load(std::memory_order_relaxed), 0));
+    const auto at_least_0 = [](const Gauge& count) {
+        return static_cast<std::uint64_t>(std::max<std::int64_t>(count.value(), 0));
     };
-    return {at_least_0(parts_->engine.held_messages), at_least_0(parts_->engine.held_octets)};
+    return {at_least_0(parts_->engine.metrics.held_messages), at_least_0(parts_->engine.metrics.held_octets)};
 }
 
 std::uint64_t Sender::queued_for(std::string_view domain, std::string_view virtual_mta) const {

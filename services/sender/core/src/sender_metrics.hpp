@@ -31,6 +31,9 @@ struct SenderMetrics {
                                           "Connections lost between the final dot and its reply")),
           damaged(metrics.counter("postfleet_sender_damaged_records_total",
                                   "Tasks given up because the spool could not read them")),
+          held_messages(metrics.gauge("postfleet_sender_held_messages",
+                                      "Messages in the spool of which some recipient has not ended")),
+          held_octets(metrics.gauge("postfleet_sender_held_octets", "Their content")),
           connections(metrics.gauge("postfleet_sender_connections", "Connections that count against limits")),
           connect_failures(metrics.counter("postfleet_sender_connect_failures_total",
                                            "Addresses at which no session could be opened")),
@@ -47,7 +50,10 @@ struct SenderMetrics {
           delivery_seconds(metrics.histogram("postfleet_sender_delivery_seconds",
                                              "From acceptance to the remote's 250, first attempts and retries")),
           attempt_seconds(metrics.histogram("postfleet_sender_attempt_seconds",
-                                            "From the first command of a transaction to its last reply")) {}
+                                            "From the first command of a transaction to its last reply")) {
+        held_messages.set(0);
+        held_octets.set(0);
+    }
 
     void count(const OutcomeCounts& counts) {
         if (counts.delivered > 0) delivered.add(counts.delivered);
@@ -93,6 +99,8 @@ struct SenderMetrics {
     Counter &delivered, &deferred, &bounced, &expired, &cancelled, &suppressed, &rendering_failed;
     Counter& outcome_unknown;
     Counter& damaged;
+    Gauge& held_messages;  // whose tasks are not all done
+    Gauge& held_octets;
     Gauge& connections;
     Counter& connect_failures;
     Counter &tls_handshakes, &tls_resumed, &tls_failures;
