@@ -47,6 +47,16 @@ fuzz:  ## fuzz one entry point for S seconds: make fuzz F=address S=60 (without 
 	@cmake/install-dependencies build fuzz
 	@tests/fuzz/run "$(F)" "$(S)"
 
+up:  ## start the cluster in containers: four services, RabbitMQ, PostgreSQL, Kafka … (IMAGES=debian: without a registry)
+	@JOBS=$(J) deploy/compose/stack up
+
+smoke:  ## send mail through the cluster of `make up`, and see its reports come
+	@cmake/install-dependencies smoke
+	@deploy/compose/stack smoke
+
+down:  ## stop the cluster of `make up` (CLEAN=1: and remove its mail)
+	@deploy/compose/stack down
+
 format:  ## apply .clang-format to every source
 	@cmake/install-dependencies format
 	@$(SOURCES) | xargs clang-format -i
@@ -118,4 +128,5 @@ build/%/build.ninja: CMakePresets.json | dependencies
 	@echo "Configuring build/$*"
 	@cmake --preset $* >build/configure-$*.log 2>&1 || { cat build/configure-$*.log; exit 1; }
 
-.PHONY: dependencies help run build test check asan tsan fuzz format tidy bench bench-connections bench-backlog bench-latency bench-slow-sync bench-scaling bench-outbound torture torture-cluster soak dkim-survey docs clean
+export IMAGES NO_BUILD CLEAN
+.PHONY: dependencies help run build test check asan tsan fuzz up smoke down format tidy bench bench-connections bench-backlog bench-latency bench-slow-sync bench-scaling bench-outbound torture torture-cluster soak dkim-survey docs clean

@@ -1,0 +1,64 @@
+"""What deploy/ says of the services, asked of the services: configuration, environment variables, metrics of the dashboard."""
+
+import json
+import os
+import re
+import subprocess
+import unittest
+
+from cluster import BIN, ROOT, ClusterTest, run, wait_for
+
+DASHBOARD = os.path.join(ROOT, "deploy/grafana/postfleet.json")
+SERVICES = ("router", "ingest", "sender", "feedback")
+
+
+def read(path):
+    with open(os.path.join(ROOT, path)) as file:
+        return file.read()
+
+
+def expressions():
+    with open(DASHBOARD) as file:
+        return [target["expr"] for panel in json.load(file)["panels"] for target in panel.get("targets", [])]
+
+
+def own_metrics(expression):
+    """{metric: labels that the expression groups or selects by}"""
+    labels = {label.strip() for group in re.findall(r"\bby \(([^)]*)\)", expression) for label in group.split(",")}
+    labels |= set(re.findall(r"(\w+)=~?\"", expression))
+    return {name: labels - {"instance", "job"} for name in re.findall(r"\bpostfleet_\w+", expression)}
+
+
+class Deploy(ClusterTest):
+    def test_the_configuration_of_the_containers_is_valid(self):
+        self.assertIn("is valid", run("config", "check", os.path.join(ROOT, "deploy/compose/config")).stdout)
+
+    def test_every_environment_variable_of_the_containers_is_one_of_a_service(self):
+        helps = "".join(subprocess.run([os.path.join(BIN, f"postfleet-{name}"), "--help"], capture_output=True,
+                                       text=True, check=True).stdout for name in SERVICES)
+        known = set(re.findall(r"Env:(POSTFLEET_\w+)", helps))
+        used = set(re.findall(r"\bPOSTFLEET_[A-Z_]+\b(?=[:=])", read("docker-compose.yml") + read("deploy/images/Dockerfile")))
+        used -= {"POSTFLEET_TESTS"}  # of CMake
+        self.assertIn("POSTFLEET_ROUTER", used)
+        self.assertEqual(set(), used - known)
+
+    def test_what_the_dashboard_shows_is_in_the_metrics_of_the_services(self):
+        sink = self.sink()
+        fleet = self.cluster(sink, senders=1, postgres=False)
+        fleet.send("a@dst.test")
+        fleet.reports.wait(1, "delivered")
+
+        def missing():
+            lines = "\n".join(service.get("/metrics")[1] for service in fleet.services)
+            series = [(name, set(re.findall(r'(\w+)="', labels))) for name, labels in
+                      re.findall(r"^(postfleet_\w+)(\{[^}]*\})?", lines, re.M)]
+            wanted = {pair for e in expressions() for pair in ((n, tuple(sorted(l))) for n, l in own_metrics(e).items())}
+            return [(name, labels) for name, labels in sorted(wanted)
+                    if not any(name == n and set(labels) <= has for n, has in series)]
+
+        self.assertGreater(len(expressions()), 10)
+        self.assertEqual([], missing())
+
+
+if __name__ == "__main__":
+    unittest.main()
