@@ -97,6 +97,11 @@ bench-slow-sync:  ## the rate that is left when every sync takes 5 ms longer (AR
 bench-outbound:  ## five thousand connections to the outside at once (ARGS=--help)
 bench-scaling:  ## the cost of a message by queues, virtual MTAs, recipients, size, backlog (ARGS=--help)
 
+bench-cluster: build/release/build.ninja  ## mail through the whole cluster with RabbitMQ beside it: rates, CPU by service, latency (ARGS=--help)
+	@cmake/install-dependencies build
+	@$(NINJA) -C build/release executables queue_load
+	@tests/bench/cluster/run $(ARGS)
+
 torture: build/release/build.ninja  ## 1,000 kills, 500 power losses, every fault (KILLS=…, STATES=…, SEED=…, OTHER=an older postfleet)
 	@$(NINJA) -C build/release executables postfleet_faults
 	@tests/torture/kills --kills $(KILLS) --seed $(SEED) --results build/torture/kills.json
@@ -129,4 +134,4 @@ build/%/build.ninja: CMakePresets.json | dependencies
 	@cmake --preset $* >build/configure-$*.log 2>&1 || { cat build/configure-$*.log; exit 1; }
 
 export IMAGES NO_BUILD CLEAN
-.PHONY: dependencies help run build test check asan tsan fuzz up smoke down format tidy bench bench-connections bench-backlog bench-latency bench-slow-sync bench-scaling bench-outbound torture torture-cluster soak dkim-survey docs clean
+.PHONY: dependencies help run build test check asan tsan fuzz up smoke down format tidy bench bench-connections bench-backlog bench-latency bench-slow-sync bench-scaling bench-outbound bench-cluster torture torture-cluster soak dkim-survey docs clean

@@ -96,7 +96,7 @@ THIRD_PARTY = {
     "pcre2.h": ["libs/base/src/pattern.cpp"],
     "idn2.h": ["libs/mail/src/address.cpp"],
     "boost/": ["libs/adapters/http/src", "libs/runtime/src", "libs/submission/src", "services", "tests"],
-    "CLI/": ["services", "libs/cluster_member/src"],
+    "CLI/": ["services", "libs/cluster_member/src", "tests/bench"],
     "openssl/": ["libs/adapters/crypto/src", "libs/adapters/tls/src", "libs/dkim/src", "tests/unit/tls"],
     "libpq-fe.h": ["libs/adapters/postgres/src"],
     "sqlite3.h": ["libs/adapters/sqlite/src", "tests/unit/sqlite"],
