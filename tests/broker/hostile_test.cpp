@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <map>
 #include <random>
 #include <thread>
 
@@ -159,7 +160,119 @@ std::vector<std::vector<std::string>> scripts() {
     return out;
 }
 
+// A broker that answers what a consumer says, has `waiting` messages in the queue, and gives out none of them.
+class ForgetfulBroker {
+public:
+    explicit ForgetfulBroker(std::uint32_t waiting) {
+        using Method = std::pair<int, int>;
+        answers_ = {
+            {Method{10, 11}, method(0, 10, 30, number(16, 2) + number(131072, 4) + number(0, 2))},
+            {Method{10, 40}, method(0, 10, 41, short_text(""))},
+            {Method{20, 10}, method(1, 20, 11, number(0, 4))},
+            {Method{60, 10}, method(1, 60, 11)},
+            {Method{60, 20}, method(1, 60, 21, short_text("tag"))},
+            {Method{50, 10}, method(1, 50, 11, short_text("queue") + number(waiting, 4) + number(1, 4))},
+            {Method{10, 50}, method(0, 10, 51)},
+        };
+        fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in address{.sin_family = AF_INET};
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        REQUIRE(::bind(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+        REQUIRE(::listen(fd_, 16) == 0);
+        socklen_t size = sizeof address;
+        REQUIRE(::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+        port_ = ntohs(address.sin_port);
+        thread_ = std::thread([this] {
+            for (int client = 0; (client = ::accept(fd_, nullptr, nullptr)) >= 0; ::close(client)) {
+                connections.fetch_add(1);
+                serve(client);
+            }
+        });
+    }
+    ~ForgetfulBroker() {
+        ::shutdown(fd_, SHUT_RDWR);
+        thread_.join();
+        ::close(fd_);
+    }
+    std::uint16_t port() const { return port_; }
+
+    std::atomic<std::size_t> connections{0}, questions{0};
+
+private:
+    void serve(int client) {
+        constexpr std::size_t kProtocolHeader = 8, kFrameHeader = 7;
+        std::string got;
+        bool has_begun = false;
+        char buffer[65536];
+        for (ssize_t size = 0; (size = ::recv(client, buffer, sizeof buffer, 0)) > 0;) {
+            got.append(buffer, static_cast<std::size_t>(size));
+            if (!has_begun && got.size() >= kProtocolHeader) {
+                has_begun = true;
+                got.erase(0, kProtocolHeader);
+                say(client, polite().front());
+            }
+            while (has_begun && got.size() >= kFrameHeader) {
+                const auto octet = [&](std::size_t at) {
+                    return static_cast<int>(static_cast<unsigned char>(got[at]));
+                };
+                const auto length =
+                    static_cast<std::size_t>((octet(3) << 24) + (octet(4) << 16) + (octet(5) << 8) + octet(6));
+                if (got.size() < kFrameHeader + length + 1) break;
+                if (octet(0) == 1) answer(client, (octet(7) << 8) + octet(8), (octet(9) << 8) + octet(10));
+                got.erase(0, kFrameHeader + length + 1);
+            }
+        }
+    }
+    void answer(int client, int class_id, int method_id) {
+        if (class_id == 50) questions.fetch_add(1);
+        const auto found = answers_.find({class_id, method_id});
+        if (found != answers_.end()) say(client, found->second);
+    }
+    static void say(int client, const std::string& text) {
+        [[maybe_unused]] const auto sent = ::send(client, text.data(), text.size(), MSG_NOSIGNAL);
+    }
+
+    std::map<std::pair<int, int>, std::string> answers_;
+    int fd_ = -1;
+    std::uint16_t port_ = 0;
+    std::thread thread_;
+};
+
+struct Forgotten {
+    explicit Forgotten(std::uint32_t waiting) : server(waiting) {
+        options.stuck_after = 50ms;
+        options.shortest_pause = options.longest_pause = 1ms;
+        options.access.url.hosts = {{"127.0.0.1", server.port()}};
+        options.metrics = &metrics;
+        broker = std::make_unique<amqp::Broker>(options);
+        consumer = broker->consumer(session.options("queue"));
+    }
+    std::uint64_t stuck() { return metrics.counter("postfleet_broker_stuck_total", "", {{"queue", "queue"}}).value(); }
+
+    ForgetfulBroker server;
+    support::ManualExecutor executor;
+    support::BrokerSession session{executor};
+    Metrics metrics;
+    amqp::BrokerOptions options;
+    std::unique_ptr<amqp::Broker> broker;
+    std::unique_ptr<BrokerConsumer> consumer;
+};
+
 }  // namespace
+
+TEST_CASE("a consumer that gets nothing although messages wait is connected anew, and that is counted", "[RMQ-21]") {
+    Forgotten world(3);
+    CHECK(support::eventually([&] { return world.stuck() >= 2 && world.server.connections.load() >= 3; }, 60s));
+    CHECK(world.session.stop(*world.consumer));
+}
+
+TEST_CASE("a consumer of an empty queue stays where it is", "[RMQ-21]") {
+    Forgotten world(0);
+    CHECK(support::eventually([&] { return world.server.questions.load() >= 10; }, 60s));
+    CHECK(world.stuck() == 0);
+    CHECK(world.server.connections.load() == 1);
+    CHECK(world.session.stop(*world.consumer));
+}
 
 TEST_CASE("a hostile server crashes nothing, keeps nobody waiting, and confirms nothing", "[RMQ-6][RMQ-7][RMQ-9]") {
     const auto all = scripts();

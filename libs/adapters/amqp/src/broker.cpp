@@ -53,6 +53,7 @@ std::unique_ptr<BrokerConsumer> Broker::consumer(BrokerConsumerOptions options) 
         count("acknowledgements_total", "Acknowledgements sent; one may stand for many messages."),
         count("requeued_total", "Messages given back to be given out again."),
         count("rejected_total", "Messages refused for good, to the queue's dead-letter exchange."),
+        count("stuck_total", "Connections given up because the broker gave out nothing although messages waited."),
     };
     return std::make_unique<Consumer>(shared_->parts, std::move(options), counters);
 }

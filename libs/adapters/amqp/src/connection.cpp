@@ -165,6 +165,13 @@ Status Connection::set_prefetch(std::uint16_t messages) {
     return call("set the prefetch count");
 }
 
+Result<std::uint32_t> Connection::waiting_in(const std::string& queue) {
+    const amqp_queue_declare_ok_t* const answer =
+        amqp_queue_declare(state_, kChannel, to_bytes(queue), 1, 0, 0, 0, amqp_empty_table);
+    if (answer != nullptr) return answer->message_count;
+    return call(("ask what waits in queue " + queue).c_str()).error();
+}
+
 Status Connection::send(amqp_method_number_t method, void* arguments) {
     stall_.begin();
     const int status = amqp_send_method(state_, kChannel, method, arguments);

@@ -36,6 +36,8 @@ public:
     Status declare(const wire::BrokerTopology& topology, const Log& log);
     Status select_confirms();
     Status set_prefetch(std::uint16_t messages);
+    // Messages of a queue that nobody has. Waits for the answer.
+    Result<std::uint32_t> waiting_in(const std::string& queue);
     Status send(amqp_method_number_t method, void* arguments);
     Status publish(const BrokerAddress& to, const amqp_basic_properties_t& properties, std::string_view body);
 

@@ -22,7 +22,8 @@ Consumer::Consumer(const WorkerParts& parts, BrokerConsumerOptions options, Cons
       most_octets_(options.most_octets),
       acks_at_once_(std::max(1u, most_unsettled_ / 10)),
       counters_(counters),
-      outlet_(std::make_shared<Outlet>()) {
+      outlet_(std::make_shared<Outlet>()),
+      quiet_(parts.options.stuck_after) {
     outlet_->on = options.on;
     outlet_->deliver = std::move(options.deliver);
     outlet_->lost = std::move(options.lost);
@@ -137,6 +138,7 @@ Status Consumer::on_frame(Connection&, const amqp_frame_t& frame) {
     if (!batch_.delivered(delivery.tag, delivery.message.body->size())) {
         return Error{ErrorKind::Corruption, "the broker counts deliveries otherwise than we do"};
     }
+    has_heard_ = true;
     counters_.delivered.add();
     if (delivery.is_redelivered) counters_.redelivered.add();
     delivery.tag |= generation_ << kNumberBits;
@@ -161,8 +163,26 @@ Status Consumer::on_turn(Connection& connection, SteadyTime now) {
         const std::lock_guard lock(mutex_);
         wants = wants_messages_;
     }
-    if (wants == is_consuming_) return {};
+    if (wants == is_consuming_) return look_whether_stuck(connection, now);
+    quiet_.reset(now);
     return wants ? consume(connection) : cancel(connection);
+}
+
+// A broker may live, and answer, and give out nothing: to a consumer that it has lost, or from a queue that has a new
+// leader. With half of its room taken the consumer might be waited for.
+Status Consumer::look_whether_stuck(Connection& connection, SteadyTime now) {
+    const bool has_room = batch_.open() <= most_unsettled_ / 2 && batch_.open_octets() <= most_octets_ / 2;
+    if (!is_consuming_ || !has_room || std::exchange(has_heard_, false)) {
+        quiet_.reset(now);
+        return {};
+    }
+    if (!quiet_.is_time_to_ask(now)) return {};
+    const auto waiting = connection.waiting_in(queue_);
+    if (!waiting) return waiting.error();
+    if (!quiet_.on_answer(*waiting, now)) return {};
+    counters_.stuck.add();
+    return Error{ErrorKind::Unavailable,
+                 "the broker gives out nothing, and " + std::to_string(*waiting) + " messages wait in queue " + queue_};
 }
 
 Status Consumer::acknowledge(Connection& connection, SteadyTime now) {
@@ -224,8 +244,9 @@ void Consumer::on_lost(const std::string&) {
 }
 
 SteadyTime Consumer::next_wake() {
+    const SteadyTime quiet = is_consuming_ ? quiet_.due() : SteadyTime::max();
     const std::lock_guard lock(mutex_);
-    return settled_.empty() ? SteadyTime::max() : first_settled_at_ + kAckAfter;
+    return settled_.empty() ? quiet : std::min(quiet, first_settled_at_ + kAckAfter);
 }
 
 }  // namespace postfleet::amqp

@@ -2,7 +2,8 @@
 //
 // The broker sends up to `most_unsettled` messages by itself. When `most_octets` of them are here, nothing more is read
 // from the socket until some are settled; the broker notices by TCP. Settled deliveries are acknowledged in batches:
-// when a tenth of `most_unsettled` is there, or kAckAfter after the first.
+// when a tenth of `most_unsettled` is there, or kAckAfter after the first. A consumer that has room and hears nothing
+// looks whether the broker has forgotten it (RMQ-21).
 //
 // A tag is the connection's number and the broker's delivery tag, so that what was settled too late is known.
 //
@@ -17,12 +18,13 @@
 #include "ack_batch.hpp"
 #include "completions.hpp"
 #include "content.hpp"
+#include "quiet_watch.hpp"
 #include "worker.hpp"
 
 namespace postfleet::amqp {
 
 struct ConsumerCounters {
-    Counter &delivered, &redelivered, &acknowledged, &requeued, &rejected;
+    Counter &delivered, &redelivered, &acknowledged, &requeued, &rejected, &stuck;
 };
 
 class Consumer final : public BrokerConsumer, private Worker {
@@ -64,6 +66,7 @@ private:
     Status cancel(Connection& connection);
     Status acknowledge(Connection& connection, SteadyTime now);
     Status say(Connection& connection, const Settlement& settlement);
+    Status look_whether_stuck(Connection& connection, SteadyTime now);
     void hand_out();
 
     const std::string queue_, tag_prefix_;
@@ -89,6 +92,8 @@ private:
     std::string consumer_tag_;
     std::uint64_t generation_ = 0;
     bool is_consuming_ = false;  // as we have told the broker
+    QuietWatch quiet_;
+    bool has_heard_ = false;  // since the last turn
 };
 
 }  // namespace postfleet::amqp

@@ -6,7 +6,8 @@
 // loses mail when it is full, is an obstacle until somebody mends it.
 //
 // A broker that stands still is noticed by its heartbeats (twice `heartbeat`), by a confirm that does not come
-// (`confirm_timeout`), and, where the library hangs in a write, by one more thread (`stall_timeout`; RMQ-2, RMQ-3).
+// (`confirm_timeout`), and, where the library hangs in a write, by one more thread (`stall_timeout`; RMQ-2, RMQ-3). One
+// that lives and gives a consumer nothing is asked what waits in the queue (`stuck_after`; RMQ-21).
 //
 // Threads: thread-safe; nothing blocks but the destructors, which wait for the threads. Publishers and consumers are
 // destroyed before their Broker. Errors: as ports/broker.hpp says; a mistake in the options is found by connecting, and
@@ -36,6 +37,7 @@ struct BrokerOptions {
     Duration connect_timeout = std::chrono::seconds(5);  // of each step: TCP and TLS, login, a declaration
     Duration confirm_timeout = std::chrono::seconds(30);
     Duration stall_timeout = std::chrono::seconds(15);
+    Duration stuck_after = std::chrono::seconds(30);  // of silence in a consumer that has room
     Duration shortest_pause = std::chrono::milliseconds(200);
     Duration longest_pause = std::chrono::seconds(10);
 };
