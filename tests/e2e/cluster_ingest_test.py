@@ -32,12 +32,12 @@ shutdown_grace: 5s
 class Cluster:
     """A router and an ingest on their own ports, with a broker."""
 
-    def __init__(self, directory, broker):
+    def __init__(self, directory, broker, more=""):
         self.directory, self.broker = directory, broker
         self.smtp_port, self.router_port, self.http_port = free_port(), free_port(), free_port()
         self.config = os.path.join(directory, "config")
         os.makedirs(self.config)
-        self.configure()
+        self.configure(more)
         self.router = self.ingest = None
         self.start_router()
         self.start_ingest()

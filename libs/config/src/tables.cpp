@@ -67,6 +67,19 @@ const Section& take_in_section() {
     return section;
 }
 
+const Section& local_buffer_section() {
+    static const Section section{
+        "local_buffer",
+        "Where postfleet-ingest keeps mail that RabbitMQ does not take just now (docs/BROKER.md).",
+        {value_key<LocalBuffer>("max_size", &LocalBuffer::max_size, SizeCodec{},
+                                "Room in its data directory: content, and 1 KiB for each message. 0: none; while the "
+                                "broker is away, mail is "
+                                "answered with 451. `spool.min_free` holds here, too.",
+                                {.default_text = "0 (off)"})},
+        {}};
+    return section;
+}
+
 const Section& rendering_section() {
     static const Section section{
         "rendering",
@@ -246,6 +259,7 @@ Section make_root() {
             object_key("dsn", &C::dsn, dsn_section(), "Notifications that senders get by mail."),
             object_key("spool", &C::spool, spool_section(), "The durable store."),
             object_key("take_in", &C::take_in, take_in_section(), "What a sender of a cluster takes in."),
+            object_key("local_buffer", &C::local_buffer, local_buffer_section(), "Mail that the broker does not take."),
             object_key("rendering", &C::rendering, rendering_section(), "DKIM signing and conversion to 7 bits."),
             object_key("log", &C::log, log_section(), "Logging."),
             object_key("dns", &C::dns, dns_section(), "Name resolution.", kRestart),

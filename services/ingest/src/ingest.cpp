@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <set>
 
+#include "postfleet/base/text.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "postfleet/runtime/build_info.hpp"
 #include "postfleet/wire/broker_topology.hpp"
@@ -18,6 +20,7 @@ namespace {
 // Shorter than what a client at the door waits (HandoverDesk::kPatience): what was not confirmed is published once more
 // within its time.
 constexpr Duration kConfirmTimeout = std::chrono::seconds(10);
+constexpr std::uint64_t kBufferIndexMemory = 16u << 20;
 constexpr int kPickupShare = 2;  // of the grace period, for what listeners have left of it
 
 // The queues of every sender that the configuration names: mail for a sender that was never started waits there.
@@ -44,9 +47,13 @@ Ingest::~Ingest() {
     if (pickups_) pickups_->stop();
     if (submissions_) submissions_->stop();
     publisher_.reset();  // answers what is under way, while the shards still run
+    buffer_publisher_.reset();
     if (host_) host_->stop_shards();
     listeners_.reset();
     pickups_.reset();
+    buffer_.reset();
+    if (buffer_spool_) buffer_spool_->stop();
+    buffer_spool_.reset();
     member_.reset();       // answers what was asked of its link
     submissions_.reset();  // who asked
 }
@@ -60,9 +67,11 @@ Status Ingest::start_all() {
     auto member = cluster_member::Membership::join(options_, *host_, "ingest", false);
     if (!member) return member.error();
     member_ = *std::move(member);
-    for (const auto step : {&Ingest::open_broker, &Ingest::open_admin, &Ingest::open_doors}) {
+    for (const auto step : {&Ingest::open_broker, &Ingest::open_admin}) {
         if (Status done = (this->*step)(); !done) return done;
     }
+    if (Status opened = open_buffer(*member_->configuration()); !opened) return opened;
+    if (Status opened = open_doors(); !opened) return opened;
     host_->start_shards();
     pickups_->start();
     submissions_->start();
@@ -95,6 +104,40 @@ Status Ingest::open_broker() {
             .most_octets = config.limits.memory_for_incoming,
             .sender_of = [this](const std::string& virtual_mta) { return sender_of(virtual_mta); }},
         host_->metrics());
+    front_ = std::make_unique<ingest_cluster::BufferedHandover>(*handover_);
+    return {};
+}
+
+// Opened when it is wanted, or when it has been and mail may be in it.
+Status Ingest::open_buffer(const config::Config& config) {
+    const std::string directory = options_.data_dir + "/buffer";
+    if (buffer_ || (config.local_buffer.max_size == 0 && !std::filesystem::exists(directory))) return {};
+    if (!buffer_spool_) {
+        auto opened = spool::RocksSpool::open({.directory = directory,
+                                               .min_free = config.spool.min_free,
+                                               .max_in_flight = config.spool.max_in_flight,
+                                               .index_memory = kBufferIndexMemory,
+                                               .index_cache = kBufferIndexMemory,
+                                               .reader_threads = 1,
+                                               .taken_window = config.spool.remember_taken,
+                                               .log = host_->log()});
+        if (!opened) return Error{opened.error().kind, "local_buffer: " + opened.error().text};
+        buffer_spool_ = *std::move(opened);
+        buffer_spool_->register_metrics(host_->metrics());
+        buffer_publisher_ = broker_->publisher({.name = "buffer"});
+    }
+    auto buffer = std::make_unique<ingest_cluster::LocalBuffer>(
+        ingest_cluster::LocalBufferPorts{
+            .on = host_->loops()[0],
+            .spool = *buffer_spool_,
+            .publisher = *buffer_publisher_,
+            .sender_of = [this](const std::string& virtual_mta) { return owner_of_kept(virtual_mta); },
+            .metrics = host_->metrics(),
+            .log = host_->log()},
+        config.local_buffer.max_size);
+    if (Status started = buffer->start(); !started) return started;
+    buffer_ = std::move(buffer);
+    front_->use(*buffer_);
     return {};
 }
 
@@ -104,9 +147,25 @@ std::string Ingest::sender_of(const std::string& virtual_mta) const {
     return found == senders_.end() ? std::string() : found->second;
 }
 
+// Mail outlives virtual MTAs: some sender has to have it, and chooses another one.
+std::string Ingest::owner_of_kept(const std::string& virtual_mta) const {
+    const std::lock_guard lock(senders_mutex_);
+    const auto found = senders_.find(virtual_mta);
+    return found != senders_.end() ? found->second : senders_.begin()->second;
+}
+
+// With room in the local buffer mail is taken, whatever the broker does.
+std::string Ingest::why_no_mail_goes() const {
+    std::string obstacle = publisher_->obstacle();
+    if (obstacle.empty()) return obstacle;
+    const Admission local = front_->local_admission();
+    if (local.open) return {};
+    return local.reason.empty() ? obstacle : obstacle + "; " + local.reason;
+}
+
 Status Ingest::open_admin() {
     if (Status made = host_->make_shards(member_->configuration()->shards); !made) return made;
-    host_->add_readiness_check("broker", [this] { return publisher_->obstacle(); });
+    host_->add_readiness_check("broker", [this] { return why_no_mail_goes(); });
     host_->add_readiness_check("submission queues", [this] { return submissions_->obstacle(); });
     host_->metrics().computed_gauge("postfleet_config_epoch", "Epoch of the configuration in use.", {},
                                     [this] { return static_cast<double>(member_->epoch()); });
@@ -124,7 +183,7 @@ Status Ingest::open_doors() {
     if (!our_mail) return our_mail.error();
     our_mail_ = *std::move(our_mail);
     listeners_ = std::make_unique<SmtpListenerService>(IngestDependencies{.loops = host_->loops().loops(),
-                                                                          .handover = *handover_,
+                                                                          .handover = *front_,
                                                                           .metrics = host_->metrics(),
                                                                           .log = host_->log(),
                                                                           .feedback_intake = our_mail_.get()});
@@ -147,6 +206,7 @@ void Ingest::on_tick() {
 
 // New mail may be bound to new virtual MTAs from the first reload on; so their queues and senders come first.
 Status Ingest::apply(const ConfigPointer& next) {
+    if (Status opened = open_buffer(*next); !opened) return opened;
     broker_->declare(topology_of(*next));
     {
         const std::lock_guard lock(senders_mutex_);
@@ -156,6 +216,7 @@ Status Ingest::apply(const ConfigPointer& next) {
     if (Status taking = pickups_->reload(compiled(next)); !taking) return taking;
     if (Status taking = submissions_->reload(compiled(next)); !taking) return taking;
     our_mail_->set_max_octets(next->intake.max_size);
+    if (buffer_) buffer_->set_most_octets(next->local_buffer.max_size);
     return {};
 }
 
@@ -184,7 +245,10 @@ Drained Ingest::drain() {
     const Drained submissions =
         host_->await_drain(start + grace, [&](Completion<Status> done) { submissions_->drain(std::move(done)); });
     if (submissions == Drained::Hurried) return submissions;
-    return host_->await_drain(start + grace, [&](Completion<Status> done) { pickups_->drain(std::move(done)); });
+    const Drained pickups =
+        host_->await_drain(start + grace, [&](Completion<Status> done) { pickups_->drain(std::move(done)); });
+    if (pickups == Drained::Hurried || !buffer_) return pickups;
+    return host_->await_drain(start + grace, [&](Completion<Status> done) { buffer_->stop(std::move(done)); });
 }
 
 std::string Ingest::banner() const {
@@ -198,6 +262,10 @@ std::string Ingest::banner() const {
     }
     for (const auto& [name, queue] : member_->configuration()->submission_queues) {
         text += fmt::format("  queue    {:<24} {}, {}\n", queue.broker.url.to_string(), name, queue.queue);
+    }
+    if (buffer_ && buffer_->is_on()) {
+        text += fmt::format("  buffer   {:<24} {}\n", options_.data_dir + "/buffer",
+                            format_size(member_->configuration()->local_buffer.max_size));
     }
     return text + fmt::format("  broker   {}\n  http     {:<24} /metrics, /healthz/live, /healthz/ready\n",
                               options_.broker.url.to_string(), host_->http()->local().to_string());

@@ -12,7 +12,8 @@ const postfleet::cluster_member::MemberProgram kProgram{
         "\n"
         "SMTP listeners and pickup directories are in the configuration, which a router gives. A message is\n"
         "accepted when RabbitMQ has confirmed it in the queue of its sender; while the broker is away, mail is\n"
-        "answered with 451. Any number of these may run; they keep no mail.\n",
+        "answered with 451, or kept in a local buffer if the configuration has one (local_buffer). Any number of\n"
+        "these may run, each with a data directory of its own.\n",
     .footer = "SIGTERM: no new mail, transactions end, and it stops.",
     .data_dir = "/var/lib/postfleet-ingest",
     .http = "127.0.0.1:8082",

@@ -4,16 +4,11 @@
 #include <map>
 #include <utility>
 
+#include "postfleet/ingest_cluster/local_buffer.hpp"
 #include "postfleet/wire/handover.hpp"
 #include "postfleet/wire/topology.hpp"
 
 namespace postfleet::ingest_cluster {
-
-namespace {
-
-constexpr std::string_view kType = "handover";
-
-}  // namespace
 
 struct BrokerHandover::Shared {
     Shared(BrokerPublisher& to, BrokerHandoverOptions given, Metrics& metrics)
@@ -72,7 +67,7 @@ struct BrokerHandover::Transfer : std::enable_shared_from_this<Transfer> {
         message.body = part.body;
         message.content_type = wire::kHandoverContentType;
         message.message_id = id;
-        message.type = kType;
+        message.type = wire::kHandoverType;
         shared->publisher.publish(
             part.to, std::move(message),
             {done.on, [self = shared_from_this(), index](const Status& status) { self->on_answer(index, status); }});
@@ -92,6 +87,7 @@ struct BrokerHandover::Transfer : std::enable_shared_from_this<Transfer> {
     }
 
     bool may_go_again(const Error& error) const {
+        if (buffer) return false;  // which has it sooner
         return error.kind != ErrorKind::InvalidArgument && done.on->now() + shared->options.pause < deadline;
     }
 
@@ -102,19 +98,42 @@ struct BrokerHandover::Transfer : std::enable_shared_from_this<Transfer> {
     }
 
     void finish() {
-        if (!failure.text.empty()) {
-            const bool may_be_there = std::any_of(
-                parts.begin(), parts.end(), [](const Part& part) { return part.is_confirmed || part.may_be_there; });
-            if (may_be_there) shared->unknown.add();
-            if (may_be_there) failure.kind = ErrorKind::DeadlineExceeded;
-            // No queue of that name is a mistake of the cluster's, not of the mail's.
-            else if (failure.kind == ErrorKind::NotFound) failure.kind = ErrorKind::Unavailable;
+        if (failure.text.empty()) return done.run({});
+        if (buffer && failure.kind != ErrorKind::InvalidArgument) return keep();
+        fail();
+    }
+
+    // What was not confirmed is as durable in the local buffer.
+    void keep() {
+        LocalBuffer::Mail mail;
+        for (Part& part : parts) {
+            if (part.is_confirmed) continue;
+            auto decoded = wire::decode_handover(*part.body);  // cheaper here than a copy of every message's tasks
+            require(decoded.has_value());
+            mail.message = std::move(decoded->message);
+            mail.content = std::move(decoded->content);
+            std::move(decoded->tasks.begin(), decoded->tasks.end(), std::back_inserter(mail.tasks));
         }
-        done.run(failure.text.empty() ? Status() : Status(std::move(failure)));
+        buffer->keep(std::move(mail), failure.text, {done.on, [self = shared_from_this()](Status kept) {
+                                                         if (kept) return self->done.run({});
+                                                         self->failure.text += "; " + kept.error().text;
+                                                         self->fail();
+                                                     }});
+    }
+
+    void fail() {
+        const bool may_be_there = std::any_of(parts.begin(), parts.end(),
+                                              [](const Part& part) { return part.is_confirmed || part.may_be_there; });
+        if (may_be_there) shared->unknown.add();
+        if (may_be_there) failure.kind = ErrorKind::DeadlineExceeded;
+        // No queue of that name is a mistake of the cluster's, not of the mail's.
+        else if (failure.kind == ErrorKind::NotFound) failure.kind = ErrorKind::Unavailable;
+        done.run(std::move(failure));
     }
 
     const std::shared_ptr<Shared> shared;
     Completion<Status> done;
+    LocalBuffer* buffer = nullptr;  // null: there is none
     std::string id;
     SteadyTime deadline{};
     std::vector<Part> parts;
@@ -166,30 +185,48 @@ void BrokerHandover::holds(MessageId, Completion<Result<bool>> done) {
 }
 
 void BrokerHandover::hand_over(AcceptedMessage message, Completion<Status> done) {
+    begin(std::move(message), nullptr, std::move(done));
+}
+
+void BrokerHandover::hand_over_or_keep(AcceptedMessage message, LocalBuffer& buffer, Completion<Status> done) {
+    begin(std::move(message), &buffer, std::move(done));
+}
+
+void BrokerHandover::begin(AcceptedMessage message, LocalBuffer* buffer, Completion<Status> done) {
     const Message& facts = *message.message;
     std::vector<SharedOctets> content = shared_->take_chunks(facts.id);
-    std::uint64_t room = 0;
-    for (const SharedOctets& chunk : content) room += chunk->size();
-    const auto refuse = [&](Error error) {
-        shared_->give_room(room);
-        done.on->post([run = std::move(done.run), error = std::move(error)]() mutable { run(std::move(error)); });
+    auto transfer = std::make_shared<Transfer>(shared_, std::move(done));
+    for (const SharedOctets& chunk : content) transfer->room += chunk->size();
+    const auto refuse = [&transfer](Error error) {
+        transfer->done.on->post(
+            [transfer, error = std::move(error)]() mutable { transfer->done.run(std::move(error)); });
     };
-    if (!shared_->take_room(message.last_chunk->size())) {
-        return refuse({ErrorKind::ResourceExhausted, "too much mail waits for the broker"});
-    }
-    room += message.last_chunk->size();
+    const bool has_room = shared_->take_room(message.last_chunk->size());
+    if (has_room) transfer->room += message.last_chunk->size();
+    else if (!buffer) return refuse({ErrorKind::ResourceExhausted, "too much mail waits for the broker"});
     content.push_back(std::move(message.last_chunk));
     if (content.size() != facts.content_chunks)
         return refuse({ErrorKind::Internal, "content of the message is missing"});
-
-    auto transfer = std::make_shared<Transfer>(shared_, Completion<Status>{});
+    const auto refuse_unowned = [&](const Task& task) {
+        refuse({ErrorKind::Unavailable, "no sender has the virtual MTA " + task.virtual_mta});
+    };
+    if (buffer) {
+        const std::string why = has_room ? shared_->publisher.obstacle() : "too much mail waits for the broker";
+        if (!why.empty()) {
+            for (const Task& task : message.tasks) {
+                if (shared_->options.sender_of(task.virtual_mta).empty()) return refuse_unowned(task);
+            }
+            Executor* const on = transfer->done.on;
+            return buffer->keep({message.message, std::move(message.tasks), std::move(content)}, why,
+                                {on, [transfer](Status kept) { transfer->done.run(std::move(kept)); }});
+        }
+    }
+    transfer->buffer = buffer;
     const MessageId id = message.taken_as.value_or(facts.id);
     transfer->id = id.to_string();
     std::vector<Share> shares = split(std::move(message.tasks), shared_->options);
     for (Share& share : shares) {
-        if (share.sender.empty()) {
-            return refuse({ErrorKind::Unavailable, "no sender has the virtual MTA " + share.tasks[0].virtual_mta});
-        }
+        if (share.sender.empty()) return refuse_unowned(share.tasks[0]);
         const wire::Handover handover{id, message.message, std::move(share.tasks), content};
         transfer->parts.push_back(
             {.to = {std::string(wire::kDeliverExchange),
@@ -197,9 +234,7 @@ void BrokerHandover::hand_over(AcceptedMessage message, Completion<Status> done)
              .body = std::make_shared<const std::string>(wire::encode_handover(handover))});
     }
     content.clear();
-    transfer->room = room;
-    transfer->deadline = done.on->now() + shared_->options.deadline;
-    transfer->done = std::move(done);
+    transfer->deadline = transfer->done.on->now() + shared_->options.deadline;
     transfer->open = transfer->parts.size();
     for (std::size_t index = 0; index < transfer->parts.size(); ++index) transfer->publish(index);
 }

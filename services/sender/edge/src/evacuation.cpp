@@ -1,11 +1,5 @@
 #include "postfleet/sender_edge/evacuation.hpp"
 
-#include <algorithm>
-#include <map>
-
-#include "postfleet/wire/handover.hpp"
-#include "postfleet/wire/topology.hpp"
-
 namespace postfleet::sender {
 
 namespace {
@@ -23,23 +17,6 @@ MessageId id_of(const std::string& spool_id, const MessageId& message, const Tas
 
 }  // namespace
 
-// One message on its way. shared_ptr because several completions hold it.
-struct Evacuation::Transfer {
-    std::vector<TaskKey> keys;
-    std::shared_ptr<const Message> message;
-    std::vector<SharedOctets> content;
-    std::size_t chunks_left = 0, parts_left = 0;
-    std::string failed;  // why it stays
-    struct Part {
-        std::string sender;
-        std::vector<Task> tasks;
-        MessageId id;
-        SharedOctets body;
-    };
-    std::vector<Part> parts;
-    std::uint64_t octets = 0, recipients = 0;
-};
-
 bool is_being_evacuated(Spool& spool) {
     for (const auto& [name, value] : spool.notes()) {
         if (name == kMark) return !value.empty();
@@ -47,7 +24,15 @@ bool is_being_evacuated(Spool& spool) {
     return false;
 }
 
-Evacuation::Evacuation(EvacuationPorts ports) : ports_(std::move(ports)) {}
+Evacuation::Evacuation(EvacuationPorts ports)
+    : ports_(std::move(ports)),
+      courier_({.on = ports_.on,
+                .spool = ports_.spool,
+                .publisher = ports_.publisher,
+                .sender_of = ports_.sender_of,
+                .id_of = [this](const Message& message, const Task& first) {
+                    return is_new_mail_ ? message.id : id_of(ports_.spool_id, message.id, first);
+                }}) {}
 Evacuation::~Evacuation() = default;
 
 Status Evacuation::start(Completion<Result<EvacuationReport>> done) {
@@ -58,6 +43,7 @@ Status Evacuation::start(Completion<Result<EvacuationReport>> done) {
     });
     if (!scanned) return scanned;
     remaining_ = waiting_.size();
+    is_new_mail_ = has_new_mail_only(ports_.spool);
     ports_.log.line(LogLevel::Info, "evacuation").field("messages", waiting_.size());
     ports_.on.post(guarded([this] { begin(); }));
     return {};
@@ -79,119 +65,44 @@ void Evacuation::later(UniqueFunction<void()> run) {
 }
 
 void Evacuation::work() {
-    while (!stopping_ && !waiting_.empty() && under_way_ < kMostUnderWay && octets_under_way_ < kMostOctetsUnderWay) {
-        auto transfer = std::make_shared<Transfer>();
-        transfer->keys = std::move(waiting_.front());
+    while (!stopping_ && !waiting_.empty() && under_way_ < kMostUnderWay &&
+           courier_.octets_under_way() < kMostOctetsUnderWay) {
+        std::vector<TaskKey> keys = std::move(waiting_.front());
         waiting_.pop_front();
         ++under_way_;
-        read(transfer);
+        carry(std::move(keys));
     }
     if (under_way_ == 0 && (stopping_ || waiting_.empty())) complete();
 }
 
-// --- one message ---------------------------------------------------------------------------------------
-
-void Evacuation::read(const std::shared_ptr<Transfer>& transfer) {
-    ports_.spool.load_facts(transfer->keys,
-                            {&ports_.on, guarded([this, transfer](Result<std::vector<Spool::Loaded>> loaded) {
-                                 if (!loaded) return later(guarded([this, transfer] { read(transfer); }));
-                                 if (loaded->size() != transfer->keys.size())
-                                     return leave(transfer, "it cannot be read");
-                                 transfer->message = loaded->front().message;
-                                 std::map<std::string, std::vector<Task>> by_sender;
-                                 for (Spool::Loaded& one : *loaded) {
-                                     transfer->recipients += one.task.recipients.size();
-                                     by_sender[ports_.sender_of(one.task.virtual_mta)].push_back(std::move(one.task));
-                                 }
-                                 for (auto& [sender, tasks] : by_sender) {
-                                     const MessageId id = id_of(ports_.spool_id, transfer->message->id, tasks.front());
-                                     transfer->parts.push_back({sender, std::move(tasks), id, nullptr});
-                                 }
-                                 read_content(transfer);
-                             })});
+void Evacuation::carry(std::vector<TaskKey> keys) {
+    const MessageId message = keys.front().message;
+    courier_.carry(
+        std::move(keys), guarded([this, message](Carried carried) {
+            report_.recipients += carried.recipients;
+            if (!carried.status && !stays(carried) && !stopping_) {
+                return later(guarded([this, keys = std::move(carried.left)]() mutable { carry(std::move(keys)); }));
+            }
+            if (carried.status) ++report_.messages;
+            else leave(message, carried);
+            --under_way_;
+            work();
+        }));
 }
 
-void Evacuation::read_content(const std::shared_ptr<Transfer>& transfer) {
-    const std::uint32_t chunks = std::max(transfer->message->content_chunks, 1u);
-    transfer->octets = transfer->message->size_octets;
-    octets_under_way_ += transfer->octets;
-    transfer->content.resize(chunks);
-    transfer->chunks_left = chunks;
-    for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
-        ports_.spool.read_chunk(transfer->message->id, chunk,
-                                {&ports_.on, guarded([this, transfer, chunk](Result<SharedOctets> octets) {
-                                     if (octets) transfer->content[chunk] = *std::move(octets);
-                                     else transfer->failed = octets.error().text;
-                                     if (--transfer->chunks_left > 0) return;
-                                     if (!transfer->failed.empty()) return leave(transfer, transfer->failed);
-                                     publish_all(transfer);
-                                 })});
-    }
+// Whether a later try would end the same way.
+bool Evacuation::stays(const Carried& carried) {
+    const ErrorKind kind = carried.status.error().kind;
+    return kind == ErrorKind::NotFound || kind == ErrorKind::InvalidArgument || kind == ErrorKind::Corruption;
 }
 
-void Evacuation::publish_all(const std::shared_ptr<Transfer>& transfer) {
-    transfer->parts_left = transfer->parts.size();
-    for (std::size_t part = 0; part < transfer->parts.size(); ++part) {
-        auto& one = transfer->parts[part];
-        one.body = std::make_shared<const std::string>(wire::encode_handover(
-            {.id = one.id, .message = transfer->message, .tasks = one.tasks, .content = transfer->content}));
-        publish(transfer, part);
-    }
-}
-
-void Evacuation::publish(const std::shared_ptr<Transfer>& transfer, std::size_t part) {
-    const auto& one = transfer->parts[part];
-    const bool is_high = one.tasks.front().priority == Priority::High;
-    const std::string queue = is_high ? wire::deliver_high_queue(one.sender) : wire::deliver_queue(one.sender);
-    ports_.publisher.publish(
-        {std::string(wire::kDeliverExchange), queue},
-        {.body = one.body, .content_type = std::string(wire::kHandoverContentType), .message_id = one.id.to_string()},
-        {&ports_.on, guarded([this, transfer, part, queue](Status status) {
-             if (!status && status.error().kind == ErrorKind::NotFound) {
-                 transfer->failed = "there is no queue " + queue;
-             } else if (!status && status.error().kind == ErrorKind::InvalidArgument) {
-                 transfer->failed = status.error().text;
-             } else if (!status && !stopping_) {
-                 return later(guarded([this, transfer, part] { publish(transfer, part); }));
-             } else if (!status) {
-                 transfer->failed = status.error().text;
-             }
-             if (--transfer->parts_left > 0) return;
-             if (!transfer->failed.empty()) return leave(transfer, transfer->failed);
-             remove(transfer);
-         })});
-}
-
-void Evacuation::remove(const std::shared_ptr<Transfer>& transfer) {
-    SpoolBatch batch;
-    batch.urgency = SpoolBatch::Urgency::Outcome;
-    batch.remove_tasks = transfer->keys;
-    batch.remove_messages.push_back({transfer->message->id, std::max(transfer->message->content_chunks, 1u)});
-    ports_.spool.commit(std::move(batch), {&ports_.on, guarded([this, transfer](Status status) {
-                                               if (!status && !stopping_) {
-                                                   return later(guarded([this, transfer] { remove(transfer); }));
-                                               }
-                                               if (!status) return leave(transfer, status.error().text);
-                                               ++report_.messages;
-                                               --remaining_;
-                                               report_.recipients += transfer->recipients;
-                                               finish(transfer);
-                                           })});
-}
-
-void Evacuation::leave(const std::shared_ptr<Transfer>& transfer, const std::string& why) {
-    ports_.log.line(LogLevel::Error, "evacuation-left")
-        .field("message", transfer->keys.front().message.to_string())
-        .field("reason", why);
+void Evacuation::leave(const MessageId& message, const Carried& carried) {
+    const bool has_no_queue = carried.status.error().kind == ErrorKind::NotFound && !carried.queue.empty();
+    report_.why_left = has_no_queue ? "there is no queue " + carried.queue : carried.status.error().text;
     ++report_.left;
-    report_.why_left = why;
-    finish(transfer);
-}
-
-void Evacuation::finish(const std::shared_ptr<Transfer>& transfer) {
-    --under_way_;
-    octets_under_way_ -= transfer->octets;
-    work();
+    ports_.log.line(LogLevel::Error, "evacuation-left")
+        .field("message", message.to_string())
+        .field("reason", report_.why_left);
 }
 
 void Evacuation::complete() {

@@ -606,6 +606,11 @@ struct Intake {
     std::uint64_t max_message_size = 10ull << 20;
 };
 
+// Where postfleet-ingest keeps mail while the broker does not take it.
+struct LocalBuffer {
+    std::uint64_t max_size = 0;  // 0: nowhere
+};
+
 // HTTPS requests to servers that others name: MTA-STS policies, TLS reports.
 struct HttpsClient {
     std::string ca_file;  // empty: the system's
@@ -649,6 +654,7 @@ struct Config {
     DsnSettings dsn;
     Spool spool;
     TakeIn take_in;
+    LocalBuffer local_buffer;
     Rendering rendering;
     LogSettings log;
     Dns dns;

@@ -22,7 +22,7 @@
 
 namespace postfleet::wire {
 
-inline constexpr std::string_view kHandoverContentType = "application/x-postfleet-handover";
+inline constexpr std::string_view kHandoverContentType = "application/x-postfleet-handover", kHandoverType = "handover";
 inline constexpr std::uint32_t kHandoverVersion = 1;
 inline constexpr std::size_t kMaxHandoverOctets = 64u << 20;
 // Tasks, recipients, merge parts, metadata … of one hand-over together. Each takes some hundred octets of memory.

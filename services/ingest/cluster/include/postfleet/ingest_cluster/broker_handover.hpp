@@ -32,6 +32,8 @@
 
 namespace postfleet::ingest_cluster {
 
+class LocalBuffer;
+
 struct BrokerHandoverOptions {
     std::uint64_t most_octets = 128ull << 20;         // under way
     Duration deadline = std::chrono::seconds(20);     // less than what a client at the door is made to wait
@@ -49,6 +51,8 @@ public:
     // No: what was published is the broker's or a sender's, which drops what it has already.
     void holds(MessageId id, Completion<Result<bool>> done) override;
     void hand_over(AcceptedMessage message, Completion<Status> done) override;
+    // What is not confirmed goes to the buffer instead of to the broker again; at once while the broker takes nothing.
+    void hand_over_or_keep(AcceptedMessage message, LocalBuffer& buffer, Completion<Status> done);
     void append_content(MessageId id, std::uint32_t chunk, SharedOctets octets, Completion<Status> done) override;
     void discard_content(MessageId id, std::uint32_t chunks) override;
 
@@ -57,6 +61,7 @@ public:
 private:
     struct Shared;
     struct Transfer;
+    void begin(AcceptedMessage message, LocalBuffer* buffer, Completion<Status> done);
     const std::shared_ptr<Shared> shared_;  // with transfers whose completions come later
 };
 

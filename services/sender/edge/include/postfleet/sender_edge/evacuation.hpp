@@ -27,6 +27,7 @@
 #include "postfleet/base/log.hpp"
 #include "postfleet/ports/broker.hpp"
 #include "postfleet/ports/spool.hpp"
+#include "postfleet/spool_courier/spool_courier.hpp"
 
 namespace postfleet::sender {
 
@@ -68,18 +69,12 @@ public:
     std::uint64_t remaining() const { return remaining_.load(std::memory_order_relaxed); }
 
 private:
-    struct Transfer;
-
     void begin();
     void work();
-    void read(const std::shared_ptr<Transfer>& transfer);
-    void read_content(const std::shared_ptr<Transfer>& transfer);
-    void publish_all(const std::shared_ptr<Transfer>& transfer);
-    void publish(const std::shared_ptr<Transfer>& transfer, std::size_t part);
-    void remove(const std::shared_ptr<Transfer>& transfer);
-    void leave(const std::shared_ptr<Transfer>& transfer, const std::string& why);
+    void carry(std::vector<TaskKey> keys);
+    static bool stays(const Carried& carried);
+    void leave(const MessageId& message, const Carried& carried);
     void later(UniqueFunction<void()> run);
-    void finish(const std::shared_ptr<Transfer>& transfer);
     void complete();
     // Does nothing when this is gone.
     template <class Run>
@@ -91,9 +86,10 @@ private:
 
     const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // shared with completions under way, weakly
     EvacuationPorts ports_;
+    SpoolCourier courier_;
     std::deque<std::vector<TaskKey>> waiting_;  // the tasks of one message each
+    bool is_new_mail_ = false;
     std::size_t under_way_ = 0;
-    std::uint64_t octets_under_way_ = 0;
     bool stopping_ = false, completed_ = false;
     std::atomic<std::uint64_t> remaining_{0};
     EvacuationReport report_;
