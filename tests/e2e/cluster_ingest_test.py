@@ -1,6 +1,8 @@
 """postfleet-ingest between a router and RabbitMQ: 250 after the confirm, 451 while the broker is away, and back by itself."""
 import os
+import re
 import smtplib
+import socket
 import sys
 import tempfile
 import time
@@ -42,10 +44,10 @@ class Cluster:
         self.start_router()
         self.start_ingest()
 
-    def configure(self, more=""):
+    def configure(self, more="", port=None):
         path = os.path.join(self.config, "postfleet.yaml")
         with open(path + ".new", "w") as file:
-            file.write(CONFIG.format(port=self.smtp_port, more=more))
+            file.write(CONFIG.format(port=port or self.smtp_port, more=more))
         os.rename(path + ".new", path)
 
     def start_router(self):
@@ -70,6 +72,11 @@ class Cluster:
                 return True
         except (urllib.error.URLError, OSError):
             return False
+
+    def epoch(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics", timeout=5) as answer:
+            found = re.search(r"^postfleet_config_epoch (\d+)", answer.read().decode(), re.MULTILINE)
+        return int(found[1])
 
     def send(self, recipients, headers=""):
         with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=60) as client:
@@ -109,6 +116,16 @@ class ClusterIngestTest(unittest.TestCase):
         wait_for(lambda: "configuration_applied" in self.cluster.ingest.output(), "the new configuration")
         self.cluster.send(["a@dst.test"], "X-Virtual-MTA: extra\r\n")
         wait_for(lambda: self.count("postfleet.deliver.sender-2") == 1, "the message for sender-2")
+
+    def test_a_configuration_that_cannot_be_used_here_is_refused_and_the_last_one_stays(self):
+        first = self.cluster.epoch()
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            self.cluster.configure(port=taken.getsockname()[1])
+            wait_for(lambda: "configuration_refused" in self.cluster.ingest.output(), "the refusal")
+            self.assertEqual(self.cluster.epoch(), first)
+            self.cluster.send(["a@dst.test"])
+        self.cluster.configure("  later: {sender: sender-4}")
+        wait_for(lambda: self.cluster.epoch() == first + 2, "the configuration after it")
 
     def test_451_while_the_broker_is_away_and_recovery_by_itself_F19(self):
         self.cluster.send(["a@dst.test"])

@@ -36,6 +36,7 @@ Result<std::unique_ptr<Membership>> Membership::join(const MemberOptions& option
     auto loaded = member->load(*first);
     if (!loaded) return loaded.error();
     member->configuration_ = *std::move(loaded);
+    member->epoch_ = first->epoch;
     member->link_->on_snapshot([raw = member.get()](const ConfigurationSnapshot& snapshot) {
         const std::lock_guard lock(raw->mutex_);
         raw->news_ = snapshot;
@@ -52,7 +53,6 @@ Membership::~Membership() {
 }
 
 Result<ConfigPointer> Membership::load(const ConfigurationSnapshot& snapshot) {
-    epoch_ = snapshot.epoch;
     const config::LoadResult loaded = config_files::load_files(snapshot.files, files_);
     if (loaded.config) return loaded.config;
     std::string text = "the configuration of the router cannot be used here:";
@@ -77,7 +77,8 @@ void Membership::apply_new(const std::function<Status(const ConfigPointer&)>& ap
         return;
     }
     configuration_ = *std::move(loaded);
-    log_.line(LogLevel::Info, "configuration_applied").field("epoch", epoch_);
+    epoch_ = news->epoch;
+    log_.line(LogLevel::Info, "configuration_applied").field("epoch", news->epoch);
 }
 
 }  // namespace postfleet::cluster_member

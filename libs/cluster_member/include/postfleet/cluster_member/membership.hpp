@@ -9,6 +9,7 @@
 // Errors: join(): no router answers and none has before; the configuration names what is not on this machine.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -36,6 +37,7 @@ public:
     Membership& operator=(const Membership&) = delete;
 
     const ConfigPointer& configuration() const { return configuration_; }
+    // Of that configuration. Thread-safe.
     std::uint64_t epoch() const { return epoch_; }
     // A configuration that the router has activated since is loaded and given to `apply`, each once; it is the one that is
     // active here when `apply` says ok. What became of it is logged.
@@ -50,7 +52,7 @@ private:
     const std::string files_;
     const Log log_;
     ConfigPointer configuration_;
-    std::uint64_t epoch_ = 0;
+    std::atomic<std::uint64_t> epoch_{0};
     std::mutex mutex_;  // the next
     std::optional<ConfigurationSnapshot> news_;
     std::unique_ptr<net::LoopGroup> loop_;  // the link's: it answers whatever the shards do
