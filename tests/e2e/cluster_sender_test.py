@@ -2,6 +2,7 @@
 
 The mail is published as ingest would, from proto/postfleet/v1/handover.proto, which any language can read."""
 
+import json
 import os
 import shutil
 import signal
@@ -297,6 +298,62 @@ class ClusterSender(unittest.TestCase):
         self.assertIn("All events were published.", evacuation.output())
         self.assertIn("The name s0 is free", evacuation.output())
         self.assertEqual(self.published("file"), set(people))
+
+    def ask(self, *arguments):
+        return subprocess.run([POSTFLEET, *arguments, "--router", f"127.0.0.1:{self.router_port}"], capture_output=True,
+                              text=True, timeout=120, stdin=subprocess.DEVNULL, env={**os.environ, "NO_COLOR": "1"})
+
+    def answer(self, *arguments):
+        done = self.ask(*arguments, "--json")
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def test_an_operator_who_names_a_router_sees_and_tells_all_senders(self):
+        self.start_router(retry="1h")
+        self.refusing = True
+        self.start_sender("a", name="s0")
+        second = self.start_sender("b", name="s1")
+        self.publish(["a@dest.test", "b@dest.test"], virtual_mta="one", sender="s0")
+        self.publish(["c@dest.test"], virtual_mta="two", sender="s1")
+
+        def queues():
+            found = self.answer("show", "queues")
+            return {(q["name"], q["sender"]): q["waiting"] for q in found["queues"] if "sender" in q} if found else {}
+        both = {("dest.test/one", "s0"): 2, ("dest.test/two", "s1"): 1}
+        wait_for(lambda: queues() == both, "the queues of both senders", 90)
+        self.assertEqual(self.answer("status")["sender"]["queued_recipients"], 3)
+        text = self.ask("show", "queues")
+        self.assertIn("dest.test/one", text.stdout)
+        self.assertIn("dest.test/two", text.stdout)
+        self.assertEqual(["one"], [v["name"] for v in self.answer("show", "vmtas", "--sender", "s0")])
+        self.assertEqual(3, len(self.answer("list", "--domain", "dest.test")["tasks"]))
+        self.assertEqual(3, self.answer("retry", "--domain", "dest.test", "--dry-run")["count"]["recipients"])
+
+        # An order that is given once holds at all.
+        paused = self.ask("pause", "--domain", "dest.test", "--why", "a test")
+        self.assertEqual(paused.returncode, 0, paused.stdout + paused.stderr)
+        for name in ("s0", "s1"):
+            wait_for(lambda: [o["action"] for o in (self.answer("list", "orders", "--sender", name) or {"orders": []})
+                              ["orders"]] == ["pause"], f"the order at {name}", 60)
+        self.assertIn(" at ", self.answer("list", "orders")["orders"][0]["who"])
+
+        # What makes sense at one sender only.
+        trace = self.ask("trace", "dest.test/one")
+        self.assertEqual(trace.returncode, 1)
+        self.assertIn("--sender: s0, s1", trace.stderr)
+        reload = self.ask("reload", "--socket", os.path.join(self.router_data, "control.sock"))
+        self.assertEqual(reload.returncode, 0, reload.stderr)
+
+        # Who is not there is named, and the others are shown.
+        second.kill()
+        partly = self.ask("show", "queues")
+        self.assertEqual(partly.returncode, 1)
+        self.assertIn("s1 does not answer", partly.stderr)
+        self.assertIn("dest.test/one", partly.stdout)
+
+        # On its machine a sender has a socket, too.
+        local = subprocess.run([POSTFLEET, "show", "queues", "--socket", os.path.join(self.base, "a", "control.sock")],
+                               capture_output=True, text=True, timeout=60)
+        self.assertIn("dest.test/one", local.stdout)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,17 @@
 
 namespace postfleet::cluster_member {
 
+namespace {
+
+// Of an address that listens everywhere, what others can call.
+std::string advertised(const std::string& listens, int port) {
+    std::string host = listens.substr(0, listens.rfind(':'));
+    if (host == "0.0.0.0" || host == "[::]" || host == "*") host = config_files::machine_name();
+    return host + ":" + std::to_string(port);
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Membership>> Membership::join(const MemberOptions& options, service_host::ServiceHost& host,
                                                      const std::string& service, bool watches_orders,
                                                      Duration patience) {
@@ -45,11 +56,26 @@ Result<std::unique_ptr<Membership>> Membership::join(const MemberOptions& option
 }
 
 Membership::~Membership() {
+    stop_answering();
     link_.reset();
     if (loop_) {
         loop_->stop();
         loop_->join();
     }
+}
+
+Status Membership::answer_operators(rpc::CommandService service, rpc::CommandHandler handler) {
+    auto server = rpc::CommandServer::start(
+        {.address = control_, .tls = tls_, .service = service, .handler = std::move(handler), .log = log_});
+    if (!server) return Error{server.error().kind, "--control: " + server.error().text};
+    operators_ = *std::move(server);
+    operators_at_ = advertise_.empty() ? advertised(control_, operators_->port()) : advertise_;
+    link_->announce(operators_at_);
+    return {};
+}
+
+void Membership::stop_answering() {
+    if (operators_) operators_->stop();
 }
 
 Result<ConfigPointer> Membership::load(const ConfigurationSnapshot& snapshot) {

@@ -63,6 +63,14 @@ bool parse_member_options(int argc, char** argv, const MemberProgram& program, M
     add("--files", options.files, "Where files are that the configuration names by relative paths", "POSTFLEET_FILES",
         "DIR");
     add("--http", texts.http, "/metrics, /healthz/live, /healthz/ready", "POSTFLEET_HTTP", "ADDR:PORT");
+    if (!program.control.empty()) {
+        options.control = program.control;
+        add("--control", options.control, "Where operators' commands are answered (gRPC); port 0: any",
+            "POSTFLEET_CONTROL", "ADDR:PORT");
+        add("--advertise", options.advertise,
+            "The same as `postfleet --router` reaches it; without it: --control, or this machine's name for 0.0.0.0",
+            "POSTFLEET_ADVERTISE", "HOST:PORT");
+    }
     add("--tls-ca", options.tls.ca, "CA of the cluster's certificates", "POSTFLEET_TLS_CA", "FILE");
     add("--tls-certificate", options.tls.certificate, "This service's certificate", "POSTFLEET_TLS_CERTIFICATE",
         "FILE");

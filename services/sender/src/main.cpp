@@ -22,6 +22,7 @@ const postfleet::cluster_member::MemberProgram kProgram{
     .process_name_help = "The sender's name: virtual_mtas.<name>.sender says whose mail it gets",
     .data_dir = "/var/lib/postfleet-sender",
     .http = "127.0.0.1:8083",
+    .control = "127.0.0.1:0",
 };
 
 // Takes --evacuate out of the arguments, which the other services do not have.

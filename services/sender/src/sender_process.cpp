@@ -1,6 +1,5 @@
 #include "sender_process.hpp"
 
-#include <fmt/format.h>
 #include <filesystem>
 #include <future>
 #include <utility>
@@ -39,9 +38,9 @@ Status SenderProcess::start_all() {
     auto host = service_host::ServiceHost::create();
     if (!host) return host.error();
     host_ = *std::move(host);
-    for (const auto step :
-         {&SenderProcess::open_log, &SenderProcess::join, &SenderProcess::open_spool, &SenderProcess::open_admin,
-          &SenderProcess::await_name, &SenderProcess::make_sender, &SenderProcess::start_work}) {
+    for (const auto step : {&SenderProcess::open_log, &SenderProcess::join, &SenderProcess::open_spool,
+                            &SenderProcess::open_admin, &SenderProcess::await_name, &SenderProcess::make_sender,
+                            &SenderProcess::open_door, &SenderProcess::start_work}) {
         if (Status done = (this->*step)(); !done) return done;
         if (!is_wanted_) return {};
         if (purpose_ == Purpose::Evacuate && name_) return {};  // it needs no sender
@@ -277,7 +276,10 @@ Status SenderProcess::apply(const ConfigPointer& next) {
     sender_->reload(*std::move(configuration));
     take_in_->reload(next->take_in);
     broker_->declare(topology_of(*next));
+    const std::lock_guard lock(operations_);
     carrier_->reconfigure(event_queues(*next));
+    current_ = next;
+    current_since_ = wall_clock_now();
     return {};
 }
 
@@ -293,14 +295,6 @@ void SenderProcess::add_readiness_checks() {
         const std::string obstacle = publisher_->obstacle();
         return obstacle.empty() ? take_in_->obstacle() : obstacle;
     });
-}
-
-std::string SenderProcess::banner() const {
-    return fmt::format(
-        "Postfleet {} sends as {}, with {} shards.\n\n  http     {:<24} /metrics, /healthz/live, /healthz/ready\n"
-        "  spool    {}\n\nCtrl-C or SIGTERM stops it; mail that waits stays in the spool.\n",
-        runtime::build_info().version, options_.name, host_->loops().size(), host_->http()->local().to_string(),
-        options_.data_dir + "/spool");
 }
 
 int SenderProcess::run() {
@@ -329,6 +323,7 @@ int SenderProcess::run() {
 // Also after a start that failed half-way: whatever is there is stopped, callers before those they call.
 void SenderProcess::stop_all() {
     if (!host_) return;
+    if (door_) door_->stop();
     host_->stop_admin();
     if (name_) {
         std::promise<void> stopped;
@@ -339,6 +334,7 @@ void SenderProcess::stop_all() {
         stopped.get_future().wait();  // from here on nobody lets the sender send
     }
     host_->stop_shards();
+    door_.reset();
     take_in_.reset();
     gate_.reset();
     if (carrier_) carrier_->stop();

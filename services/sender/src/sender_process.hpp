@@ -13,9 +13,11 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
+#include "operator_door.hpp"
 #include "postfleet/amqp/broker.hpp"
 #include "postfleet/cluster_member/membership.hpp"
 #include "postfleet/config/config.hpp"
@@ -66,6 +68,8 @@ private:
     Status open_spool();
     Status await_name();
     Status make_sender();
+    Status open_door();
+    std::string render_status(const SenderStatus& sender);
     Status start_work();
     Result<SenderConfiguration> configuration_of(const ConfigPointer& config);
     void load_tls_contexts(const config::Config& config);
@@ -85,6 +89,9 @@ private:
     bool is_wanted_ = true;  // false: a stop was asked for while it started
     std::string waits_for_;  // before it starts
     std::string lost_;       // why the name was lost; the main thread's
+    std::mutex operations_;  // the next two, and what the carrier is told and asked
+    ConfigPointer current_;
+    WallTime current_since_{};
 
     // In the order of their start; destroyed the other way round.
     std::unique_ptr<service_host::ServiceHost> host_;
@@ -106,6 +113,7 @@ private:
     std::unique_ptr<reporting::EventCarrier> carrier_;  // events to the queues of the report sinks
     std::unique_ptr<reporting::GatedHandover> gate_;    // the sender's, while the reports have room
     std::unique_ptr<BrokerTakeIn> take_in_;
+    std::unique_ptr<OperatorDoor> door_;  // before those whom its commands ask
 };
 
 }  // namespace postfleet::sender

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kept.hpp"
+#include "member_table.hpp"
 #include "postfleet/base/text.hpp"
 #include "remote_state.hpp"
 #include "translate.hpp"
@@ -135,6 +136,13 @@ public:
         });
     }
 
+    void announce(std::string address) {
+        settings_.executor.post([self = shared_from_this(), at = std::move(address)]() mutable {
+            self->announced_ = {self->settings_.service, self->settings_.name, std::move(at)};
+            self->announce_again();
+        });
+    }
+
     RemoteState& state() { return state_; }
     std::string obstacle() const { return routers_->obstacle(); }
 
@@ -250,6 +258,25 @@ private:
         if (callback) callback(changes);
     }
 
+    // --- where we answer operators: the executor's
+    void announce_again() {
+        struct Call {
+            grpc::ClientContext context;
+            v1::MemberMessage request;
+            v1::Done response;
+        };
+        for (std::size_t router = 0; router < settings_.addresses.size(); ++router) {
+            if (!routers_->begin_call()) return;   // it is closed
+            auto call = std::make_shared<Call>();  // shared with its completion
+            call->context.set_deadline(deadline_in(settings_.attempt_deadline));
+            write(announced_, call->request);
+            routers_->stub(router).async()->Announce(&call->context, &call->request, &call->response,
+                                                     [routers = routers_, call](grpc::Status) { routers->end_call(); });
+        }
+        settings_.executor.schedule_at(settings_.executor.now() + kAnnounceEvery,
+                                       [self = shared_from_this()] { self->announce_again(); });
+    }
+
     // --- ownership: the executor's
     void use_kept_grant() {
         v1::SenderGrantMessage message;
@@ -322,7 +349,8 @@ private:
     std::shared_ptr<ConfigWatch> config_watch_;  // shared with their timers
     std::shared_ptr<OrdersWatch> orders_watch_;
 
-    std::map<OrderId, Order> orders_;  // the executor's, from here
+    Member announced_;  // the executor's, from here
+    std::map<OrderId, Order> orders_;
     std::uint64_t orders_revision_ = 0;
     bool orders_unkept_ = false;
     std::optional<SenderGrant> granted_, kept_grant_value_;
@@ -366,6 +394,7 @@ void RouterLink::on_orders(std::function<void(const OrderChanges&)> callback) { 
 KeyClaims& RouterLink::keys() { return impl_->state(); }
 SenderClaims& RouterLink::senders() { return impl_->state(); }
 OrderStore& RouterLink::orders() { return impl_->state(); }
+void RouterLink::announce(std::string address) { impl_->announce(std::move(address)); }
 void RouterLink::hold_sender(Ownership ownership) { impl_->hold_sender(std::move(ownership)); }
 std::string RouterLink::obstacle() const { return impl_->obstacle(); }
 

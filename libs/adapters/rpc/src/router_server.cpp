@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "credentials.hpp"
+#include "member_table.hpp"
 #include "postfleet/base/text.hpp"
 #include "postfleet/v1/control.grpc.pb.h"
 #include "recipients_stream.hpp"
@@ -158,7 +159,28 @@ public:
         return call;
     }
 
+    grpc::ServerUnaryReactor* Announce(grpc::CallbackServerContext* context, const v1::MemberMessage* request,
+                                       v1::Done*) override {
+        auto member = read(*request);
+        if (!member) return refuse(context, member.error());
+        if (!members_.heard(*std::move(member), steady_clock_now())) {
+            return refuse(context, {ErrorKind::ResourceExhausted, "too many processes have announced themselves"});
+        }
+        return answer(context);
+    }
+    grpc::ServerUnaryReactor* ListMembers(grpc::CallbackServerContext* context, const v1::ListMembersRequest*,
+                                          v1::MemberList* response) override {
+        for (const Member& member : members_.list(steady_clock_now())) write(member, *response->add_members());
+        return answer(context);
+    }
+
 private:
+    grpc::ServerUnaryReactor* answer(grpc::CallbackServerContext* context) {
+        auto* reactor = context->DefaultReactor();
+        good_.add();
+        reactor->Finish(grpc::Status::OK);
+        return reactor;
+    }
     grpc::ServerUnaryReactor* refuse(grpc::CallbackServerContext* context, const Error& error) {
         auto* reactor = context->DefaultReactor();
         bad_.add();
@@ -200,6 +222,7 @@ private:
     Executor& executor_;
     const Log log_;
     Watchers watchers_;
+    MemberTable members_;
     Counter& good_;
     Counter& bad_;
     std::atomic<std::size_t> calls_{0};

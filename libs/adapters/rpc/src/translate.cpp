@@ -209,6 +209,23 @@ Result<KeyVerdict> read(const v1::KeyVerdictMessage& message) {
     return invalid("state", "there is no " + std::to_string(message.state()));
 }
 
+// --- operators
+
+void write(const Member& member, v1::MemberMessage& message) {
+    message.set_service(member.service);
+    message.set_name(member.name);
+    message.set_address(member.address);
+}
+
+Result<Member> read(const v1::MemberMessage& message) {
+    Status texts = check_texts({&message.service(), &message.name(), &message.address()});
+    if (!texts) return texts.error();
+    if (message.service().empty() || message.name().empty() || message.address().empty()) {
+        return invalid("member", "has a service, a name and an address");
+    }
+    return Member{message.service(), message.name(), message.address()};
+}
+
 // --- ownership
 
 void write(const SenderClaim& claim, v1::SenderClaimRequest& message) {

@@ -7,6 +7,7 @@
 #include <google/protobuf/repeated_ptr_field.h>
 
 #include "postfleet/ports/state_store.hpp"
+#include "postfleet/rpc/members.hpp"
 #include "postfleet/v1/control.pb.h"
 
 namespace postfleet::rpc {
@@ -38,6 +39,9 @@ void write(const SenderVerdict& verdict, v1::SenderClaimResponse& message);
 Result<SenderVerdict> read(const v1::SenderClaimResponse& message);
 void write(const SenderRecord& record, v1::SenderRecordMessage& message);
 Result<SenderRecord> read(const v1::SenderRecordMessage& message);
+
+void write(const Member& member, v1::MemberMessage& message);
+Result<Member> read(const v1::MemberMessage& message);
 
 void write(const Suppression& suppression, std::uint32_t place, v1::SuppressedRecipient& message);
 Result<std::vector<SuppressionQuestion>> read(const v1::CheckRecipientsRequest& message, int most);

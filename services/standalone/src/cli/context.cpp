@@ -6,6 +6,7 @@
 
 #include "postfleet/base/text.hpp"
 #include "postfleet/config_files/load.hpp"
+#include "merge_answers.hpp"
 #include "postfleet/yaml/documents.hpp"
 
 namespace postfleet::standalone {
@@ -43,6 +44,14 @@ void Context::fail(const Error& error) {
 
 Result<std::string> Context::call(const std::string& command, const runtime::ControlArguments& arguments,
                                   Duration timeout) const {
+    // A router's own business goes to its socket, wherever senders are.
+    const bool is_for_senders = recipients_of(command, arguments) != Recipients::NoSender;
+    if (socket.empty() && !cluster.routers.empty() && is_for_senders) {
+        return call_cluster(cluster, command, arguments, timeout, [this](const std::string& who) {
+            exit_code = 1;
+            if (silent.insert(who).second) std::fprintf(stderr, "postfleet: %s\n", printable(who, 1'000).c_str());
+        });
+    }
     const Result<std::string> path = find_socket();
     if (!path) return path.error();
     return runtime::call_control(*path, command, arguments, timeout);
@@ -69,6 +78,21 @@ void add_connection_options(CLI::App& command, Context& context) {
     command.add_option("--socket", context.socket, "Control socket of the running process")
         ->envname("POSTFLEET_SOCKET")
         ->type_name("PATH");
+    const auto add = [&](const char* name, std::string& value, const char* help, const char* variable,
+                         const char* type) {
+        command.add_option(name, value, help)->envname(variable)->type_name(type)->group("In a cluster");
+    };
+    ClusterAccess& cluster = context.cluster;
+    add("--router", cluster.routers, "Ask the senders that these routers know", "POSTFLEET_ROUTER", "ADDR:PORT,…");
+    add("--sender", cluster.sender, "Only this sender; without it: all, and their answers together", "POSTFLEET_SENDER",
+        "NAME");
+    add("--tls-ca", cluster.tls.ca, "CA of the cluster's certificates", "POSTFLEET_TLS_CA", "FILE");
+    add("--tls-certificate", cluster.tls.certificate, "Your certificate", "POSTFLEET_TLS_CERTIFICATE", "FILE");
+    add("--tls-key", cluster.tls.private_key, "Its private key", "POSTFLEET_TLS_KEY", "FILE");
+    command
+        .add_flag("--unsafe-plaintext", cluster.tls.unsafe_plaintext, "Without certificates, also to other machines")
+        ->envname("POSTFLEET_UNSAFE_PLAINTEXT")
+        ->group("In a cluster");
     command.add_flag("--json", context.json, "Write JSON for programs instead of text for people");
 }
 

@@ -7,8 +7,10 @@
 #include <CLI/CLI.hpp>
 
 #include <functional>
+#include <set>
 #include <string>
 
+#include "cluster_call.hpp"
 #include "postfleet/base/result.hpp"
 #include "postfleet/runtime/control.hpp"
 
@@ -17,11 +19,13 @@ namespace postfleet::standalone {
 struct Context {
     std::string config;  // --config, or POSTFLEET_CONFIG
     std::string socket;  // --socket, or POSTFLEET_SOCKET
+    ClusterAccess cluster;
     bool json = false;
-    int exit_code = 0;
+    mutable int exit_code = 0;               // 1 after an answer that is not of all
+    mutable std::set<std::string> silent{};  // who did not answer, and why; said once
 
     void fail(const Error& error);
-    // Calls the running process. An error was reported when there is no value.
+    // Calls the running process, or with --router the senders of the cluster. An error was reported when there is no value.
     Result<std::string> call(const std::string& command, const runtime::ControlArguments& arguments = {},
                              Duration timeout = std::chrono::seconds(30)) const;
     // The control socket: --socket, else what the configuration says, else the usual place.
@@ -31,7 +35,7 @@ struct Context {
 inline constexpr const char* kDefaultConfig = "/etc/postfleet";
 inline constexpr const char* kDefaultSocket = "/var/lib/postfleet/control.sock";
 
-// --config, --socket and --json, for commands that talk to a running process.
+// --config, --socket, --router and --json, for commands that talk to a running process.
 void add_connection_options(CLI::App& command, Context& context);
 // The operator's reason, by either of its names.
 void add_why(CLI::App& command, std::string& why, const std::string& help);

@@ -1,14 +1,18 @@
 // The history of one message as text for people.
 
+#include <boost/json.hpp>
 #include <algorithm>
 #include <initializer_list>
 #include <utility>
 
-#include "json_view.hpp"
+#include "postfleet/control/json_view.hpp"
 #include "postfleet/base/text.hpp"
 #include "postfleet/standalone/views.hpp"
 
 namespace postfleet::standalone {
+
+using control::JsonView;
+using control::parse_answer;
 namespace {
 
 using Align = Table::Align;

@@ -1,10 +1,14 @@
+#include <boost/json.hpp>
 #include <fmt/format.h>
 
-#include "json_view.hpp"
+#include "postfleet/control/json_view.hpp"
 #include "postfleet/base/text.hpp"
 #include "postfleet/standalone/views.hpp"
 
 namespace postfleet::standalone {
+
+using control::JsonView;
+using control::parse_answer;
 namespace {
 
 using Align = Table::Align;

@@ -1,13 +1,17 @@
 #include "postfleet/standalone/views.hpp"
 
+#include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "json_view.hpp"
+#include "postfleet/control/json_view.hpp"
 #include "postfleet/base/text.hpp"
 
 namespace postfleet::standalone {
+
+using control::JsonView;
+using control::parse_answer;
 namespace {
 
 using Align = Table::Align;
@@ -304,6 +308,7 @@ Result<std::string> view_limits(const std::string& json, const Style& style) {
         std::string what = limit.text("scope") == "total" ? "all delivery" : printable(limit.text("scope"));
         std::replace(what.begin(), what.end(), '_', ' ');
         if (limit.has("name")) what += " " + printable(limit.text("name"));
+        if (limit.has("sender")) what += " (" + printable(limit.text("sender")) + ")";
         for (const boost::json::value& each : limit.array("limits")) {
             const JsonView key(each);
             const bool is_of_connections = key.text("key") == "max_connections";

@@ -1,10 +1,15 @@
-#include "../cli/json_view.hpp"
+#include <boost/json.hpp>
+
+#include "postfleet/control/json_view.hpp"
 #include "../cli/terminal.hpp"
 #include "commands.hpp"
 #include "postfleet/base/text.hpp"
 #include "postfleet/standalone/table.hpp"
 
 namespace postfleet::standalone {
+
+using control::JsonView;
+using control::parse_answer;
 namespace {
 
 struct Options {

@@ -17,6 +17,7 @@ constexpr const char* kAbout =
 constexpr const char* kFooter =
     "`postfleet COMMAND --help` explains a command. The commands that talk to a running server find it by\n"
     "--socket or --config (or POSTFLEET_SOCKET, POSTFLEET_CONFIG), else by /etc/postfleet.\n"
+    "In a cluster --router (or POSTFLEET_ROUTER) asks all senders at once.\n"
     "Exit codes: 0 done, 1 failed, 2 wrong command line.";
 
 // Where the reader of an error message finds help: the innermost command that was named.

@@ -1,5 +1,6 @@
 // pause, resume, retry, bounce, move, delete, suppress, unsuppress, withdraw: orders about mail (docs/ORDERS.md).
 
+#include <boost/json.hpp>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,7 +10,7 @@
 #include <memory>
 #include <thread>
 
-#include "../cli/json_view.hpp"
+#include "postfleet/control/json_view.hpp"
 #include "../cli/terminal.hpp"
 #include "commands.hpp"
 #include "postfleet/standalone/views.hpp"

@@ -1,7 +1,7 @@
 // `postfleet resolve DOMAIN`: where its mail goes and why; by the running process, or by the files of --config.
 #include "../cli/terminal.hpp"
-#include "../control/explain_domain.hpp"
-#include "../control/immediate_executor.hpp"
+#include "postfleet/control/explain_domain.hpp"
+#include "postfleet/control/immediate_executor.hpp"
 #include "../process/checks.hpp"
 #include "commands.hpp"
 #include "postfleet/base/metrics.hpp"
@@ -11,6 +11,10 @@
 #include "postfleet/standalone/views.hpp"
 
 namespace postfleet::standalone {
+
+using control::DomainQuestion;
+using control::explain_domain;
+using control::ImmediateExecutor;
 namespace {
 
 Result<std::string> resolve_by_files(const Context& context, const DomainQuestion& question) {

@@ -1,4 +1,4 @@
-// The options that say which mail a command is about, the same for all of them (src/control/selectors.hpp).
+// The options that say which mail a command is about, the same for all of them (libs/control, selectors.hpp).
 #pragma once
 
 #include <string>

@@ -1,10 +1,14 @@
 #include "../cli/terminal.hpp"
-#include "../control/render.hpp"
+#include "postfleet/control/render.hpp"
 #include "commands.hpp"
 #include "postfleet/config_files/load.hpp"
 #include "postfleet/standalone/views.hpp"
 
 namespace postfleet::standalone {
+
+using control::explain_queue;
+using control::render_providers;
+using control::render_settings;
 namespace {
 
 struct QueueOptions {

@@ -65,9 +65,11 @@ void register_top_command(CLI::App& app, Context& context) {
     add_connection_options(*top, context);
     top->group("Look")->callback([&context, options] {
         // Found once: it may take reading the configuration.
-        const Result<std::string> socket = context.find_socket();
-        if (!socket) return context.fail(socket.error());
-        context.socket = *socket;
+        if (context.cluster.routers.empty()) {
+            const Result<std::string> socket = context.find_socket();
+            if (!socket) return context.fail(socket.error());
+            context.socket = *socket;
+        }
         // Into a file or a pipe there is nothing to redraw.
         if (options->once || context.json || output_style().width == 0) return show_once(context, *options);
         if (const Status shown = show_live(context, *options); !shown) context.fail(shown.error());

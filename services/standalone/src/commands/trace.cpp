@@ -1,14 +1,18 @@
 // postfleet trace QUEUE: one live dialogue with a mail server, line by line.
 
+#include <boost/json.hpp>
 #include <cstdio>
 #include <thread>
 
-#include "../cli/json_view.hpp"
+#include "postfleet/control/json_view.hpp"
 #include "../cli/terminal.hpp"
 #include "commands.hpp"
 #include "postfleet/standalone/views.hpp"
 
 namespace postfleet::standalone {
+
+using control::JsonView;
+using control::parse_answer;
 namespace {
 
 constexpr auto kPollEvery = std::chrono::milliseconds(100);

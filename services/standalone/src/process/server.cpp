@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "../control/render.hpp"
 #include "checks.hpp"
 #include "postfleet/config_files/delivery_tls.hpp"
 #include "postfleet/config_files/load.hpp"
@@ -16,8 +15,12 @@
 #include "postfleet/runtime/build_info.hpp"
 #include "postfleet/sender_edge/signing_keys.hpp"
 #include "postfleet/sender_edge/source_addresses.hpp"
+#include "render_intake.hpp"
 
 namespace postfleet::standalone {
+
+using control::ControlCommands;
+using control::ControlPorts;
 
 using service_host::Drained;
 

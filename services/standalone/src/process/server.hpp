@@ -29,7 +29,7 @@
 #include "postfleet/service_host/service_host.hpp"
 #include "postfleet/spool/rocks_spool.hpp"
 #include "postfleet/sqlite/state_store.hpp"
-#include "postfleet/standalone/control_commands.hpp"
+#include "postfleet/control/control_commands.hpp"
 #include "postfleet/tls/client.hpp"
 #include "postfleet/zlib/compressor.hpp"
 
@@ -101,7 +101,7 @@ private:
     std::unique_ptr<ingest::SmtpListenerService> ingest_;
     std::unique_ptr<ingest::PickupService> pickups_;
     std::unique_ptr<ingest::SubmissionService> submissions_;
-    std::unique_ptr<ControlCommands> commands_;
+    std::unique_ptr<control::ControlCommands> commands_;
     std::unique_ptr<runtime::ControlServer> control_;
 };
 

@@ -3,13 +3,16 @@
 
 #include <algorithm>
 
-#include "../control/render.hpp"
 #include "checks.hpp"
 #include "postfleet/config/accounting.hpp"
+#include "postfleet/control/render.hpp"
 #include "postfleet/runtime/build_info.hpp"
 #include "server.hpp"
 
 namespace postfleet::standalone {
+
+using control::render_status;
+using control::StatusParts;
 
 void Server::add_readiness_checks() {
     host_->add_readiness_check("spool", [this]() -> std::string {
@@ -47,7 +50,10 @@ std::string Server::render_status_now(const SenderStatus& sender) {
     }
     status.sender = sender;
     status.spool = spool_->statistics();
-    status.listeners = ingest_->listeners();
+    for (const ingest::ListenerStatus& listener : ingest_->listeners()) {
+        status.listeners.push_back({listener.name, listener.address.to_string(), listener.connections,
+                                    listener.connections_total, listener.messages_total, listener.recipients_total});
+    }
     status.reports = feedback_->status();
     return render_status(status, wall_clock_now());
 }

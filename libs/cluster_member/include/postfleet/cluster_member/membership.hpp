@@ -19,6 +19,7 @@
 #include "postfleet/cluster_member/options.hpp"
 #include "postfleet/config/config.hpp"
 #include "postfleet/net/loop_group.hpp"
+#include "postfleet/rpc/command_server.hpp"
 #include "postfleet/rpc/router_link.hpp"
 #include "postfleet/service_host/service_host.hpp"
 
@@ -45,11 +46,23 @@ public:
 
     rpc::RouterLink& link() { return *link_; }
 
+    // Answers operators at options.control from here on, and tells the routers where. Errors: the address cannot be had.
+    Status answer_operators(rpc::CommandService service, rpc::CommandHandler handler);
+    // Blocks until what is being answered is answered. Before what the handler uses is gone.
+    void stop_answering();
+    const std::string& operators_at() const { return operators_at_; }  // as advertised
+
 private:
-    Membership(const MemberOptions& options, Log log) : files_(options.files), log_(log) {}
+    Membership(const MemberOptions& options, Log log)
+        : files_(options.files),
+          control_(options.control),
+          advertise_(options.advertise),
+          tls_(options.tls),
+          log_(log) {}
     Result<ConfigPointer> load(const ConfigurationSnapshot& snapshot);
 
-    const std::string files_;
+    const std::string files_, control_, advertise_;
+    const rpc::TlsFiles tls_;
     const Log log_;
     ConfigPointer configuration_;
     std::atomic<std::uint64_t> epoch_{0};
@@ -57,6 +70,8 @@ private:
     std::optional<ConfigurationSnapshot> news_;
     std::unique_ptr<net::LoopGroup> loop_;  // the link's: it answers whatever the shards do
     std::unique_ptr<rpc::RouterLink> link_;
+    std::unique_ptr<rpc::CommandServer> operators_;
+    std::string operators_at_;
 };
 
 }  // namespace postfleet::cluster_member

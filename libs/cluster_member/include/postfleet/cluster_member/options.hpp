@@ -20,7 +20,9 @@ struct MemberOptions {
     std::string data_dir;  // made if missing
     std::string files = "/etc/postfleet";
     Endpoint http;
-    std::string log;  // empty: standard error
+    std::string control;    // where operators are answered; empty: this service answers none
+    std::string advertise;  // the same as others reach it
+    std::string log;        // empty: standard error
     LogLevel log_level = LogLevel::Info;
 };
 
@@ -31,6 +33,7 @@ struct MemberProgram {
     std::string footer;
     std::string process_name_help = "Name of this process, for logs";
     std::string data_dir, http;
+    std::string control{};  // empty: no operator asks it anything
 };
 
 // False: the process is to end with `exit_code` (--help, a mistake, which was printed).

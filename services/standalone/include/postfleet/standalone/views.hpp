@@ -1,5 +1,5 @@
 // Views: the answers of a running process as text for people. What each view takes is the JSON of one control
-// command (src/control/render.hpp), so that a newer or older process can be looked at: unknown members are
+// command (postfleet/control/render.hpp), so that a newer or older process can be looked at: unknown members are
 // left alone, missing ones shown as nothing.
 //
 // Threads: pure. Errors: InvalidArgument when the text is not JSON of the right shape.

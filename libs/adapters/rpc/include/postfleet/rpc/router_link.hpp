@@ -72,6 +72,9 @@ public:
     };
     void hold_sender(Ownership ownership);
 
+    // Tells every router, again and again, where this process answers operators. Once.
+    void announce(std::string address);
+
     // Why the routers are not to be used; empty: one answers.
     std::string obstacle() const;
 

@@ -1,0 +1,38 @@
+// tell_history: all that is known of one message (`postfleet show message`), as JSON:
+//
+//   message     what it is: when, from whom and from where it was accepted, size, tenant, job …
+//   recipients  what has become of each: where and until when it waits, or how it ended
+//   events      what was reported of it (CloudEvents), the oldest first
+//   files       that were read for it
+//   notes       what is not known, and why, for people
+//
+// What waits is asked of the sender. What is over stands in the outbox until every report sink has it, and after that
+// in the JSON report files for as long as these are kept (report_search.hpp).
+//
+// Threads: any that may block, for kPatience and as long as the sender takes. Errors: NotFound (nothing is known of it).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "postfleet/config/config.hpp"
+#include "postfleet/ports/event_log.hpp"
+#include "postfleet/ports/sender_control.hpp"
+
+namespace postfleet::control {
+
+struct HistorySources {
+    static constexpr Duration kPatience = std::chrono::seconds(30);
+    static constexpr std::size_t kMostPending = 200'000;  // events of the outbox that are looked through
+
+    std::function<Result<std::vector<QueuedTask>>(const MailSelector&)> waiting;  // asks the sender
+    EventLog& outbox;
+    std::shared_ptr<const config::Config> config;  // shared with the running parts
+    std::string own_sender{};                      // as its events name it; empty: by the configuration's hostname
+};
+
+Result<std::string> tell_history(const MessageId& message, const HistorySources& from);
+
+}  // namespace postfleet::control

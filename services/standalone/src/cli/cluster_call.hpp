@@ -1,0 +1,29 @@
+// call_cluster: a command for the senders of a cluster, whom the routers name; none that is a router's own business
+// (recipients_of()).
+//
+// Threads: any; blocks, at most for `timeout` beside the time that routers take. Errors: no router answers, or none of
+// those who are asked; who of several does not answer is told to `complain`, and the others' answers count.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "postfleet/base/result.hpp"
+#include "postfleet/base/time.hpp"
+#include "postfleet/rpc/tls_files.hpp"
+#include "postfleet/runtime/control.hpp"
+
+namespace postfleet::standalone {
+
+struct ClusterAccess {
+    std::string routers;  // "router-0:7400,router-1:7400"; empty: no cluster is named
+    std::string sender;   // only this one; empty: all
+    rpc::TlsFiles tls;
+};
+
+Result<std::string> call_cluster(const ClusterAccess& access, const std::string& command,
+                                 const runtime::ControlArguments& arguments, Duration timeout,
+                                 const std::function<void(const std::string&)>& complain);
+
+}  // namespace postfleet::standalone
