@@ -19,6 +19,7 @@ namespace postfleet::router {
 namespace {
 
 constexpr Duration kGrace = std::chrono::seconds(3);  // for calls under way when the router stops
+constexpr Duration kFirstLook = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -84,6 +85,7 @@ Status Router::open_admin() {
                               .field("version", snapshot.version)
                               .field("by", snapshot.activated_by);
                           server_->publish(snapshot);
+                          host_->main_loop().post([] {});  // wakes the start, which waits for the first
                       },
                   .on_orders = [this](std::uint64_t revision) { server_->announce_orders(revision); }});
     host_->add_readiness_check("state", [this] {
@@ -125,6 +127,8 @@ Status Router::open_doors() {
     if (!server) return server.error();
     server_ = *std::move(server);
     feed_->start();
+    // So that it is ready when it says so; a database that has just gone away again is not waited for.
+    host_->main_loop().await(steady_clock_now() + kFirstLook, [this] { return feed_->epoch() != 0; });
     server_->set_serving(true);
     control_ = std::make_unique<runtime::ControlServer>(
         options_.socket, [this](const runtime::ControlRequest& request) { return command(request); });
