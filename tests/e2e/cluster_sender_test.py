@@ -355,6 +355,38 @@ class ClusterSender(unittest.TestCase):
                                capture_output=True, text=True, timeout=60)
         self.assertIn("dest.test/one", local.stdout)
 
+    def test_the_way_of_a_message_is_told_by_whoever_knows_of_it(self):
+        self.start_router(retry="2s", more="reports: [{type: file, path: events.jsonl}]")
+        self.refusing = True
+        self.start_sender("a")
+        feedback = Process(
+            [os.path.join(BIN, "postfleet-feedback"), "--router", f"127.0.0.1:{self.router_port}", "--broker",
+             self.broker.url, "--data-dir", os.path.join(self.base, "feedback"), "--files", self.base, "--http",
+             "127.0.0.1:0"], os.path.join(self.base, "feedback.log"))
+        self.processes.append(feedback)
+        wait_for(lambda: "is ready" in feedback.output(), "feedback", 60)
+        # A UUIDv7, as ingest makes them: its time says from when on reports are searched.
+        message = uuid.UUID(bytes=int(time.time() * 1000).to_bytes(6, "big") + b"\x70\x00\x80" + os.urandom(7))
+        self.publish(["a@dest.test"], ids=[message.bytes])
+
+        def told():
+            return self.answer("trace", str(message)) or {"recipients": [], "events": []}
+        wait_for(lambda: [r["attempts"] for r in told()["recipients"] if "next_attempt_at" in r] > [0],
+                 "the recipient who waits after an attempt", 90)
+        self.refusing = False
+        wait_for(lambda: [r["state"] for r in told()["recipients"]] == ["delivered"] and
+                 told()["events"][-1]["type"] == "email.delivered", "its end", 120)
+        history = told()
+        types = [e["type"] for e in history["events"]]
+        self.assertIn("email.deferred", types)
+        self.assertEqual({"/senders/s0"}, {e["source"] for e in history["events"]})
+        text = self.ask("show", "message", str(message))
+        self.assertEqual(text.returncode, 0, text.stderr)
+        self.assertIn("s0", text.stdout)
+        unknown = self.ask("trace", str(uuid.uuid4()))
+        self.assertEqual(unknown.returncode, 1)
+        self.assertIn("nothing is known of message", unknown.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

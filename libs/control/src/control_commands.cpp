@@ -210,7 +210,11 @@ Result<std::string> ControlCommands::history(const ControlRequest& request) cons
         return flatten(await_sender<Result<Tasks>>(
             ports_.executor, [&](auto done) { ports_.sender.list_tasks(of, kMaxListed, std::move(done)); }));
     };
-    return tell_history(*which->message, {waiting, ports_.outbox, ports_.configuration(), ports_.own_sender});
+    return tell_history(*which->message, {.waiting = waiting,
+                                          .outbox = &ports_.outbox,
+                                          .has_reports = ports_.own_sender.empty(),  // in a cluster feedback has them
+                                          .config = ports_.configuration(),
+                                          .own_sender = ports_.own_sender});
 }
 
 Result<std::string> ControlCommands::trace(const ControlRequest& request) const {

@@ -103,22 +103,28 @@ void tell_end(const JsonView& event, EventType type, boost::json::object& recipi
     }
 }
 
-// --- gathering -----------------------------------------------------------------------------------------
-
-Status History::gather() {
-    MailSelector which;
-    which.message = id_;
-    Result<std::vector<QueuedTask>> tasks = from_.waiting(which);
-    if (!tasks) return tasks.error();
-    tasks_ = std::move(*tasks);
-    // After what waits: who ends in between is found here. The outbox before the files: what leaves it is in those.
-    read_outbox();
-    read_reports();
-    std::stable_sort(events_.begin(), events_.end(), [](const auto& a, const auto& b) {
+void sort_by_time(std::vector<boost::json::value>& events) {
+    std::stable_sort(events.begin(), events.end(), [](const auto& a, const auto& b) {
         const JsonView x(a), y(b);
         return std::pair(x.time("time"), x.object("data").count("sequence")) <
                std::pair(y.time("time"), y.object("data").count("sequence"));
     });
+}
+
+// --- gathering -----------------------------------------------------------------------------------------
+
+Status History::gather() {
+    if (from_.waiting) {
+        MailSelector which;
+        which.message = id_;
+        Result<std::vector<QueuedTask>> tasks = from_.waiting(which);
+        if (!tasks) return tasks.error();
+        tasks_ = std::move(*tasks);
+    }
+    // After what waits: who ends in between is found here. The outbox before the files: what leaves it is in those.
+    if (from_.outbox != nullptr) read_outbox();
+    if (from_.has_reports) read_reports();
+    sort_by_time(events_);
     return {};
 }
 
@@ -129,7 +135,7 @@ void History::add(boost::json::value event) {
 void History::read_outbox() {
     std::uint64_t after = 0;
     for (std::size_t seen = 0; seen < HistorySources::kMostPending;) {
-        const auto part = from_.outbox.read(after, kPendingAtOnce);
+        const auto part = from_.outbox->read(after, kPendingAtOnce);
         if (!part) {
             notes_.push_back(boost::json::string("the outbox cannot be read: " + part.error().text));
             return;
@@ -240,7 +246,66 @@ std::string History::why_nothing() const {
     return text;
 }
 
+// --- several of them ------------------------------------------------------------------------------------
+
+// What is over counts before what waits, and that before what somebody does not know.
+int rank_of(const boost::json::object& recipient) {
+    if (recipient.contains("ended_at")) return 2;
+    return recipient.contains("next_attempt_at") ? 1 : 0;
+}
+
+struct Merged {
+    boost::json::object message;
+    std::map<std::uint64_t, boost::json::object> recipients;  // by index
+    std::vector<boost::json::value> events;
+    std::set<std::string> known;  // their ids
+    boost::json::array processes, files, notes;
+
+    void add(const std::string& by, const JsonView& part) {
+        const boost::json::object& facts = part.object("message").value().as_object();
+        for (const auto& [name, fact] : facts) message.insert_or_assign(name, fact);
+        for (const boost::json::value& value : part.array("recipients")) {
+            if (!value.is_object()) continue;
+            boost::json::object& recipient = recipients[JsonView(value).count("index")];
+            if (recipient.empty() || rank_of(value.as_object()) > rank_of(recipient)) recipient = value.as_object();
+        }
+        for (const boost::json::value& event : part.array("events")) {
+            if (known.insert(JsonView(event).text("id")).second) events.push_back(event);
+        }
+        const auto add_texts = [&](const char* name, boost::json::array& to) {
+            for (const boost::json::value& text : part.array(name)) {
+                if (text.is_string()) to.emplace_back(by + ": " + std::string(text.as_string()));
+            }
+        };
+        processes.emplace_back(by);
+        add_texts("files", files);
+        add_texts("notes", notes);
+    }
+};
+
 }  // namespace
+
+Result<std::string> merge_histories(const std::vector<HistoryPart>& parts) {
+    Merged all;
+    for (const HistoryPart& part : parts) {
+        const auto json = parse_answer(part.json);
+        if (!json || !json->is_object()) {
+            return Error{ErrorKind::InvalidArgument,
+                         part.by + " has answered what cannot be read; it may be of another version"};
+        }
+        all.add(part.by, JsonView(*json));
+    }
+    sort_by_time(all.events);
+    boost::json::array recipients;
+    for (auto& [index, recipient] : all.recipients) recipients.push_back(std::move(recipient));
+    return boost::json::serialize(
+        boost::json::object{{"message", std::move(all.message)},
+                            {"recipients", std::move(recipients)},
+                            {"events", boost::json::array(all.events.begin(), all.events.end())},
+                            {"processes", std::move(all.processes)},
+                            {"files", std::move(all.files)},
+                            {"notes", std::move(all.notes)}});
+}
 
 Result<std::string> tell_history(const MessageId& message, const HistorySources& from) {
     History history(message, from);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "postfleet/config/accounting.hpp"
+#include "postfleet/control/message_history.hpp"
 #include "postfleet/feedback/sinks.hpp"
 #include "postfleet/runtime/build_info.hpp"
 #include "postfleet/wire/broker_topology.hpp"
@@ -28,6 +29,7 @@ Result<std::unique_ptr<Feedback>> Feedback::start(cluster_member::MemberOptions 
 }
 
 Feedback::~Feedback() {
+    if (member_) member_->stop_answering();
     if (host_) host_->stop_admin();
     reports_.reset();  // flushes what its sinks have, while the shards still run
     if (host_) host_->stop_shards();
@@ -62,7 +64,8 @@ Status Feedback::start_all() {
         [this](BrokerConsumerOptions consumer) { return broker_->consumer(std::move(consumer)); },
         *host_->loops().loops().front(), std::move(carrier), host_->metrics(), host_->log());
     host_->start_shards();
-    start_sinks(*member_->configuration());
+    start_sinks(member_->configuration());
+    if (Status opened = answer_operators(); !opened) return opened;
     host_->report_running();
     host_->log()
         .line(LogLevel::Info, "started")
@@ -88,13 +91,30 @@ void Feedback::on_tick() {
 
 Status Feedback::apply(const ConfigPointer& next) {
     broker_->declare(topology_of(*next));
-    start_sinks(*next);
+    start_sinks(next);
     return {};
 }
 
-void Feedback::start_sinks(const config::Config& config) {
+// What the report files of this process know of a message.
+Status Feedback::answer_operators() {
+    return member_->answer_operators(
+        rpc::CommandService::FeedbackQuery, [this](const rpc::OperatorCommand& command) -> Result<std::string> {
+            if (command.command != "history" || !command.arguments.contains("message")) {
+                return Error{ErrorKind::InvalidArgument, "feedback answers `history` of a message, and nothing else"};
+            }
+            const auto message = MessageId::parse(command.arguments.at("message"));
+            if (!message) return message.error();
+            std::unique_lock lock(reports_mutex_);
+            const ConfigPointer config = reported_;
+            lock.unlock();
+            return control::tell_history(*message, {.waiting = {}, .config = config});
+        });
+}
+
+void Feedback::start_sinks(const ConfigPointer& config) {
     const std::lock_guard lock(reports_mutex_);
-    reports_->reconfigure(report_sinks(config, host_->metrics(), host_->log()));
+    reports_->reconfigure(report_sinks(*config, host_->metrics(), host_->log()));
+    reported_ = config;
 }
 
 std::string Feedback::obstacle() const {
@@ -106,6 +126,7 @@ std::string Feedback::obstacle() const {
 int Feedback::run() {
     host_->run({.on_reload = [this] { on_tick(); }, .on_tick = [this] { on_tick(); }});
     host_->log().line(LogLevel::Info, "stopping").field("because", host_->main_loop().stop_reason());
+    member_->stop_answering();
     {
         const std::lock_guard lock(reports_mutex_);
         reports_->stop();

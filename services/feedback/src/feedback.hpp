@@ -38,7 +38,8 @@ private:
     Status check_sinks(const config::Config& config);
     void on_tick();
     Status apply(const cluster_member::ConfigPointer& next);
-    void start_sinks(const config::Config& config);
+    void start_sinks(const cluster_member::ConfigPointer& config);
+    Status answer_operators();
     std::string obstacle() const;
 
     const cluster_member::MemberOptions options_;
@@ -47,7 +48,8 @@ private:
     std::unique_ptr<service_host::ServiceHost> host_;
     std::unique_ptr<cluster_member::Membership> member_;
     std::unique_ptr<amqp::Broker> broker_;
-    mutable std::mutex reports_mutex_;  // readiness asks on a thread of its own
+    mutable std::mutex reports_mutex_;  // the next two: readiness and operators ask on threads of their own
+    cluster_member::ConfigPointer reported_;
     std::unique_ptr<QueueFeedback> reports_;
 };
 

@@ -16,6 +16,7 @@ const postfleet::cluster_member::MemberProgram kProgram{
     .footer = "SIGTERM: what it has is written, and it stops.",
     .data_dir = "/var/lib/postfleet-feedback",
     .http = "127.0.0.1:8084",
+    .control = "127.0.0.1:0",
 };
 
 }  // namespace

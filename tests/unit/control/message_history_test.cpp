@@ -115,7 +115,7 @@ struct World {
                                  CHECK(which.message == message->id);
                                  return tasks;
                              },
-                             .outbox = outbox,
+                             .outbox = &outbox,
                              .config = config});
     }
     boost::json::value history() { return boost::json::parse(ask().value()); }

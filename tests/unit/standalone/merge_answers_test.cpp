@@ -76,3 +76,21 @@ TEST_CASE("orders are given at one sender, counts and lists are asked of all") {
     CHECK(recipients_of("trace", {}) == Recipients::OneSender);
     CHECK(recipients_of("takeover", {}) == Recipients::NoSender);
 }
+
+TEST_CASE("what is over counts before what waits, and events that two have told are there once") {
+    const auto told = merged(
+        "history",
+        {{"s0",
+          R"({"message":{"message_id":"m"},"recipients":[{"index":0,"next_attempt_at":"2026-01-01T00:00:09Z"}],
+              "events":[{"id":"b","time":"2026-01-01T00:00:02Z"}],"files":[],"notes":["late"]})"},
+         {"f0",
+          R"({"message":{"subject":"hi"},"recipients":[{"index":0,"state":"delivered","ended_at":"2026-01-01T00:00:03Z"}],
+              "events":[{"id":"b","time":"2026-01-01T00:00:02Z"},{"id":"a","time":"2026-01-01T00:00:01Z"}],
+              "files":["e.jsonl"],"notes":[]})"}});
+    CHECK(told.at("message").as_object().size() == 2);
+    CHECK(told.at("recipients").at(0).at("state") == "delivered");
+    REQUIRE(told.at("events").as_array().size() == 2);
+    CHECK(told.at("events").at(0).at("id") == "a");
+    CHECK(told.at("files").at(0) == "f0: e.jsonl");
+    CHECK(told.at("notes").at(0) == "s0: late");
+}

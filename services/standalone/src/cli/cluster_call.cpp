@@ -38,19 +38,25 @@ struct Senders {
     std::vector<std::string> silent;  // names that belong to a spool, and no process says where it is
 };
 
-Result<Senders> senders_of(const ClusterAccess& access) {
+// A message's past is in the reports, which feedback has.
+bool is_asked(const rpc::Member& member, const ClusterAccess& access, const std::string& command) {
+    if (member.service == "feedback") return command == "history";
+    return member.service == "sender" && (access.sender.empty() || member.name == access.sender);
+}
+
+Result<Senders> senders_of(const ClusterAccess& access, const std::string& command) {
     if (Status files = rpc::check_tls_files(access.tls, access.routers); !files) return files.error();
     const auto view = rpc::view_cluster(addresses_of(access.routers), access.tls, kRouterDeadline);
     if (!view) return view.error();
     Senders senders;
     for (const rpc::Member& member : view->members) {
-        if (member.service != "sender" || (!access.sender.empty() && member.name != access.sender)) continue;
-        senders.there.push_back(member);
+        if (is_asked(member, access, command)) senders.there.push_back(member);
     }
     for (const std::string& name : view->senders) {
         if (!access.sender.empty() && name != access.sender) continue;
-        const bool is_there = std::any_of(senders.there.begin(), senders.there.end(),
-                                          [&](const rpc::Member& member) { return member.name == name; });
+        const bool is_there = std::any_of(senders.there.begin(), senders.there.end(), [&](const rpc::Member& member) {
+            return member.service == "sender" && member.name == name;
+        });
         if (!is_there) senders.silent.push_back(name);
     }
     if (!senders.there.empty()) return senders;
@@ -90,9 +96,14 @@ Result<std::string> ask_every(const Senders& senders, const rpc::OperatorCommand
     }
     for (const std::string& name : senders.silent) complain(name + " does not answer: it is not running");
     if (good.empty()) {
+        if (refused && command.command == "history" && refused->kind == ErrorKind::NotFound) {
+            return Error{ErrorKind::NotFound, "nothing is known of message " + command.arguments.at("message") +
+                                                  ": it waits at no sender that answers, and no report that feedback "
+                                                  "keeps tells of it"};
+        }
         return refused ? *refused : Error{ErrorKind::Unavailable, "no sender has answered; try again"};
     }
-    if (good.size() == 1) return good.front().json;
+    if (good.size() == 1 && command.command != "history") return good.front().json;
     return merge_answers(command.command, command.arguments, good);
 }
 
@@ -102,7 +113,7 @@ Result<std::string> call_cluster(const ClusterAccess& access, const std::string&
                                  const runtime::ControlArguments& arguments, Duration timeout,
                                  const std::function<void(const std::string&)>& complain) {
     const Recipients recipients = recipients_of(command, arguments);
-    const auto senders = senders_of(access);
+    const auto senders = senders_of(access, command);
     if (!senders) return senders.error();
     const rpc::OperatorCommand asked{command, arguments, operator_name()};
     if (recipients == Recipients::OneSender && senders->there.size() > 1) {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "postfleet/control/json_view.hpp"
+#include "postfleet/control/message_history.hpp"
 
 namespace postfleet::standalone {
 
@@ -177,6 +178,11 @@ Recipients recipients_of(const std::string& command, const runtime::ControlArgum
 
 Result<std::string> merge_answers(const std::string& command, const runtime::ControlArguments& arguments,
                                   const std::vector<SenderAnswer>& answers) {
+    if (command == "history") {
+        std::vector<control::HistoryPart> parts;
+        for (const SenderAnswer& answer : answers) parts.push_back({answer.sender, answer.json});
+        return control::merge_histories(parts);
+    }
     Answers parsed;
     for (const SenderAnswer& answer : answers) {
         auto json = parse_answer(answer.json);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <initializer_list>
 #include <utility>
+#include <vector>
 
 #include "postfleet/control/json_view.hpp"
 #include "postfleet/base/text.hpp"
@@ -132,26 +133,34 @@ std::string reply_text(const JsonView& facts) {
     return text;
 }
 
-Table event_table(const boost::json::array& events) {
-    Table table({{"TIME", Align::Left, 100},
-                 {"EVENT", Align::Left, 95},
-                 {"RECIPIENT", Align::Left, 90, true},
-                 {"TRY", Align::Right, 60},
-                 {"QUEUE", Align::Left, 50, true},
-                 {"SERVER", Align::Left, 70, true},
-                 {"REPLY", Align::Left, 80, true}});
+// "/senders/s0" → "s0"
+std::string reporter_of(const JsonView& event) {
+    const std::string source = printable(event.text("source"));
+    return source.substr(source.rfind('/') + 1);
+}
+
+// In a cluster with who reports each event.
+Table event_table(const boost::json::array& events, bool of_several) {
+    std::vector<Table::Column> columns{{"TIME", Align::Left, 100},           {"EVENT", Align::Left, 95},
+                                       {"RECIPIENT", Align::Left, 90, true}, {"TRY", Align::Right, 60},
+                                       {"QUEUE", Align::Left, 50, true},     {"SERVER", Align::Left, 70, true},
+                                       {"REPLY", Align::Left, 80, true}};
+    if (of_several) columns.insert(columns.begin() + 1, {"BY", Align::Left, 85, true});
+    Table table(std::move(columns));
     for (const boost::json::value& value : events) {
         const JsonView event(value), facts = event.object("data");
         std::string type = printable(event.text("type"));
         if (type.starts_with("email.")) type.erase(0, 6);
         const std::uint64_t attempt = facts.count("attempt");
-        table.add_row({{show_time(event, "time")},
-                       {type, tone_of(type)},
-                       {printable(facts.text("recipient"))},
-                       {attempt == 0 ? "" : show_count(attempt)},
-                       {printable(facts.text("queue"))},
-                       {way_text(facts)},
-                       {reply_text(facts)}});
+        std::vector<Table::Cell> row{{show_time(event, "time")},
+                                     {type, tone_of(type)},
+                                     {printable(facts.text("recipient"))},
+                                     {attempt == 0 ? "" : show_count(attempt)},
+                                     {printable(facts.text("queue"))},
+                                     {way_text(facts)},
+                                     {reply_text(facts)}};
+        if (of_several) row.insert(row.begin() + 1, {reporter_of(event)});
+        table.add_row(std::move(row));
     }
     return table;
 }
@@ -164,7 +173,8 @@ Result<std::string> view_message(const std::string& json, const Style& style, Wa
     const JsonView history(*document);
     std::string out = facts_text(history.object("message"), now);
     out += "\n" + recipient_table(history.array("recipients"), now).render(style);
-    if (!history.array("events").empty()) out += "\n" + event_table(history.array("events")).render(style);
+    if (!history.array("events").empty())
+        out += "\n" + event_table(history.array("events"), history.has("processes")).render(style);
     if (!history.array("notes").empty()) out += "\n";
     for (const boost::json::value& note : history.array("notes")) {
         if (note.is_string()) out += paint("Note: " + printable(note.as_string(), 500), Tone::Faint, style) + "\n";

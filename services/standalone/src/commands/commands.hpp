@@ -8,10 +8,12 @@ namespace postfleet::standalone {
 void register_config_commands(CLI::App& app, Context& context);
 void register_status_commands(CLI::App& app, Context& context);  // status, reload
 void register_show_commands(CLI::App& app, Context& context);
-void register_mail_commands(CLI::App& app, Context& context);    // list, set-mode, and the orders
-void register_order_commands(CLI::App& app, Context& context);   // pause, resume, retry, delete …
-void register_source_commands(CLI::App& app, Context& context);  // disable source, enable source
+void register_mail_commands(CLI::App& app, Context& context);     // list, set-mode, and the orders
+void register_order_commands(CLI::App& app, Context& context);    // pause, resume, retry, delete …
+void register_source_commands(CLI::App& app, Context& context);   // disable source, enable source
 void register_cluster_commands(CLI::App& app, Context& context);  // takeover, release, show senders
+// `show message`, and `trace ID`.
+void show_message(Context& context, const std::string& message);
 void register_trace_command(CLI::App& app, Context& context);
 void register_classify_command(CLI::App& app, Context& context);
 void register_resolve_command(CLI::App& app, Context& context);

@@ -100,14 +100,6 @@ void show_settings(Context& context, const std::string& queue) {
 // It may read report files for as long as HistorySources::kPatience.
 constexpr Duration kHistoryTimeout = std::chrono::minutes(1);
 
-void show_message(Context& context, const std::string& message) {
-    const Result<std::string> answer = context.call("history", {{"message", message}}, kHistoryTimeout);
-    if (!answer) return context.fail(answer.error());
-    if (context.json) return print(*answer + "\n");
-    const Result<std::string> text = view_message(*answer, output_style(), wall_clock_now());
-    return text ? print(*text) : context.fail(text.error());
-}
-
 void add_queue_options(CLI::App& command, QueueOptions& options) {
     command.add_option("QUEUE", options.match, "SITE or SITE/VMTA, with * for anything")->type_name("");
     command.add_option("--limit", options.limit, "Show at most N queues")->type_name("N");
@@ -119,6 +111,14 @@ void add_queue_options(CLI::App& command, QueueOptions& options) {
 }
 
 }  // namespace
+
+void show_message(Context& context, const std::string& message) {
+    const Result<std::string> answer = context.call("history", {{"message", message}}, kHistoryTimeout);
+    if (!answer) return context.fail(answer.error());
+    if (context.json) return print(*answer + "\n");
+    const Result<std::string> text = view_message(*answer, output_style(), wall_clock_now());
+    return text ? print(*text) : context.fail(text.error());
+}
 
 void register_show_commands(CLI::App& app, Context& context) {
     CLI::App* show =

@@ -1,4 +1,4 @@
-// postfleet trace QUEUE: one live dialogue with a mail server, line by line.
+// postfleet trace QUEUE: one live dialogue with a mail server, line by line; postfleet trace ID: the way of a message.
 
 #include <boost/json.hpp>
 #include <cstdio>
@@ -7,6 +7,7 @@
 #include "postfleet/control/json_view.hpp"
 #include "../cli/terminal.hpp"
 #include "commands.hpp"
+#include "postfleet/base/id.hpp"
 #include "postfleet/standalone/views.hpp"
 
 namespace postfleet::standalone {
@@ -55,8 +56,12 @@ void trace(Context& context, const Options& options) {
 void register_trace_command(CLI::App& app, Context& context) {
     auto options = std::make_shared<Options>();
     CLI::App* command =
-        app.add_subcommand("trace", "Show the next dialogue of a queue with a mail server, live; passwords are masked");
-    command->add_option("QUEUE", options->queue, "SITE/VMTA as `show queues` names it; each side may have *")
+        app.add_subcommand("trace",
+                           "The next dialogue of a queue with a mail server, live (passwords are masked); or "
+                           "the way of one message, as `show message`");
+    command
+        ->add_option("QUEUE|ID", options->queue,
+                     "SITE/VMTA as `show queues` names it, each side may have *; or a message's id")
         ->type_name("")
         ->required();
     command->add_option("--sessions", options->sessions, "End after so many connections (1)")
@@ -64,7 +69,10 @@ void register_trace_command(CLI::App& app, Context& context) {
         ->check(CLI::Range(1, 1000));
     command->add_flag("--content", options->content, "Show the messages, too, not only their size");
     add_connection_options(*command, context);
-    command->group("Look")->callback([&context, options] { trace(context, *options); });
+    command->group("Look")->callback([&context, options] {
+        if (MessageId::parse(options->queue)) return show_message(context, options->queue);
+        trace(context, *options);
+    });
 }
 
 }  // namespace postfleet::standalone
