@@ -264,6 +264,7 @@ std::vector<reporting::SinkSetup> SenderProcess::event_queues(const config::Conf
 }
 
 void SenderProcess::on_tick() {
+    if (host_->is_stopping()) return;  // who waits for the end waits in the same loop, also when the parts are gone
     member_->apply_new([this](const ConfigPointer& next) { return apply(next); });
 }
 
