@@ -90,7 +90,7 @@ class Faults(unittest.TestCase):
         """Each submission comes at least twice: given out again, because its ingest has died, and published again."""
         people = [f"twice-{n}@dst.test" for n in range(150)]
         for turn in range(3):
-            publishing = threading.Thread(target=self.submit_all, args=(people,))
+            publishing = threading.Thread(target=self.submit_all, args=(people,), daemon=True)
             publishing.start()
             before = len(self.arrived("twice"))
             wait_for(lambda: turn > 0 or len(self.arrived("twice")) > before + 10, "mail under way", DEADLINE)
@@ -117,13 +117,15 @@ class Faults(unittest.TestCase):
                     return
                 self.send_until_accepted(f"told-{n}@dst.test")
                 accepted.append(f"told-{n}@dst.test")
-        client = threading.Thread(target=send)
+        client = threading.Thread(target=send, daemon=True)
         client.start()
-        for sender in self.fleet.sender:
+        self.addCleanup(stopping.set)
+        for sender in self.fleet.sender * 2:
             before = len(accepted)
             wait_for(lambda: len(accepted) > before + 20, "mail to come in", DEADLINE)
-            self.assertEqual(0, sender.stop())
+            code = sender.stop()
             sender.start()
+            self.assertEqual(0, code)
         stopping.set()
         client.join()
         self.await_arrivals(accepted)
@@ -131,7 +133,7 @@ class Faults(unittest.TestCase):
 
     def test_F19_a_broker_that_restarts_while_messages_wait_for_their_confirm_loses_and_doubles_nothing(self):
         people = [f"restart-{n}@dst.test" for n in range(100)]
-        publishing = threading.Thread(target=self.submit_all, args=(people,))
+        publishing = threading.Thread(target=self.submit_all, args=(people,), daemon=True)
         publishing.start()
         wait_for(lambda: len(self.arrived("restart")) > 5, "mail under way", DEADLINE)
         self.fleet.broker.kill()
@@ -200,7 +202,7 @@ class Faults(unittest.TestCase):
         def returned():
             return sum(value for name, value in self.fleet.ingest[0].metrics().items() if name.startswith("postfleet_broker_returned"))
         before = returned()
-        sending = threading.Thread(target=self.send_until_accepted, args=("unbound-1@dst.test",))
+        sending = threading.Thread(target=self.send_until_accepted, args=("unbound-1@dst.test",), daemon=True)
         sending.start()
         wait_for(lambda: returned() > before, "the message to come back", DEADLINE)
         self.assertEqual(0, len(self.arrived("unbound")))
