@@ -31,6 +31,7 @@ public:
         }
         for (const auto& [name, pickup] : config_.pickups) check_pickup(pickup);
         for (const auto& [name, queue] : config_.submission_queues) check_submission_queue(queue);
+        for (const auto& [name, listener] : config_.grpc_listeners) check_grpc_listener(listener);
         check_intake();
         for (const auto& [name, user] : config_.users) check_user(user);
         check_bindings();
@@ -80,6 +81,8 @@ private:
                                      origin_of(at->second).to_string()));
         };
         for (const auto& [name, listener] : config_.listeners) take(listener.address, "listeners." + name + ".address");
+        for (const auto& [name, listener] : config_.grpc_listeners)
+            take(listener.address, "grpc_listeners." + name + ".address");
         if (config_.http) take(config_.http->address, "http.address");
     }
 
@@ -136,6 +139,30 @@ private:
         check_target(queue.virtual_mta, path + ".virtual_mta");
         if (queue.queue == queue.rejected_queue)
             report(path + ".rejected_queue", "is the queue that mail is taken from");
+    }
+
+    void check_grpc_listener(const GrpcListener& listener) {
+        const auto path = "grpc_listeners." + listener.name;
+        if (config_.listeners.contains(listener.name) || config_.pickups.contains(listener.name) ||
+            config_.submission_queues.contains(listener.name)) {
+            report(path, "there is a listener, a pickup or a submission queue of that name; they share one namespace");
+        }
+        check_tenant(listener.tenant, path + ".tenant");
+        check_target(listener.virtual_mta, path + ".virtual_mta");
+        if (listener.relay_from.empty() && config_.users.empty()) {
+            report(path + ".relay_from", "is empty and there are no `users`, so nobody could submit anything");
+        }
+        const bool has_tls = !listener.certificate.empty();
+        if (!has_tls && !listener.unsafe_plaintext && !listener.address.address.is_loopback()) {
+            report(path + ".address",
+                   "is reached from elsewhere, so mail and passwords need TLS: give `certificate` and `private_key`, "
+                   "or `unsafe_plaintext: true` where nobody else can listen");
+        }
+        const auto has_no_effect = [&](const std::string& value, const std::string& key) {
+            if (!value.empty()) report(path + key, "has no effect without TLS; give a `certificate`");
+        };
+        if (!has_tls) has_no_effect(listener.private_key, ".private_key");
+        if (!has_tls) has_no_effect(listener.client_ca, ".client_ca");
     }
 
     void check_intake() {
@@ -222,7 +249,7 @@ private:
             const auto path = fmt::format("bindings[{}]", i);
             check_target(binding.target, path + ".virtual_mta");
             check_known(binding.listener, path + ".listener", "listener, pickup or submission queue", config_.listeners,
-                        config_.pickups, config_.submission_queues);
+                        config_.pickups, config_.submission_queues, config_.grpc_listeners);
             check_tenant(binding.tenant, path + ".tenant");
             const bool takes_everything = !given_any_condition(path);
             if (takes_everything && i + 1 < config_.bindings.size()) {

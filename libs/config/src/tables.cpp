@@ -209,6 +209,8 @@ Section make_root() {
             map_key("pickups", &C::pickups, pickup_section(), "Directories that take mail as files."),
             map_key("submission_queues", &C::submission_queues, submission_queue_section(),
                     "RabbitMQ queues that applications submit mail to."),
+            map_key("grpc_listeners", &C::grpc_listeners, grpc_listener_section(),
+                    "Where applications submit mail by gRPC."),
             object_key("intake", &C::intake, intake_section(),
                        "Mail for us: bounces, complaints, unsubscribe requests."),
             object_key("http", &C::http, http_section(), "Metrics and health; off unless it is given.", kRestart),

@@ -10,6 +10,7 @@ const Section& tenant_section();            // tenants.<name>
 const Section& user_section();              // users.<name>
 const Section& pickup_section();            // pickups.<name>
 const Section& submission_queue_section();  // submission_queues.<name>
+const Section& grpc_listener_section();     // grpc_listeners.<name>
 const Section& intake_section();            // intake
 const Section& limits_section();            // limits
 const Section& outbound_section();          // outbound

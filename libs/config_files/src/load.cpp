@@ -53,6 +53,9 @@ void check_listeners(config::LoadResult& result) {
         const auto loaded = load_listener_tls(*result.config, listener);
         if (const auto* problem = std::get_if<config::Problem>(&loaded)) result.problems.push_back(*problem);
     }
+    for (const auto& [name, listener] : result.config->grpc_listeners) {
+        if (auto problem = check_grpc_tls(*result.config, listener)) result.problems.push_back(*std::move(problem));
+    }
 }
 
 // What the documents say, whatever the files that they name are like.

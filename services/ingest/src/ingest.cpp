@@ -46,6 +46,7 @@ Ingest::~Ingest() {
     if (host_) host_->stop_admin();
     if (pickups_) pickups_->stop();
     if (submissions_) submissions_->stop();
+    if (grpc_) grpc_->stop();
     publisher_.reset();  // answers what is under way, while the shards still run
     buffer_publisher_.reset();
     if (host_) host_->stop_shards();
@@ -56,6 +57,7 @@ Ingest::~Ingest() {
     buffer_spool_.reset();
     member_.reset();       // answers what was asked of its link
     submissions_.reset();  // who asked
+    grpc_.reset();
 }
 
 Status Ingest::start_all() {
@@ -75,6 +77,7 @@ Status Ingest::start_all() {
     host_->start_shards();
     pickups_->start();
     submissions_->start();
+    grpc_->start();
     host_->report_running();
     host_->log()
         .line(LogLevel::Info, "started")
@@ -197,7 +200,13 @@ Status Ingest::open_doors() {
                                                                    .metrics = host_->metrics(),
                                                                    .log = host_->log(),
                                                                    .directory = options_.data_dir + "/submissions"});
-    return submissions_->open(compiled(config));
+    if (Status opened = submissions_->open(compiled(config)); !opened) return opened;
+    grpc_ = std::make_unique<GrpcListenerService>(GrpcDependencies{.handover = *front_,
+                                                                   .keys = &member_->link().keys(),
+                                                                   .logins = listeners_->logins(),
+                                                                   .metrics = host_->metrics(),
+                                                                   .log = host_->log()});
+    return grpc_->open(compiled(config));
 }
 
 void Ingest::on_tick() {
@@ -215,6 +224,7 @@ Status Ingest::apply(const ConfigPointer& next) {
     if (Status listening = listeners_->reload(compiled(next)); !listening) return listening;
     if (Status taking = pickups_->reload(compiled(next)); !taking) return taking;
     if (Status taking = submissions_->reload(compiled(next)); !taking) return taking;
+    if (Status listening = grpc_->reload(compiled(next)); !listening) return listening;
     our_mail_->set_max_octets(next->intake.max_size);
     if (buffer_) buffer_->set_most_octets(next->local_buffer.max_size);
     return {};
@@ -245,6 +255,9 @@ Drained Ingest::drain() {
     const Drained submissions =
         host_->await_drain(start + grace, [&](Completion<Status> done) { submissions_->drain(std::move(done)); });
     if (submissions == Drained::Hurried) return submissions;
+    const Drained calls =
+        host_->await_drain(start + grace, [&](Completion<Status> done) { grpc_->drain(std::move(done)); });
+    if (calls == Drained::Hurried) return calls;
     const Drained pickups =
         host_->await_drain(start + grace, [&](Completion<Status> done) { pickups_->drain(std::move(done)); });
     if (pickups == Drained::Hurried || !buffer_) return pickups;
@@ -256,6 +269,9 @@ std::string Ingest::banner() const {
                                    runtime::build_info().version, member_->epoch());
     for (const ListenerStatus& listener : listeners_->listeners()) {
         text += fmt::format("  smtp     {:<24} {}\n", listener.address.to_string(), listener.name);
+    }
+    for (const auto& listener : grpc_->listeners()) {
+        text += fmt::format("  grpc     {:<24} {}\n", listener.address.to_string(), listener.name);
     }
     for (const auto& [name, pickup] : member_->configuration()->pickups) {
         text += fmt::format("  pickup   {:<24} {}\n", pickup.directory, name);

@@ -1,4 +1,5 @@
-// Ingest: the process: SMTP listeners, submission queues and pickup directories of the configuration ─▶ RabbitMQ ─▶ the senders.
+// Ingest: the process: SMTP and gRPC listeners, submission queues and pickup directories of the configuration ─▶ RabbitMQ
+// ─▶ the senders.
 //
 //   router ─▶ configuration ─▶ listeners ─▶ BrokerHandover ─▶ postfleet.deliver ─▶ one queue per sender
 //                                               └─▶ LocalBuffer, while the broker takes nothing ─▶ …
@@ -16,6 +17,7 @@
 
 #include "postfleet/amqp/broker.hpp"
 #include "postfleet/cluster_member/membership.hpp"
+#include "postfleet/ingest/grpc_listener_service.hpp"
 #include "postfleet/ingest/pickup_service.hpp"
 #include "postfleet/ingest/smtp_listener_service.hpp"
 #include "postfleet/ingest/submission_service.hpp"
@@ -64,7 +66,7 @@ private:
     std::unique_ptr<amqp::Broker> broker_;
     std::unique_ptr<BrokerPublisher> publisher_;
     std::unique_ptr<ingest_cluster::BrokerHandover> handover_;
-    std::unique_ptr<ingest_cluster::BufferedHandover> front_;  // the listeners' way
+    std::unique_ptr<ingest_cluster::BufferedHandover> front_;  // the way of SMTP and gRPC
     std::unique_ptr<spool::RocksSpool> buffer_spool_;
     std::unique_ptr<BrokerPublisher> buffer_publisher_;
     std::unique_ptr<ingest_cluster::LocalBuffer> buffer_;  // null: there is none
@@ -72,6 +74,7 @@ private:
     std::unique_ptr<SmtpListenerService> listeners_;
     std::unique_ptr<PickupService> pickups_;
     std::unique_ptr<SubmissionService> submissions_;
+    std::unique_ptr<GrpcListenerService> grpc_;
 };
 
 }  // namespace postfleet::ingest

@@ -10,10 +10,11 @@ const postfleet::cluster_member::MemberProgram kProgram{
     .about =
         "postfleet-ingest: takes mail in for a Postfleet cluster.\n"
         "\n"
-        "SMTP listeners and pickup directories are in the configuration, which a router gives. A message is\n"
-        "accepted when RabbitMQ has confirmed it in the queue of its sender; while the broker is away, mail is\n"
-        "answered with 451, or kept in a local buffer if the configuration has one (local_buffer). Any number of\n"
-        "these may run, each with a data directory of its own.\n",
+        "SMTP and gRPC listeners, submission queues and pickup directories are in the configuration, which a\n"
+        "router gives. A message is accepted when RabbitMQ has confirmed it in the queue of its sender; while\n"
+        "the broker is away, SMTP is answered with 451 and gRPC with UNAVAILABLE, or mail is kept in a local\n"
+        "buffer if the configuration has one (local_buffer). Any number of these may run, each with a data\n"
+        "directory of its own.\n",
     .footer = "SIGTERM: no new mail, transactions end, and it stops.",
     .data_dir = "/var/lib/postfleet-ingest",
     .http = "127.0.0.1:8082",

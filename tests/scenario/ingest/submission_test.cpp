@@ -156,4 +156,36 @@ TEST_CASE("all recipients are taken, or none, and those that are wrong are named
     CHECK(world.reason().find("recipients[3]: \"e@@dst.test\"") != std::string::npos);
 }
 
+TEST_CASE("a submission of a user has the rights, the tenant and the keys of that user", "[ingest][submission]") {
+    World world;
+    auto user = std::make_shared<KnownUser>();
+    user->name = "robot";
+    user->tenant = "other";
+    user->virtual_mta = "promo";
+    user->send_as = {"own.test"};
+    const auto submit = [&](const std::string& domain, std::shared_ptr<const KnownUser> who) {
+        Submission submission;
+        submission.mail_from = "a@" + domain;
+        submission.recipients.push_back({.address = "b@dst.test"});
+        submission.content = "From: a@" + domain + "\r\n\r\nHi\r\n";
+        submission.idempotency_key = "same";
+        SubmissionOutcome outcome;
+        world.desk.submit(std::move(submission), {.kind = "peer", .name = "x", .sends_as = who, .rules = world.rules},
+                          [&](SubmissionOutcome&& made) { outcome = std::move(made); });
+        world.run();
+        return outcome;
+    };
+    const auto refused = submit("src.test", user);
+    CHECK(refused.kind == SubmissionOutcome::Kind::Refused);
+    CHECK(refused.problem.find("You may not send as src.test") != std::string::npos);
+    REQUIRE(submit("own.test", user).kind == SubmissionOutcome::Kind::Accepted);
+    const AcceptedMessage& taken = world.only();
+    CHECK(taken.message->user == "robot");
+    CHECK(taken.message->tenant == "other");
+    CHECK(taken.tasks.front().virtual_mta == "promo");
+    CHECK(submit("own.test", user).kind == SubmissionOutcome::Kind::Duplicate);
+    // The same key of another tenant is another one.
+    CHECK(submit("src.test", nullptr).kind == SubmissionOutcome::Kind::Accepted);
+}
+
 }  // namespace postfleet::ingest

@@ -422,6 +422,27 @@ TEST_CASE("submission queues are checked like listeners") {
           std::string::npos);
 }
 
+TEST_CASE("gRPC listeners are for this machine, unless they have TLS") {
+    const std::string base = std::string(kMinimal) + "tenants: {acme: {}}\n";
+    const auto config = good(base + "grpc_listeners: {api: {address: \"127.0.0.1:2526\"}}\n");
+    const GrpcListener& listener = config->grpc_listeners.at("api");
+    CHECK(listener.relay_from == loopback_networks());
+    CHECK(listener.require_client_certificate);
+    CHECK(listener.message_checks == MessageChecks::Repair);
+    const auto open = good(base + "grpc_listeners: {api: {address: \"0.0.0.0:2526\", unsafe_plaintext: true}}\n");
+    CHECK(open->grpc_listeners.at("api").unsafe_plaintext);
+    const auto wrong = [&](const std::string& keys) { return bad(base + "grpc_listeners: {" + keys + "}\n"); };
+    CHECK(wrong("api: {address: \"0.0.0.0:2526\"}").find("mail and passwords need TLS") != std::string::npos);
+    const std::string address = "{address: \"127.0.0.1:2526\", ";
+    CHECK(wrong("api: " + address + "client_ca: a.pem}").find("has no effect without TLS") != std::string::npos);
+    CHECK(wrong("api: " + address + "relay_from: []}").find("nobody could submit") != std::string::npos);
+    CHECK(wrong("api: " + address + "tenant: acmee}").find("did you mean 'acme'?") != std::string::npos);
+    CHECK(wrong("relay: " + address + "tenant: acme}").find("share one namespace") != std::string::npos);
+    CHECK(
+        wrong("a: " + address + "}, b: " + address + "}").find("is the address of grpc_listeners.a.address already") !=
+        std::string::npos);
+}
+
 TEST_CASE("each type of report has its own keys, and those of another are refused") {
     const auto amqp = [](const std::string& keys) {
         return bad(std::string(kMinimal) + "reports: [{type: amqp" + keys + "}]\n");

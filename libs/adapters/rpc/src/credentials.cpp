@@ -62,6 +62,24 @@ std::shared_ptr<grpc::ServerCredentials> server_credentials(const TlsFiles& file
     return grpc::experimental::TlsServerCredentials(options);
 }
 
+std::shared_ptr<grpc::ServerCredentials> server_credentials(const ListenerFiles& files) {
+    if (!files.is_set()) return grpc::InsecureServerCredentials();
+    grpc::experimental::TlsServerCredentialsOptions options(
+        watcher({.ca = files.client_ca,
+                 .certificate = files.certificate,
+                 .private_key = files.private_key.empty() ? files.certificate : files.private_key}));
+    options.watch_identity_key_cert_pairs();
+    if (files.client_ca.empty()) {
+        options.set_cert_request_type(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+    } else {
+        options.watch_root_certs();
+        options.set_cert_request_type(files.requires_client_certificate
+                                          ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                                          : GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
+    }
+    return grpc::experimental::TlsServerCredentials(options);
+}
+
 std::shared_ptr<grpc::ChannelCredentials> channel_credentials(const TlsFiles& files) {
     if (!files.is_set()) return grpc::InsecureChannelCredentials();
     grpc::experimental::TlsChannelCredentialsOptions options;

@@ -15,6 +15,7 @@
 namespace postfleet::rpc {
 
 std::shared_ptr<grpc::ServerCredentials> server_credentials(const TlsFiles& files);
+std::shared_ptr<grpc::ServerCredentials> server_credentials(const ListenerFiles& files);
 std::shared_ptr<grpc::ChannelCredentials> channel_credentials(const TlsFiles& files);
 
 grpc::Status to_grpc(const Error& error);

@@ -15,7 +15,7 @@ void Intake::proxied_for(const std::optional<IpAddress>& client) {
 void Intake::set_origin(MessageOrigin origin) {
     origin_ = std::make_unique<const MessageOrigin>(std::move(origin));
     may_relay_ = true;
-    user_ = rules_->sends_as;
+    user_ = origin_->sends_as != nullptr ? origin_->sends_as : rules_->sends_as;
 }
 
 // What may be offered again is bound as before: another sender would not know that it was taken.

@@ -32,15 +32,38 @@ std::shared_ptr<const config::Intake> sorted(config::Intake intake) {
 }
 
 // Null: as anybody.
-std::shared_ptr<const KnownUser> rights_of(const config::Config& config, const config::SubmissionQueue& queue) {
-    const auto tenant = config.tenants.find(queue.tenant);
+template <class WayIn>
+std::shared_ptr<const KnownUser> rights_of(const config::Config& config, const WayIn& way_in) {
+    const auto tenant = config.tenants.find(way_in.tenant);
     auto user = std::make_shared<KnownUser>();
-    user->send_as = queue.send_as;
+    user->send_as = way_in.send_as;
     if (user->send_as.empty() && tenant != config.tenants.end()) user->send_as = tenant->second.send_as;
     if (user->send_as.empty()) return nullptr;
-    user->tenant = queue.tenant;
-    user->virtual_mta = queue.virtual_mta;
+    user->tenant = way_in.tenant;
+    user->virtual_mta = way_in.virtual_mta;
     return user;
+}
+
+// Submissions as a listener takes them.
+template <class WayIn>
+config::Listener listener_of(const WayIn& way_in) {
+    config::Listener listener;
+    listener.name = way_in.name;
+    listener.headers = way_in.headers;
+    listener.tenant = way_in.tenant;
+    listener.line_ends = config::LineEnds::Normalize;
+    listener.message_checks = way_in.message_checks;
+    listener.remove_bcc = way_in.remove_bcc;
+    listener.max_header_size = way_in.max_header_size;
+    listener.max_header_field_size = way_in.max_header_field_size;
+    listener.max_message_size = way_in.max_message_size;
+    listener.max_recipients = way_in.max_recipients;
+    listener.max_future_release = way_in.max_future_release;
+    listener.max_errors = config::kUnlimited;  // every recipient that is refused is named
+    listener.mt_priority = true;
+    listener.mail_merge = true;
+    listener.undefined_variables = way_in.undefined_variables;
+    return listener;
 }
 
 }  // namespace
@@ -119,27 +142,21 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
 std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config,
                                                          const config::SubmissionQueue& queue,
                                                          std::shared_ptr<const routing::Snapshot> routing) {
-    config::Listener listener;
-    listener.name = queue.name;
-    listener.headers = queue.headers;
-    listener.tenant = queue.tenant;
-    listener.line_ends = config::LineEnds::Normalize;
-    listener.message_checks = queue.message_checks;
-    listener.remove_bcc = queue.remove_bcc;
-    listener.max_header_size = queue.max_header_size;
-    listener.max_header_field_size = queue.max_header_field_size;
-    listener.max_message_size = queue.max_message_size;
-    listener.max_recipients = queue.max_recipients;
-    listener.max_future_release = queue.max_future_release;
-    listener.max_errors = config::kUnlimited;  // every recipient that is refused is named
-    listener.mt_priority = true;
-    listener.mail_merge = true;
-    listener.undefined_variables = queue.undefined_variables;
-    auto rules = std::make_shared<ListenerRules>(*make(config, listener, std::move(routing)));
+    auto rules = std::make_shared<ListenerRules>(*make(config, listener_of(queue), std::move(routing)));
     rules->virtual_mta = queue.virtual_mta;
     rules->has_rates = false;  // it takes a submission when it has the time
     rules->our_mail = nullptr;
     rules->sends_as = rights_of(config, queue);
+    return rules;
+}
+
+std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config, const config::GrpcListener& grpc,
+                                                         std::shared_ptr<const routing::Snapshot> routing) {
+    auto rules = std::make_shared<ListenerRules>(*make(config, listener_of(grpc), std::move(routing)));
+    rules->virtual_mta = grpc.virtual_mta;
+    rules->has_rates = false;  // those of users hold
+    rules->our_mail = nullptr;
+    rules->sends_as = rights_of(config, grpc);
     return rules;
 }
 

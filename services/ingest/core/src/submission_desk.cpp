@@ -24,7 +24,9 @@ void SubmissionDesk::take_key(Entry& entry) {
     if (keys_ == nullptr) {
         return answer_later(entry, {.kind = Kind::Refused, .problem = "idempotency_key: keys are not kept here"});
     }
-    entry.key = IdempotencyKey{entry.source.rules->listener.tenant, entry.submission.idempotency_key};
+    const std::string& tenant =
+        entry.source.sends_as != nullptr ? entry.source.sends_as->tenant : entry.source.rules->listener.tenant;
+    entry.key = IdempotencyKey{tenant, entry.submission.idempotency_key};
     const auto [place, is_first] = busy_.try_emplace(*entry.key);
     if (is_first) claim(entry);
     else place->second.push_back(&entry);
@@ -75,9 +77,10 @@ void SubmissionDesk::on_verdicts(std::vector<Entry*> asked, Result<std::vector<K
 void SubmissionDesk::start(Entry& entry) {
     const ListenerRules& rules = *entry.source.rules;
     const std::string id = entry.id.to_string();
+    Duration max_hold = rules.listener.max_future_release;
+    if (entry.source.sends_as) max_hold = entry.source.sends_as->schedule.max_future_release.value_or(max_hold);
     auto finished = submission::finish(
-        std::move(entry.submission),
-        {.max_recipients = rules.listener.max_recipients, .max_hold = rules.listener.max_future_release},
+        std::move(entry.submission), {.max_recipients = rules.listener.max_recipients, .max_hold = max_hold},
         {.now = shard_.executor().wall_now(), .date = shard_.date(), .id = id, .hostname = rules.session.hostname});
     if (!finished) return answer_later(entry, {.kind = Kind::Refused, .id = {}, .problem = finished.error().text});
     MessageOrigin origin{.id = entry.id,
@@ -85,6 +88,7 @@ void SubmissionDesk::start(Entry& entry) {
                          .kind = entry.source.kind,
                          .taken_as = entry.source.taken_as,
                          .user = std::move(entry.source.user),
+                         .sends_as = entry.source.sends_as,
                          .virtual_mta = std::move(finished->virtual_mta),
                          .job = std::move(finished->job),
                          .send_at = finished->send_at,

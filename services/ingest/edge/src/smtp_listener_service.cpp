@@ -10,25 +10,10 @@
 #include "connection.hpp"
 #include "postfleet/base/require.hpp"
 #include "postfleet/config_files/listener_tls.hpp"
-#include "postfleet/config_files/passwords.hpp"
-#include "postfleet/crypto/openssl_digests.hpp"
 #include "postfleet/net/tcp_listener.hpp"
-#include "postfleet/password/verify_pool.hpp"
 
 namespace postfleet::ingest {
 namespace {
-
-// Everything that checks passwords, made when the first listener with `auth` appears.
-struct Logins {
-    explicit Logins(std::string secret)
-        : services{.verifier = pool, .rules = {.digests = digests, .decoy_secret = std::move(secret)}, .guard = {}} {
-        services.rules.decoy_iterations = password::HashCost{}.scram_iterations;
-    }
-    crypto::OpensslDigests digests;
-    password::VerifyPool pool{digests, {}};
-    AuthServices services;
-    AccountBook accounts;
-};
 
 // One listener by name. It stays when the listener goes from the configuration: its connections still count,
 // and it may come back.
@@ -44,9 +29,7 @@ public:
         shards_[loop.shard()]->accept(by_shard_[loop.shard()], std::move(stream));
     }
 
-    void on_refused(net::EpollLoop& loop) override {
-        shards_[loop.shard()]->count_unheard(by_shard_[loop.shard()]);
-    }
+    void on_refused(net::EpollLoop& loop) override { shards_[loop.shard()]->count_unheard(by_shard_[loop.shard()]); }
 
     // Before the first connection the shards know nothing of this listener yet; later they must be asked.
     void set_rules(const std::shared_ptr<const ListenerRules>& rules, std::shared_ptr<tls::ServerContext> loaded) {
@@ -139,7 +122,6 @@ struct SmtpListenerService::Parts {
     using Contexts = std::map<std::string, std::shared_ptr<tls::ServerContext>>;
     Status apply(const IngestConfiguration& configuration);
     Result<Contexts> load_contexts(const config::Config& config);
-    Result<std::shared_ptr<const UserDirectory>> load_users(const config::Config& config);
     std::shared_ptr<const ListenerRules> rules_of(const IngestConfiguration& configuration,
                                                   const config::Listener& listener,
                                                   const std::shared_ptr<const UserDirectory>& users) const;
@@ -151,7 +133,7 @@ struct SmtpListenerService::Parts {
     // shared_ptr because the metrics read it, for as long as anybody reads them.
     const std::shared_ptr<ProcessLimits> process = std::make_shared<ProcessLimits>();
     std::vector<net::EpollLoop*> loops;
-    std::shared_ptr<Logins> logins;  // shared with the rules of listeners; null: no listener has had `auth` yet
+    Logins logins;
     std::vector<std::unique_ptr<EdgeShard>> shards;
     std::map<std::string, ListenerEntry> entries;
 };
@@ -173,31 +155,13 @@ Result<SmtpListenerService::Parts::Contexts> SmtpListenerService::Parts::load_co
     return contexts;
 }
 
-// Null when nobody can log in anywhere.
-Result<std::shared_ptr<const UserDirectory>> SmtpListenerService::Parts::load_users(const config::Config& config) {
-    const bool is_used = std::any_of(config.listeners.begin(), config.listeners.end(), [](const auto& listener) {
-        return listener.second.auth != config::ListenerAuth::None;
-    });
-    if (!is_used) return std::shared_ptr<const UserDirectory>();
-    std::vector<config::Problem> problems;
-    const Passwords passwords = config_files::load_passwords(config, problems);
-    if (!problems.empty()) return Error{ErrorKind::InvalidArgument, problems.front().to_string()};
-    if (logins == nullptr) {
-        auto secret = config_files::load_login_secret(config.data_dir);
-        if (!secret) return secret.error();
-        logins = std::make_shared<Logins>(std::move(*secret));
-    }
-    return std::make_shared<const UserDirectory>(config, passwords, logins->accounts);
-}
-
 std::shared_ptr<const ListenerRules> SmtpListenerService::Parts::rules_of(
     const IngestConfiguration& configuration, const config::Listener& listener,
     const std::shared_ptr<const UserDirectory>& users) const {
     if (listener.auth == config::ListenerAuth::None) {
         return ListenerRules::make(*configuration.config, listener, configuration.routing);
     }
-    return ListenerRules::make(*configuration.config, listener, configuration.routing,
-                               std::shared_ptr<AuthServices>(logins, &logins->services), users);
+    return ListenerRules::make(*configuration.config, listener, configuration.routing, logins.services(), users);
 }
 
 // Everything that can fail comes first, so that a failure changes nothing.
@@ -205,7 +169,7 @@ Status SmtpListenerService::Parts::apply(const IngestConfiguration& configuratio
     const auto& wanted = configuration.config->listeners;
     Result<Contexts> contexts = load_contexts(*configuration.config);
     if (!contexts) return contexts.error();
-    auto users = load_users(*configuration.config);
+    auto users = logins.users_of(configuration.config);
     if (!users) return users.error();
     std::map<std::string, std::unique_ptr<net::TcpListener>> sockets;
     for (const auto& [name, listener] : wanted) {
@@ -266,6 +230,8 @@ SmtpListenerService::~SmtpListenerService() {
     // The connections refer to the entries' limits and counters.
     parts_->shards.clear();
 }
+
+Logins& SmtpListenerService::logins() { return parts_->logins; }
 
 Status SmtpListenerService::start(IngestConfiguration configuration) { return parts_->apply(configuration); }
 

@@ -192,6 +192,13 @@ Status Server::open_doors() {
                                        .directory = config_->data_dir + "/submissions"});
     if (Status opened = submissions_->open({config_, routing::Snapshot::compile(*config_)}); !opened) return opened;
 
+    grpc_ = std::make_unique<ingest::GrpcListenerService>(ingest::GrpcDependencies{.handover = *handover_,
+                                                                                   .keys = state_.get(),
+                                                                                   .logins = ingest_->logins(),
+                                                                                   .metrics = host_->metrics(),
+                                                                                   .log = host_->log()});
+    if (Status opened = grpc_->open({config_, routing::Snapshot::compile(*config_)}); !opened) return opened;
+
     commands_ = std::make_unique<ControlCommands>(ControlPorts{
         .executor = host_->loops()[0],
         .sender = sender_->control(),
@@ -214,6 +221,7 @@ Status Server::start_work() {
     const std::lock_guard lock(operations_);
     pickups_->start();
     submissions_->start();
+    grpc_->start();
     feedback_->start(feedback::report_sinks(*config_, host_->metrics(), host_->log()));
     return {};
 }
@@ -253,6 +261,11 @@ Drained Server::drain() {
         submissions_->drain(std::move(done));
     });
     if (submissions == Drained::Hurried) return submissions;
+    const Drained calls = host_->await_drain(doors_closed, [&](Completion<Status> done) {
+        const std::lock_guard lock(operations_);
+        grpc_->drain(std::move(done));
+    });
+    if (calls == Drained::Hurried) return calls;
     return host_->await_drain(start + grace,
                               [&](Completion<Status> done) { sender_->drain(start + grace, std::move(done)); });
 }
@@ -263,6 +276,7 @@ void Server::stop_all() {
     if (host_) host_->stop_admin();
     if (pickups_) pickups_->stop();
     if (submissions_) submissions_->stop();
+    if (grpc_) grpc_->stop();
     if (host_) host_->stop_shards();
     ingest_.reset();
     our_mail_.reset();
@@ -276,6 +290,7 @@ void Server::stop_all() {
     if (spool_) spool_->stop();
     spool_.reset();
     submissions_.reset();  // whom the spool answered
+    grpc_.reset();
     pickups_.reset();
     handover_.reset();
     feedback_.reset();

@@ -18,6 +18,7 @@
 #include "postfleet/dns/unbound_resolver.hpp"
 #include "postfleet/ingest/pickup_service.hpp"
 #include "postfleet/ingest/smtp_listener_service.hpp"
+#include "postfleet/ingest/grpc_listener_service.hpp"
 #include "postfleet/ingest/submission_service.hpp"
 #include "postfleet/maildir/maildir_intake.hpp"
 #include "postfleet/reporting/event_carrier.hpp"
@@ -101,6 +102,7 @@ private:
     std::unique_ptr<ingest::SmtpListenerService> ingest_;
     std::unique_ptr<ingest::PickupService> pickups_;
     std::unique_ptr<ingest::SubmissionService> submissions_;
+    std::unique_ptr<ingest::GrpcListenerService> grpc_;
     std::unique_ptr<control::ControlCommands> commands_;
     std::unique_ptr<runtime::ControlServer> control_;
 };

@@ -76,6 +76,7 @@ std::string Server::banner() const {
         add("smtp", listener.address.to_string(),
             listener.name + (networks.empty() ? ", relays for nobody" : ", relays for " + networks));
     }
+    for (const auto& listener : grpc_->listeners()) add("grpc", listener.address.to_string(), listener.name);
     for (const auto& [name, pickup] : config->pickups) add("pickup", pickup.directory, name);
     for (const auto& [name, queue] : config->submission_queues) {
         add("queue", queue.broker.url.to_string(), name + ", " + queue.queue);

@@ -70,6 +70,7 @@ Status Server::apply(const ConfigPointer& next) {
     if (Status listening = ingest_->reload({next, routing}); !listening) return listening;
     if (Status taking = pickups_->reload({next, routing}); !taking) return taking;
     if (Status taking = submissions_->reload({next, routing}); !taking) return taking;
+    if (Status listening = grpc_->reload({next, routing}); !listening) return listening;
     load_tls_contexts(*next);
     our_mail_->set_max_octets(next->intake.max_size);
     sender_->reload({next, routing, secrets, sender::load_signing_keys(*next, host_->log())});

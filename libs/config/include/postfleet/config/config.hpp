@@ -216,6 +216,38 @@ struct SubmissionQueue {
     Origin origin;
 };
 
+// An address that takes mail by gRPC (postfleet.v1.SubmissionService).
+struct GrpcListener {
+    std::string name;
+    Endpoint address;                                       // port 0: any free one (tests)
+    std::vector<Network> relay_from = loopback_networks();  // who may send without a login
+    std::string certificate, private_key;                   // PEM files, read again when they change; empty: no TLS
+    std::string client_ca;                                  // PEM file; empty: no client is asked for a certificate
+    bool require_client_certificate = true;                 // where there is a client_ca
+    bool unsafe_plaintext = false;                          // without TLS also on other addresses than loopback's
+    // Of mail that comes without a login; as of a submission queue.
+    std::string tenant = "default";
+    std::vector<std::string> send_as;
+    std::string virtual_mta;
+    HeaderTrust headers = HeaderTrust::Honour;
+    UndefinedVariable undefined_variables = UndefinedVariable::Empty;
+    MessageChecks message_checks = MessageChecks::Repair;
+    bool remove_bcc = true;
+    std::uint64_t max_header_size = kContentChunkOctets;
+    std::uint64_t max_header_field_size = 64 << 10;  // of one field
+    std::uint64_t max_message_size = 10ull << 20;
+    std::uint32_t max_recipients = 1000;  // of a submission
+    Duration max_future_release = std::chrono::hours(24 * 30);
+    Duration idempotency_window = std::chrono::hours(24);
+    std::uint32_t threads = 1;
+    std::uint32_t max_calls = 2000;                    // under way
+    std::uint32_t max_calls_per_connection = 200;      // the same
+    std::uint32_t max_in_flight = 100;                 // submissions of one call without a result
+    std::uint64_t max_octets_in_flight = 64ull << 20;  // of all calls
+    Duration call_timeout = std::chrono::minutes(5);   // for the next submission of a call
+    Origin origin;
+};
+
 // The way out of a virtual MTA: a proxy that its connections go through.
 struct EgressProxy {
     enum class Kind { Socks5, HaproxyV1, HaproxyV2 };
@@ -632,6 +664,7 @@ struct Config {
     std::map<std::string, Listener> listeners;
     std::map<std::string, Pickup> pickups;
     std::map<std::string, SubmissionQueue> submission_queues;
+    std::map<std::string, GrpcListener> grpc_listeners;
     Intake intake;
     std::optional<Http> http;
     std::map<std::string, VirtualMta> virtual_mtas;

@@ -21,6 +21,14 @@ struct TlsFiles {
     bool is_set() const { return !ca.empty(); }
 };
 
+// The same of a port that is open to others: it shows a certificate, and may ask clients for theirs.
+struct ListenerFiles {
+    std::string certificate, private_key;  // PEM; no certificate: no TLS. No key: it is in the certificate's file
+    std::string client_ca;                 // PEM; empty: clients are not asked
+    bool requires_client_certificate = false;
+    bool is_set() const { return !certificate.empty(); }
+};
+
 // `addresses` as in "router-0:7400,router-1:7400". InvalidArgument: some files are missing, plain connections are not
 // taken there; PermissionDenied: one cannot be read.
 Status check_tls_files(const TlsFiles& files, const std::string& addresses);

@@ -52,6 +52,9 @@ struct ListenerRules {
     // The same of a queue that applications submit to.
     static std::shared_ptr<const ListenerRules> make(const config::Config& config, const config::SubmissionQueue& queue,
                                                      std::shared_ptr<const routing::Snapshot> routing);
+    // And of a gRPC listener, for who has not logged in.
+    static std::shared_ptr<const ListenerRules> make(const config::Config& config, const config::GrpcListener& grpc,
+                                                     std::shared_ptr<const routing::Snapshot> routing);
     // Null: not ours.
     const config::IntakeDomain* our_domain(std::string_view domain) const;
     bool may_relay(const IpAddress& client) const;

@@ -42,6 +42,8 @@ struct SubmissionSource {
     const char* kind = "queue";  // as MessageOrigin has it
     std::string name;
     std::string user;
+    // As MessageOrigin has it. shared_ptr: a reload may drop the user.
+    std::shared_ptr<const KnownUser> sends_as;
     std::optional<MessageId> taken_as;  // under what it is taken once, where it has no key
     std::optional<MessageId> id;        // that it had when it was tried before, likewise
     // What holds for it. shared_ptr: a reload replaces the rules while submissions work by the old ones.

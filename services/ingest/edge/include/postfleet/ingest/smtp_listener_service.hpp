@@ -28,6 +28,7 @@
 #include "postfleet/base/metrics.hpp"
 #include "postfleet/base/result.hpp"
 #include "postfleet/config/config.hpp"
+#include "postfleet/ingest/logins.hpp"
 #include "postfleet/net/epoll_loop.hpp"
 #include "postfleet/ports/feedback_intake.hpp"
 #include "postfleet/ports/handover.hpp"
@@ -40,7 +41,7 @@ struct IngestDependencies {
     Handover& handover;
     Metrics& metrics;
     Log log;
-    std::uint64_t seed = 0;  // of message ids and weights; 0: from the operating system
+    std::uint64_t seed = 0;                     // of message ids and weights; 0: from the operating system
     FeedbackIntake* feedback_intake = nullptr;  // for mail for us; null: there is none
 };
 
@@ -73,6 +74,8 @@ public:
     void drain(SteadyTime deadline, Completion<Status> done);
 
     std::vector<ListenerStatus> listeners() const;
+    // For the other ways in with users.
+    Logins& logins();
 
 private:
     struct Parts;
