@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.request
 import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -89,6 +90,7 @@ class ClusterSender(unittest.TestCase):
         with open(os.path.join(directory, "postfleet.yaml"), "w") as f:
             f.write(CONFIGURATION.format(sink=self.sink.port, retry=retry, more=more))
         self.router_port, http = free_port(), free_port()
+        self.router_http = http
         self.router_data = os.path.join(self.base, "router")
         self.processes.append(Process(
             [os.path.join(BIN, "postfleet-router"), "--config", directory, "--data-dir", self.router_data, "--listen",
@@ -96,7 +98,7 @@ class ClusterSender(unittest.TestCase):
         return self.processes[-1]
 
     def start_sender(self, data, name="s0", arguments=(), ready=True):
-        http = free_port()
+        http = self.sender_http = free_port()
         process = Process(
             [os.path.join(BIN, "postfleet-sender"), "--name", name, "--router", f"127.0.0.1:{self.router_port}",
              "--broker", self.broker.url, "--data-dir", os.path.join(self.base, data), "--http", f"127.0.0.1:{http}",
@@ -174,6 +176,59 @@ class ClusterSender(unittest.TestCase):
         self.start_sender("a")
         wait_for(lambda: len(self.sink.deliveries) == 20, "the mail to arrive after the restart")
         self.assertEqual(self.arrived(), sorted(people))
+
+    def command(self, *arguments, check=True):
+        done = subprocess.run([POSTFLEET, *arguments, "--socket", os.path.join(self.router_data, "control.sock")],
+                              capture_output=True, text=True, timeout=60)
+        if check:
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done
+
+    def metric(self, name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.sender_http}/metrics", timeout=30) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith(name + " "):
+                    return float(line.split()[1])
+        return None
+
+    def test_who_is_on_a_list_of_the_routers_gets_no_mail_and_is_reported(self):
+        router = self.start_router()
+        self.start_sender("a")
+        self.publish(["before@dest.test"])
+        wait_for(lambda: self.arrived() == ["before@dest.test"], "mail while nobody is suppressed")
+        self.assertEqual(0, self.metric("postfleet_sender_suppressions_asked_total"))
+
+        self.assertIn("Suppressed 1 address", self.command("suppressions", "add", "ann@dest.test", "--why", "unsubscribed").stdout)
+        path = os.path.join(self.base, "list.csv")
+        with open(path, "w") as file:
+            file.write("# from the old system\n" + "".join(f"old{n}@dest.test,hard bounce {n}\n" for n in range(1500)))
+        self.assertIn("Suppressed 1500 addresses", self.command("suppressions", "import", path).stdout)
+        listed = self.command("suppressions", "list", "--limit", "3").stdout
+        self.assertIn("ann@dest.test", listed)
+        self.assertIn("unsubscribed", listed)
+        self.assertIn("There may be more", listed)
+        self.assertEqual(1501, len(self.command("suppressions", "list", "--json", "--limit", "5000").stdout.splitlines()))
+        self.assertIn("is no address", self.command("suppressions", "add", "nobody@", check=False).stderr)
+
+        # Known to the sender within a second or two; then it is asked for every message.
+        def is_known():
+            self.publish(["probe@dest.test"])
+            return self.metric("postfleet_sender_suppressions_asked_total") > 0
+        wait_for(is_known, "the sender to hear of the list", every=0.5)
+        self.publish(["Ann@dest.test", "bob@dest.test", "old1499@dest.test"])
+        wait_for(lambda: "bob@dest.test" in self.arrived(), "the mail of the others")
+        wait_for(lambda: self.metric("postfleet_sender_suppressed_recipients_total") == 2, "both to be reported")
+
+        self.command("suppressions", "remove", "ann@dest.test")
+        self.publish(["ann@dest.test"])
+        wait_for(lambda: "ann@dest.test" in self.arrived(), "mail for who is not suppressed any more")
+
+        # Without a router mail is taken in, and that is counted.
+        router.kill()
+        self.publish(["old7@dest.test"])
+        wait_for(lambda: "old7@dest.test" in self.arrived(), "mail while no router answers")
+        self.assertGreater(self.metric("postfleet_sender_suppressions_unanswered_total"), 0)
+        self.assertEqual([], [r for r in self.arrived() if r in ("Ann@dest.test", "old1499@dest.test")])
 
     def test_a_second_process_and_a_copied_spool_are_refused_until_a_takeover(self):
         """Also a stopped owner that wakes after the takeover: it sends nothing, and ends."""

@@ -18,8 +18,7 @@ std::string advertised(const std::string& listens, int port) {
 }  // namespace
 
 Result<std::unique_ptr<Membership>> Membership::join(const MemberOptions& options, service_host::ServiceHost& host,
-                                                     const std::string& service, bool watches_orders,
-                                                     Duration patience) {
+                                                     const std::string& service, bool delivers, Duration patience) {
     std::error_code failed;
     std::filesystem::create_directories(options.data_dir, failed);
     if (failed) {
@@ -39,7 +38,8 @@ Result<std::unique_ptr<Membership>> Membership::join(const MemberOptions& option
                                        .executor = (*member->loop_)[0],
                                        .metrics = host.metrics(),
                                        .log = host.log(),
-                                       .watches_orders = watches_orders});
+                                       .watches_orders = delivers,
+                                       .checks_recipients = delivers});
     if (!link) return link.error();
     member->link_ = *std::move(link);
     const auto first = member->link_->first_snapshot(patience);

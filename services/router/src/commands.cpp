@@ -1,10 +1,11 @@
 #include "commands.hpp"
 
 #include <charconv>
-#include <set>
 
+#include "check_arguments.hpp"
 #include "postfleet/base/json.hpp"
 #include "postfleet/base/text.hpp"
+#include "suppression_commands.hpp"
 #include "waiting.hpp"
 
 namespace postfleet::router {
@@ -12,13 +13,6 @@ namespace postfleet::router {
 namespace {
 
 Error invalid(std::string text) { return {ErrorKind::InvalidArgument, std::move(text)}; }
-
-Status check_arguments(const runtime::ControlRequest& request, const std::set<std::string>& known) {
-    for (const auto& [name, value] : request.arguments) {
-        if (!known.contains(name)) return invalid("'" + request.command + "' takes no argument '" + name + "'");
-    }
-    return {};
-}
 
 void write_grant(JsonWriter& json, const SenderGrant& grant) {
     json.member("sender", grant.sender).member("epoch", grant.epoch).member("spool", grant.spool_id);
@@ -88,8 +82,10 @@ Result<std::string> run_command(const runtime::ControlRequest& request, StateSto
     if (request.command == "senders") return senders(store, executor);
     if (request.command == "takeover") return take_over(request, store, executor);
     if (request.command == "release") return release(request, store, executor);
+    if (auto answer = run_suppression_command(request, store, executor)) return *std::move(answer);
     return invalid("a router does not know '" + printable(request.command, 64) +
-                   "'; it knows: reload, senders, takeover, release");
+                   "'; it knows: reload, senders, takeover, release, suppressions, "
+                   "suppressions-add, suppressions-remove");
 }
 
 }  // namespace postfleet::router

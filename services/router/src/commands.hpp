@@ -3,6 +3,7 @@
 //   senders                           whose each sender's name is, and who waits for it
 //   takeover sender=… [spool=…]       the name goes to the spool that was refused last, or to the one named
 //   release sender=… epoch=…          the name is free
+// and about suppressions: suppression_commands.hpp
 //
 // Answers are JSON. Threads: thread-safe; blocks until the store has answered.
 #pragma once

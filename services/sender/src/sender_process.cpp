@@ -222,7 +222,13 @@ Status SenderProcess::start_work() {
         });
     });
     start_carrier();
-    gate_ = std::make_unique<reporting::GatedHandover>(sender_->handover(), *carrier_);
+    suppressions_ = std::make_unique<SuppressionGate>(
+        sender_->handover(),
+        [this](AcceptedMessage message, std::vector<EndedTask> ended, Completion<Status> done) {
+            sender_->hand_over_ended(std::move(message), std::move(ended), std::move(done));
+        },
+        member_->link().recipients(), host_->metrics());
+    gate_ = std::make_unique<reporting::GatedHandover>(*suppressions_, *carrier_);
     publisher_ = broker_->publisher({.name = "overflow"});
     std::vector<Executor*> shards(host_->loops().loops().begin(), host_->loops().loops().end());
     take_in_ = std::make_unique<BrokerTakeIn>(
@@ -338,6 +344,7 @@ void SenderProcess::stop_all() {
     door_.reset();
     take_in_.reset();
     gate_.reset();
+    suppressions_.reset();
     if (carrier_) carrier_->stop();
     carrier_.reset();
     publisher_.reset();

@@ -33,6 +33,7 @@
 #include "postfleet/sender_edge/broker_take_in.hpp"
 #include "postfleet/sender_edge/evacuation.hpp"
 #include "postfleet/sender_edge/name_holder.hpp"
+#include "postfleet/sender_edge/suppression_gate.hpp"
 #include "postfleet/service_host/service_host.hpp"
 #include "postfleet/spool/rocks_spool.hpp"
 #include "postfleet/tls/client.hpp"
@@ -111,7 +112,8 @@ private:
     std::atomic<Sender*> holding_{nullptr};  // whom the name lets send; null: there is none yet
     std::unique_ptr<BrokerPublisher> publisher_;
     std::unique_ptr<reporting::EventCarrier> carrier_;  // events to the queues of the report sinks
-    std::unique_ptr<reporting::GatedHandover> gate_;    // the sender's, while the reports have room
+    std::unique_ptr<SuppressionGate> suppressions_;     // the sender's hand-over, without those who get nothing
+    std::unique_ptr<reporting::GatedHandover> gate_;    // the same, while the reports have room
     std::unique_ptr<BrokerTakeIn> take_in_;
     std::unique_ptr<OperatorDoor> door_;  // before those whom its commands ask
 };

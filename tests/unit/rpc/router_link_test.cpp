@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -51,7 +52,8 @@ struct World {
                                       .executor = executor(),
                                       .metrics = metrics,
                                       .log = {},
-                                      .watches_orders = watches_orders});
+                                      .watches_orders = watches_orders,
+                                      .checks_recipients = watches_orders});
         if (!link) FAIL(link.error().text);
         return *std::move(link);
     }
@@ -205,4 +207,75 @@ TEST_CASE("an owner hears of a takeover, and goes on without routers [F57]") {
         router = world.router(port);
         CHECK(eventually([&] { return refused.load(); }));
     }
+}
+
+TEST_CASE("recipients are asked for only when there are suppressions, over one stream, whoever asks") {
+    World world;
+    world.activate("v1");
+    const auto router = world.router();
+    const auto link = world.link({router->port()}, true);
+    CHECK(eventually([&] { return !link->recipients().has_any(); }, std::chrono::seconds(60)));
+    const std::vector<Suppression> list{{.key = {"acme", "ann@x.test"}, .reason = "unsubscribed", .source = "root"},
+                                        {.key = {"", "bad.test"}, .reason = "spam trap"}};
+    REQUIRE(await_result<Status>(world.executor(), [&](auto done) {
+                world.store->add_suppressions(list, std::move(done));
+            })->has_value());
+    CHECK(eventually([&] { return link->recipients().has_any(); }, std::chrono::seconds(60)));
+    // More than one request has room for, from several who ask at the same time.
+    std::vector<SuppressionQuestion> many(2'500, {"acme", "bob@x.test"});
+    many[0].address = "Ann@x.test";
+    many[1'700] = {"other", "any@bad.test"};
+    many[2'499].address = "ann@x.test";
+    std::atomic<int> others{0};
+    for (int i = 0; i < 20; ++i) {
+        link->recipients().check({{"other", "ann@x.test"}, {"acme", "ann@x.test"}},
+                                 {&world.executor(), [&](Result<RecipientCheck::Answers> answers) {
+                                      if (answers && !answers->at(0) && answers->at(1)) others.fetch_add(1);
+                                  }});
+    }
+    const auto found = *await_result<Result<RecipientCheck::Answers>>(
+        world.executor(), [&](auto done) { link->recipients().check(many, std::move(done)); });
+    REQUIRE(found);
+    REQUIRE(found->size() == many.size());
+    CHECK(std::count_if(found->begin(), found->end(), [](const auto& one) { return one.has_value(); }) == 3);
+    CHECK((*found)[0]->reason == "unsubscribed");
+    CHECK((*found)[0]->source == "root");
+    CHECK((*found)[1'700]->key.target == "bad.test");
+    CHECK((*found)[2'499].has_value());
+    CHECK(eventually([&] { return others.load() == 20; }, std::chrono::seconds(60)));
+}
+
+TEST_CASE("without a router nobody waits for an answer about recipients; another router gives it") {
+    World world;
+    world.activate("v1");
+    REQUIRE(await_result<Status>(world.executor(), [&](auto done) {
+                world.store->add_suppressions({{.key = {"", "bad.test"}}}, std::move(done));
+            })->has_value());
+    auto first = world.router();
+    const auto second = world.router();
+    const auto link = world.link({first->port(), second->port()}, true);
+    const auto is_found = [&] {
+        const auto found = *await_result<Result<RecipientCheck::Answers>>(world.executor(), [&](auto done) {
+            link->recipients().check({{"t", "a@bad.test"}}, std::move(done));
+        });
+        return found && found->at(0).has_value();
+    };
+    CHECK(eventually(is_found, std::chrono::seconds(60)));
+    first.reset();
+    CHECK(eventually(is_found, std::chrono::seconds(60)));
+    CHECK(link->recipients().has_any());
+
+    World alone;
+    alone.activate("v1");
+    auto router = alone.router();
+    const auto lonely = alone.link({router->port()}, true);
+    router.reset();
+    CHECK(eventually(
+        [&] {
+            const auto answer = *await_result<Result<RecipientCheck::Answers>>(alone.executor(), [&](auto done) {
+                lonely->recipients().check({{"t", "a@x.test"}}, std::move(done));
+            });
+            return !answer && answer.error().kind == ErrorKind::Unavailable;
+        },
+        std::chrono::seconds(60)));
 }

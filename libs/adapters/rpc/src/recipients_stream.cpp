@@ -26,6 +26,10 @@ public:
         if (!ok) return finish(grpc::Status::OK);
         auto questions = read(request_, most_);
         if (!questions) return finish(to_grpc(questions.error()));
+        if (questions->empty()) {
+            return suppressions_.list_suppressions({.after = {}, .limit = 1},
+                                                   {&executor_, [self = self_](auto page) { self->on_page(page); }});
+        }
         suppressions_.find_suppressions(*std::move(questions),
                                         {&executor_, [self = self_](auto answers) { self->on_answers(answers); }});
     }
@@ -45,6 +49,13 @@ private:
             const auto& found = (*answers)[place];
             if (found) write(*found, static_cast<std::uint32_t>(place), *response_.add_suppressed());
         }
+        const std::lock_guard lock(mutex_);
+        if (!finished_) StartWrite(&response_);
+    }
+    void on_page(const Result<std::vector<Suppression>>& page) {
+        if (!page) return finish(to_grpc(page.error()));
+        response_.Clear();
+        response_.set_has_any(!page->empty());
         const std::lock_guard lock(mutex_);
         if (!finished_) StartWrite(&response_);
     }

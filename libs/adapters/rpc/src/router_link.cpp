@@ -9,6 +9,7 @@
 #include "kept.hpp"
 #include "member_table.hpp"
 #include "postfleet/base/text.hpp"
+#include "recipients_link.hpp"
 #include "remote_state.hpp"
 #include "translate.hpp"
 #include "watch.hpp"
@@ -40,7 +41,8 @@ public:
           kept_orders_(settings_.directory + "/orders"),
           kept_grant_(settings_.directory + "/grant"),
           routers_(std::make_shared<Routers>(settings_)),
-          state_(routers_, settings_.executor) {}
+          state_(routers_, settings_.executor),
+          recipients_(std::make_shared<RecipientsLink>(routers_, settings_.executor)) {}
 
     void open() {
         read_kept();
@@ -61,6 +63,7 @@ public:
                                        if (const auto self = weak.lock()) self->on_config(message);
                                    }});
         config_watch_->start();
+        if (settings_.checks_recipients) recipients_->start();
         if (!settings_.watches_orders) return;
         orders_watch_ = std::make_shared<OrdersWatch>(
             routers_, settings_.executor,
@@ -87,6 +90,7 @@ public:
         }
         if (config_watch_) config_watch_->stop();
         if (orders_watch_) orders_watch_->stop();
+        recipients_->stop();
         routers_->close();
     }
 
@@ -144,6 +148,10 @@ public:
     }
 
     RemoteState& state() { return state_; }
+    RecipientCheck& recipients() {
+        require(settings_.checks_recipients);
+        return *recipients_;
+    }
     std::string obstacle() const { return routers_->obstacle(); }
 
 private:
@@ -346,7 +354,8 @@ private:
     const KeptFile kept_snapshot_, kept_orders_, kept_grant_;
     const std::shared_ptr<Routers> routers_;
     RemoteState state_;
-    std::shared_ptr<ConfigWatch> config_watch_;  // shared with their timers
+    const std::shared_ptr<RecipientsLink> recipients_;  // shared with its timer and its stream
+    std::shared_ptr<ConfigWatch> config_watch_;         // shared with their timers
     std::shared_ptr<OrdersWatch> orders_watch_;
 
     Member announced_;  // the executor's, from here
@@ -393,6 +402,7 @@ void RouterLink::on_snapshot(std::function<void(const ConfigurationSnapshot&)> c
 void RouterLink::on_orders(std::function<void(const OrderChanges&)> callback) { impl_->on_orders(std::move(callback)); }
 KeyClaims& RouterLink::keys() { return impl_->state(); }
 SenderClaims& RouterLink::senders() { return impl_->state(); }
+RecipientCheck& RouterLink::recipients() { return impl_->recipients(); }
 OrderStore& RouterLink::orders() { return impl_->state(); }
 void RouterLink::announce(std::string address) { impl_->announce(std::move(address)); }
 void RouterLink::hold_sender(Ownership ownership) { impl_->hold_sender(std::move(ownership)); }

@@ -294,6 +294,15 @@ void write(const Suppression& suppression, std::uint32_t place, v1::SuppressedRe
     if (suppression.expires_at) message.set_expires_at(to_unix_microseconds(*suppression.expires_at));
 }
 
+Suppression read(const v1::SuppressedRecipient& message) {
+    Suppression suppression{.key = {message.tenant(), message.target()},
+                            .reason = message.reason(),
+                            .source = message.source(),
+                            .added_at = from_unix_microseconds(message.added_at())};
+    if (message.has_expires_at()) suppression.expires_at = from_unix_microseconds(message.expires_at());
+    return suppression;
+}
+
 Result<std::vector<SuppressionQuestion>> read(const v1::CheckRecipientsRequest& message, int most) {
     if (message.recipients_size() > most) {
         return invalid("recipients", "at most " + std::to_string(most) + " in one request");

@@ -44,6 +44,7 @@ void write(const Member& member, v1::MemberMessage& message);
 Result<Member> read(const v1::MemberMessage& message);
 
 void write(const Suppression& suppression, std::uint32_t place, v1::SuppressedRecipient& message);
+Suppression read(const v1::SuppressedRecipient& message);
 Result<std::vector<SuppressionQuestion>> read(const v1::CheckRecipientsRequest& message, int most);
 
 // Every one of a list, at most `most`.

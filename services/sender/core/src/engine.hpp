@@ -93,6 +93,9 @@ public:
     // --- mail (engine_mail.cpp)
     // A message becomes part of the batch; what comes back is scheduled when the batch is durable.
     NewMail add_to(SpoolBatch& batch, AcceptedMessage&& accepted);
+    // The events of recipients that are suppressed before there is a task of theirs.
+    OutcomeCounts add_ended_to(SpoolBatch& batch, const std::shared_ptr<const Message>& message,
+                               std::vector<EndedTask>&& ended, WallTime now);
     void schedule_new(NewMail&& mail, Shard& shard);
     void schedule(ScheduleRequest&& request, Shard& shard);
     void on_moved(std::uint32_t domain, const std::string& old_site, const std::shared_ptr<Destination>& to,

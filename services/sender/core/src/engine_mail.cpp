@@ -104,6 +104,28 @@ NewMail Engine::add_to(SpoolBatch& batch, AcceptedMessage&& accepted) {
     return mail;
 }
 
+OutcomeCounts Engine::add_ended_to(SpoolBatch& batch, const std::shared_ptr<const Message>& message,
+                                   std::vector<EndedTask>&& ended, WallTime now) {
+    AcceptedMessage of_these{.message = message, .tasks = {}, .last_chunk = nullptr, .taken_as = std::nullopt};
+    OutcomeCounts counts;
+    for (EndedTask& one : ended) {
+        if (reports(EventType::Accepted)) {
+            of_these.tasks = {one.task};
+            add_accepted_events(of_these, batch);
+        }
+        RecipientResult result;
+        result.disposition = Disposition::Suppressed;
+        result.reason = one.reason;
+        const std::vector<RecipientResult> results(one.task.recipients.size(), result);
+        AttemptContext context;
+        context.now = now;
+        Outcome outcome = settle(std::move(one.task), message, results, context);
+        counts.suppressed += outcome.counts.suppressed;
+        std::move(outcome.events.begin(), outcome.events.end(), std::back_inserter(batch.events));
+    }
+    return counts;
+}
+
 void Engine::schedule_new(NewMail&& mail, Shard& shard) {
     metrics.accepted_messages.add();
     accepted_rate.add(shard.executor->now(), 1);

@@ -140,6 +140,9 @@ std::uint64_t Sender::queued_for(std::string_view domain, std::string_view virtu
 
 void Sender::allow_until(SteadyTime until) { parts_->engine.allow_until(until); }
 
+void Sender::hand_over_ended(AcceptedMessage message, std::vector<EndedTask> ended, Completion<Status> done) {
+    parts_->take_in.hand_over_ended(std::move(message), std::move(ended), std::move(done));
+}
 Handover& Sender::handover() { return parts_->take_in; }
 SenderControl& Sender::control() { return parts_->control; }
 

@@ -19,10 +19,15 @@ public:
     Admission admission() const override;
     void holds(MessageId id, Completion<Result<bool>> done) override;
     void hand_over(AcceptedMessage message, Completion<Status> done) override;
+    void hand_over_ended(AcceptedMessage message, std::vector<EndedTask> ended, Completion<Status> done);
     void append_content(MessageId id, std::uint32_t chunk, SharedOctets octets, Completion<Status> done) override;
     void discard_content(MessageId id, std::uint32_t chunks) override;
 
 private:
+    // True: it was answered, because nothing is taken now.
+    bool is_closed(Completion<Status>& done);
+    void on_taken(NewMail mail, Executor* on);
+
     Engine& engine_;
 };
 

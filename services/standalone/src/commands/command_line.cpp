@@ -48,6 +48,7 @@ int run_command_line(int argc, char** argv, const MoreCommands& more) {
     register_trace_command(app, context);
     register_source_commands(app, context);
     register_cluster_commands(app, context);
+    register_suppressions_command(app, context);
     register_config_commands(app, context);
     register_classify_command(app, context);
     register_dkim_commands(app, context);

@@ -14,6 +14,7 @@ void register_source_commands(CLI::App& app, Context& context);   // disable sou
 void register_cluster_commands(CLI::App& app, Context& context);  // takeover, release, show senders
 // `show message`, and `trace ID`.
 void show_message(Context& context, const std::string& message);
+void register_suppressions_command(CLI::App& app, Context& context);
 void register_trace_command(CLI::App& app, Context& context);
 void register_classify_command(CLI::App& app, Context& context);
 void register_resolve_command(CLI::App& app, Context& context);

@@ -29,9 +29,9 @@ using ConfigPointer = std::shared_ptr<const config::Config>;  // shared with eve
 
 class Membership final {
 public:
-    // `service`: "ingest" …, as the router knows it. `patience`: how long for a router that answers.
+    // `service`: "ingest" …, as the router knows it. `delivers`: it wants orders and suppressions. `patience`: how long for a router that answers.
     static Result<std::unique_ptr<Membership>> join(const MemberOptions& options, service_host::ServiceHost& host,
-                                                    const std::string& service, bool watches_orders,
+                                                    const std::string& service, bool delivers,
                                                     Duration patience = std::chrono::seconds(10));
     ~Membership();
     Membership(const Membership&) = delete;

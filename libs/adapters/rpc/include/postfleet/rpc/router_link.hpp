@@ -2,7 +2,7 @@
 // of a sender's name.
 //
 //   routers ── WatchConfig, WatchOrders ──▶ on_snapshot, on_orders, and <directory>/{snapshot,orders}
-//           ◀── keys(), senders(), orders() ── the service
+//           ◀── keys(), senders(), orders(), recipients() ── the service
 //
 // Several routers are several addresses: a call that one does not answer in its part of the time goes to the next, and
 // watching goes on there, with growing pauses when none answers. What was last known is kept on disk and given out at
@@ -23,6 +23,7 @@
 
 #include "postfleet/base/log.hpp"
 #include "postfleet/base/metrics.hpp"
+#include "postfleet/ports/recipient_check.hpp"
 #include "postfleet/ports/state_store.hpp"
 #include "postfleet/rpc/tls_files.hpp"
 
@@ -38,6 +39,7 @@ struct RouterLinkSettings {
     Metrics& metrics;
     Log log;
     bool watches_orders = false;
+    bool checks_recipients = false;
     Duration attempt_deadline = std::chrono::milliseconds(1'500);
     Duration call_deadline = std::chrono::seconds(4);
 };
@@ -61,6 +63,8 @@ public:
     SenderClaims& senders();
     // Changes go to the router; orders() is what is known here. update_order() reports this sender's part.
     OrderStore& orders();
+    // Only with checks_recipients.
+    RecipientCheck& recipients();
 
     // Claims the name until it is granted, and asks every few seconds whether it still is. A grant that is kept from
     // before counts while no router answers. `on_refused` is told once per reason: nothing may be delivered until

@@ -79,6 +79,12 @@ struct SenderConfiguration {
     std::shared_ptr<const SigningKeys> signing_keys;  // null: none; mail that needs one waits
 };
 
+// Recipients of a message that get nothing, and why.
+struct EndedTask {
+    Task task;
+    std::string reason;
+};
+
 class Sender {
 public:
     Sender(SenderDependencies dependencies, SenderConfiguration configuration);
@@ -102,6 +108,9 @@ public:
     void allow_until(SteadyTime until);
 
     Handover& handover();
+    // The same for a message of which some recipients are suppressed: their events and what goes out come into the
+    // spool together. `message` may have no tasks left.
+    void hand_over_ended(AcceptedMessage message, std::vector<EndedTask> ended, Completion<Status> done);
     SenderControl& control();
 
     // What it holds, for those who decide whether it gets more. Thread-safe, and cheap.
