@@ -85,10 +85,9 @@ class ClusterSender(unittest.TestCase):
 
     def start_router(self, retry="1h", more=""):
         self.sink = Sink(rcpt=lambda recipient, n: "451 4.3.0 not now" if self.refusing else "250 2.1.5 ok")
-        directory = os.path.join(self.base, "config")
+        directory = self.config = os.path.join(self.base, "config")
         os.makedirs(directory)
-        with open(os.path.join(directory, "postfleet.yaml"), "w") as f:
-            f.write(CONFIGURATION.format(sink=self.sink.port, retry=retry, more=more))
+        self.configure(retry, more)
         self.router_port, http = free_port(), free_port()
         self.router_http = http
         self.router_data = os.path.join(self.base, "router")
@@ -96,6 +95,15 @@ class ClusterSender(unittest.TestCase):
             [os.path.join(BIN, "postfleet-router"), "--config", directory, "--data-dir", self.router_data, "--listen",
              f"127.0.0.1:{self.router_port}", "--http", f"127.0.0.1:{http}"], os.path.join(self.base, "router.log")))
         return self.processes[-1]
+
+    def configure(self, retry, more=""):
+        self.write(CONFIGURATION.format(sink=self.sink.port, retry=retry, more=more), "postfleet.yaml")
+
+    def write(self, yaml, name):
+        path = os.path.join(self.config, name)
+        with open(path + ".new", "w") as f:
+            f.write(yaml)
+        os.rename(path + ".new", path)
 
     def start_sender(self, data, name="s0", arguments=(), ready=True):
         http = self.sender_http = free_port()
@@ -184,12 +192,25 @@ class ClusterSender(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done
 
-    def metric(self, name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.sender_http}/metrics", timeout=30) as answer:
+    def metric(self, name, http=None):
+        with urllib.request.urlopen(f"http://127.0.0.1:{http or self.sender_http}/metrics", timeout=30) as answer:
             for line in answer.read().decode().splitlines():
                 if line.startswith(name + " "):
                     return float(line.split()[1])
         return None
+
+    def test_metrics_tell_which_configuration_is_in_use_here_and_which_is_active(self):
+        self.start_router()
+        self.start_sender("a")
+        self.assertEqual([1, 1], self.epochs())
+        self.configure(retry="1m")
+        wait_for(lambda: self.epochs() == [2, 2], "the new configuration")
+        # What cannot be used on this machine is active, and not in use.
+        self.write("virtual_mtas: {three: {source: 192.0.2.78, ehlo: three.test, sender: s0}}", "three.yaml")
+        wait_for(lambda: self.epochs() == [3, 2], "the configuration that is refused here")
+
+    def epochs(self):
+        return [self.metric("postfleet_router_config_epoch", self.router_http), self.metric("postfleet_config_epoch")]
 
     def test_who_is_on_a_list_of_the_routers_gets_no_mail_and_is_reported(self):
         router = self.start_router()

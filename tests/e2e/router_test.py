@@ -1,5 +1,6 @@
 """One router over SQLite: configuration, ownership, restarts; mutual TLS."""
 import os
+import re
 import subprocess
 import time
 import unittest
@@ -51,6 +52,15 @@ class RouterTest(ControlPlane):
         os.unlink(os.path.join(self.config, "vmtas.yaml"))
         self.write(CONFIGURATION.replace("mta.example", "mta3.example"))
         probe.wait("configuration", 2)
+
+    def test_it_says_the_port_that_it_got_where_any_was_asked_for(self):
+        router = self.router()
+        router.arguments[router.arguments.index(router.address)] = "127.0.0.1:0"
+        router.start()
+        said = re.search(r"grpc +127\.0\.0\.1:(\d+) ", router.process.output())
+        self.assertIsNotNone(said, router.process.output())
+        router.address = f"127.0.0.1:{said[1]}"
+        self.probe("probe-0", [router]).wait("configuration", 1)
 
     def test_a_router_that_has_never_had_a_configuration_says_what_is_wrong_and_ends(self):
         self.write("hostname: [\n")

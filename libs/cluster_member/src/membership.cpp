@@ -52,6 +52,8 @@ Result<std::unique_ptr<Membership>> Membership::join(const MemberOptions& option
         const std::lock_guard lock(raw->mutex_);
         raw->news_ = snapshot;
     });
+    host.metrics().computed_gauge("postfleet_config_epoch", "Epoch of the configuration in use.", {},
+                                  [raw = member.get()] { return static_cast<double>(raw->epoch()); });
     return member;
 }
 

@@ -53,8 +53,6 @@ Status Feedback::start_all() {
                                                                  .log = host_->log(),
                                                                  .metrics = &host_->metrics()});
     host_->add_readiness_check("broker", [this] { return obstacle(); });
-    host_->metrics().computed_gauge("postfleet_config_epoch", "Epoch of the configuration in use.", {},
-                                    [this] { return static_cast<double>(member_->epoch()); });
     if (Status opened = host_->open_admin(options_.http); !opened) {
         return Error{opened.error().kind, "--http " + options_.http.to_string() + ": " + opened.error().text};
     }

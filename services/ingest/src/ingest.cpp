@@ -170,8 +170,6 @@ Status Ingest::open_admin() {
     if (Status made = host_->make_shards(member_->configuration()->shards); !made) return made;
     host_->add_readiness_check("broker", [this] { return why_no_mail_goes(); });
     host_->add_readiness_check("submission queues", [this] { return submissions_->obstacle(); });
-    host_->metrics().computed_gauge("postfleet_config_epoch", "Epoch of the configuration in use.", {},
-                                    [this] { return static_cast<double>(member_->epoch()); });
     if (Status opened = host_->open_admin(options_.http); !opened) {
         return Error{opened.error().kind, "--http " + options_.http.to_string() + ": " + opened.error().text};
     }

@@ -54,6 +54,7 @@ Status Router::start_all() {
     host_->log()
         .line(LogLevel::Info, "started")
         .field("version", runtime::build_info().version)
+        .field("grpc", address())
         .field("config", options_.config)
         .field("epoch", feed_->epoch());
     return {};
@@ -201,6 +202,11 @@ int Router::run() {
     return 0;
 }
 
+// With the port that was got, where any was asked for.
+std::string Router::address() const {
+    return options_.listen.substr(0, options_.listen.rfind(':') + 1) + std::to_string(server_->port());
+}
+
 std::string Router::banner() const {
     return fmt::format(
         "Postfleet router {} is ready, with the configuration in {} (epoch {}).\n\n"
@@ -208,9 +214,8 @@ std::string Router::banner() const {
         "  http     {:<24} /metrics, /healthz/live, /healthz/ready\n"
         "  control  {:<24} postfleet --socket: takeover, show senders, reload …\n"
         "  state    {}\n",
-        runtime::build_info().version, options_.config, feed_->epoch(), options_.listen,
-        host_->http()->local().to_string(), options_.socket,
-        options_.state.empty() ? options_.data_dir + "/state.db" : "PostgreSQL");
+        runtime::build_info().version, options_.config, feed_->epoch(), address(), host_->http()->local().to_string(),
+        options_.socket, options_.state.empty() ? options_.data_dir + "/state.db" : "PostgreSQL");
 }
 
 }  // namespace postfleet::router

@@ -41,6 +41,7 @@ private:
     void activate_by_itself(const char* why);
     void on_tick();
     Result<std::string> command(const runtime::ControlRequest& request);
+    std::string address() const;
 
     const Options options_;
     std::mutex operations_;  // activations, and watch_

@@ -29,7 +29,8 @@ using ConfigPointer = std::shared_ptr<const config::Config>;  // shared with eve
 
 class Membership final {
 public:
-    // `service`: "ingest" …, as the router knows it. `delivers`: it wants orders and suppressions. `patience`: how long for a router that answers.
+    // `service`: "ingest" …, as the router knows it. `delivers`: it wants orders and suppressions. `patience`: how long for
+    // a router that answers. `host` tells the epoch (postfleet_config_epoch) until its admin door stops, which comes first.
     static Result<std::unique_ptr<Membership>> join(const MemberOptions& options, service_host::ServiceHost& host,
                                                     const std::string& service, bool delivers,
                                                     Duration patience = std::chrono::seconds(10));
