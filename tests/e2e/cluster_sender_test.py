@@ -419,6 +419,26 @@ class ClusterSender(unittest.TestCase):
         reload = self.ask("reload", "--socket", os.path.join(self.router_data, "control.sock"))
         self.assertEqual(reload.returncode, 0, reload.stderr)
 
+        # In a container both are in the environment: it is this sender that is meant, unless it is said otherwise.
+        router, socket = f"127.0.0.1:{self.router_port}", os.path.join(self.base, "a", "control.sock")
+
+        def within(variables, *arguments):
+            done = subprocess.run([POSTFLEET, *arguments], capture_output=True, text=True, timeout=120,
+                                  env={**os.environ, "NO_COLOR": "1", **variables})
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            return done.stdout
+        container = {"POSTFLEET_ROUTER": router, "POSTFLEET_SOCKET": socket}
+        for variables, arguments, shown in (
+                (container, [], ["dest.test/one"]),
+                (container, ["--router", router], ["dest.test/one", "dest.test/two"]),
+                (container, ["--sender", "s1"], ["dest.test/two"]),
+                ({"POSTFLEET_ROUTER": router}, [], ["dest.test/one", "dest.test/two"]),
+                ({"POSTFLEET_ROUTER": router}, ["--socket", socket], ["dest.test/one"])):
+            text = within(variables, "show", "queues", *arguments)
+            self.assertEqual([q for q in ("dest.test/one", "dest.test/two") if q in text], shown, (arguments, text))
+        at_router = {"POSTFLEET_ROUTER": router, "POSTFLEET_SOCKET": os.path.join(self.router_data, "control.sock")}
+        self.assertIn("Nobody is suppressed", within(at_router, "suppressions", "list"))
+
         # Who is not there is named, and the others are shown.
         second.kill()
         partly = self.ask("show", "queues")

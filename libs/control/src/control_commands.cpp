@@ -118,7 +118,7 @@ Result<std::string> ControlCommands::run(const ControlRequest& request) const {
     if (command == kCommands.end()) {
         if (auto answer = run_order_command(request, ports_.executor, ports_.sender)) return *std::move(answer);
         return invalid("the running process does not know the command '" + printable(request.command, 64) +
-                       "'; it may be of another version");
+                       "'; it may be of another version, or the command a router's");
     }
     if (Status known = check_arguments(request, command->arguments); !known) return known.error();
     return (this->*command->run)(request);

@@ -85,7 +85,7 @@ Result<std::string> run_command(const runtime::ControlRequest& request, StateSto
     if (auto answer = run_suppression_command(request, store, executor)) return *std::move(answer);
     return invalid("a router does not know '" + printable(request.command, 64) +
                    "'; it knows: reload, senders, takeover, release, suppressions, "
-                   "suppressions-add, suppressions-remove");
+                   "suppressions-add, suppressions-remove; senders are asked with --router");
 }
 
 }  // namespace postfleet::router

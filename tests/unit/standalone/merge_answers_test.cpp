@@ -74,7 +74,10 @@ TEST_CASE("orders are given at one sender, counts and lists are asked of all") {
     CHECK(recipients_of("pause", {{"dry_run", "yes"}}) == Recipients::EverySender);
     CHECK(recipients_of("queues", {}) == Recipients::EverySender);
     CHECK(recipients_of("trace", {}) == Recipients::OneSender);
-    CHECK(recipients_of("takeover", {}) == Recipients::NoSender);
+    for (const char* command :
+         {"senders", "takeover", "release", "reload", "suppressions", "suppressions-add", "suppressions-remove"}) {
+        CHECK(recipients_of(command, {}) == Recipients::NoSender);
+    }
 }
 
 TEST_CASE("what is over counts before what waits, and events that two have told are there once") {

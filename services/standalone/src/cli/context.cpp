@@ -1,6 +1,9 @@
 #include "context.hpp"
 
+#include <fmt/format.h>
+
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 
@@ -30,6 +33,17 @@ std::optional<std::string> guess_socket(const std::string& path) {
     return (base / *socket).string();
 }
 
+constexpr const char* kSocketVariable = "POSTFLEET_SOCKET";
+constexpr const char* kRouterVariable = "POSTFLEET_ROUTER";
+
+std::string environment(const char* name) {
+    const char* value = std::getenv(name);
+    return value ? value : "";
+}
+
+// Not CLI11's envname: --router on the command line goes before POSTFLEET_SOCKET in the environment.
+std::string help_of(const char* text, const char* variable) { return fmt::format("{} (Env:{})", text, variable); }
+
 }  // namespace
 
 void report_failure(const Error& error) {
@@ -46,8 +60,8 @@ Result<std::string> Context::call(const std::string& command, const runtime::Con
                                   Duration timeout) const {
     // A router's own business goes to its socket, wherever senders are.
     const bool is_for_senders = recipients_of(command, arguments) != Recipients::NoSender;
-    if (socket.empty() && !cluster.routers.empty() && is_for_senders) {
-        return call_cluster(cluster, command, arguments, timeout, [this](const std::string& who) {
+    if (const auto asked = is_for_senders ? asked_cluster() : std::nullopt) {
+        return call_cluster(*asked, command, arguments, timeout, [this](const std::string& who) {
             exit_code = 1;
             if (silent.insert(who).second) std::fprintf(stderr, "postfleet: %s\n", printable(who, 1'000).c_str());
         });
@@ -57,8 +71,19 @@ Result<std::string> Context::call(const std::string& command, const runtime::Con
     return runtime::call_control(*path, command, arguments, timeout);
 }
 
+std::optional<ClusterAccess> Context::asked_cluster() const {
+    if (!socket.empty()) return std::nullopt;
+    ClusterAccess asked = cluster;
+    if (asked.routers.empty()) {
+        const bool is_local = asked.sender.empty() && !environment(kSocketVariable).empty();
+        if (!is_local) asked.routers = environment(kRouterVariable);
+    }
+    return asked.routers.empty() ? std::nullopt : std::optional(std::move(asked));
+}
+
 Result<std::string> Context::find_socket() const {
     if (!socket.empty()) return socket;
+    if (std::string named = environment(kSocketVariable); !named.empty()) return named;
     std::error_code ignored;
     if (config.empty() && !std::filesystem::exists(kDefaultConfig, ignored)) return std::string(kDefaultSocket);
     const std::string directory = config.empty() ? kDefaultConfig : config;
@@ -75,15 +100,17 @@ void add_connection_options(CLI::App& command, Context& context) {
     command.add_option("--config", context.config, "Configuration directory of the running process")
         ->envname("POSTFLEET_CONFIG")
         ->type_name("DIR");
-    command.add_option("--socket", context.socket, "Control socket of the running process")
-        ->envname("POSTFLEET_SOCKET")
+    command.add_option("--socket", context.socket, help_of("Control socket of the running process", kSocketVariable))
         ->type_name("PATH");
     const auto add = [&](const char* name, std::string& value, const char* help, const char* variable,
                          const char* type) {
         command.add_option(name, value, help)->envname(variable)->type_name(type)->group("In a cluster");
     };
     ClusterAccess& cluster = context.cluster;
-    add("--router", cluster.routers, "Ask the senders that these routers know", "POSTFLEET_ROUTER", "ADDR:PORT,…");
+    command
+        .add_option("--router", cluster.routers, help_of("Ask the senders that these routers know", kRouterVariable))
+        ->type_name("ADDR:PORT,…")
+        ->group("In a cluster");
     add("--sender", cluster.sender, "Only this sender; without it: all, and their answers together", "POSTFLEET_SENDER",
         "NAME");
     add("--tls-ca", cluster.tls.ca, "CA of the cluster's certificates", "POSTFLEET_TLS_CA", "FILE");

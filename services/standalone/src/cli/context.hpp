@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -18,7 +19,7 @@ namespace postfleet::standalone {
 
 struct Context {
     std::string config;  // --config, or POSTFLEET_CONFIG
-    std::string socket;  // --socket, or POSTFLEET_SOCKET
+    std::string socket;  // --socket
     ClusterAccess cluster;
     bool json = false;
     mutable int exit_code = 0;               // 1 after an answer that is not of all
@@ -28,7 +29,10 @@ struct Context {
     // Calls the running process, or with --router the senders of the cluster. An error was reported when there is no value.
     Result<std::string> call(const std::string& command, const runtime::ControlArguments& arguments = {},
                              Duration timeout = std::chrono::seconds(30)) const;
-    // The control socket: --socket, else what the configuration says, else the usual place.
+    // The cluster whose senders are asked, if one is: --router or --sender without --socket. In the environment it is the
+    // other way round, since every container of a cluster has both: what POSTFLEET_SOCKET names goes before POSTFLEET_ROUTER.
+    std::optional<ClusterAccess> asked_cluster() const;
+    // The control socket: --socket or POSTFLEET_SOCKET, else what the configuration says, else the usual place.
     Result<std::string> find_socket() const;
 };
 

@@ -170,7 +170,8 @@ Recipients recipients_of(const std::string& command, const runtime::ControlArgum
     static const std::set<std::string> every{"status",  "queues", "vmtas",    "limits",         "list",
                                              "history", "retry",  "set-mode", "disable-source", "enable-source"};
     static const std::set<std::string> one{"trace", "trace-read"};
-    static const std::set<std::string> none{"senders", "takeover", "release", "reload", "intake"};
+    static const std::set<std::string> none{"senders", "takeover",     "release",          "reload",
+                                            "intake",  "suppressions", "suppressions-add", "suppressions-remove"};
     if (every.contains(command) || arguments.contains("dry_run")) return Recipients::EverySender;
     if (one.contains(command)) return Recipients::OneSender;
     return none.contains(command) ? Recipients::NoSender : Recipients::AnySender;

@@ -65,7 +65,7 @@ void register_top_command(CLI::App& app, Context& context) {
     add_connection_options(*top, context);
     top->group("Look")->callback([&context, options] {
         // Found once: it may take reading the configuration.
-        if (context.cluster.routers.empty()) {
+        if (!context.asked_cluster()) {
             const Result<std::string> socket = context.find_socket();
             if (!socket) return context.fail(socket.error());
             context.socket = *socket;
