@@ -127,7 +127,7 @@ def check_configuration():
             complain(COMPOSE, f"{container}: a sender without a name of its machine is refused when it is made anew")
     if list(config["routes"].values()) != [[f"{address('sink')}:2526"]]:
         complain(CONFIG, "mail goes elsewhere than to the sink")
-    addresses = [one["address"] for one in config["listeners"].values()]
+    addresses = [one["address"] for kind in ("listeners", "grpc_listeners") for one in config[kind].values()]
     for listener in addresses:
         port = listener.rsplit(":", 1)[1]
         if f"127.0.0.1:{port}:{port}" not in containers["ingest"]["ports"]:
