@@ -1,6 +1,7 @@
 """One router over SQLite: configuration, ownership, restarts; mutual TLS."""
 import os
 import re
+import signal
 import subprocess
 import time
 import unittest
@@ -81,6 +82,23 @@ class RouterTest(ControlPlane):
         for one in (probe, late):
             one.wait("configuration", 2)
             self.assertEqual(one.heard("refused"), [])
+
+    def test_suppressions_are_heard_of_after_the_router_and_then_the_service_stood_still(self):
+        """The answer that comes just when its stream is given up: the next stream must come all the same."""
+        router = self.router().start()
+        probe = self.probe("probe", [router])
+        probe.wait("suppressions", 0)
+        for _ in range(6):
+            router.pause()
+            time.sleep(1.1)  # the service asks every second, and waits for one
+            probe.child.send_signal(signal.SIGSTOP)
+            router.resume()
+            time.sleep(1.1)
+            probe.child.send_signal(signal.SIGCONT)
+            wait_for(router.is_ready, "the router that was stopped")
+        # While nobody answers there may be some.
+        wait_for(lambda: probe.heard("suppressions")[-1] == 0, "the word that there are still no suppressions", 60)
+        self.assertIn(1, probe.heard("suppressions"))
 
     def test_a_second_sender_is_refused_until_the_takeover_and_then_the_first(self):
         """F16, F57: whoever was stopped while its name went to another does not go on with it."""

@@ -3,7 +3,7 @@
 //   router_probe DIRECTORY NAME HOST:PORT[,HOST:PORT…] [SENDER SPOOL-ID]
 //
 // Claims keys all the time and confirms them, a few at once, and says what it hears: one JSON line each for a
-// configuration, orders, a grant, a refusal. At the end of standard input it prints what its claims were like.
+// configuration, orders, a grant, a refusal, and whether there are suppressions. At the end of standard input it prints what its claims were like.
 #include <unistd.h>
 
 #include <algorithm>
@@ -73,6 +73,28 @@ private:
     bool stopped_ = false;
 };
 
+// The executor's: says each time that suppressions have come or are all gone.
+class SuppressionWatch {
+public:
+    SuppressionWatch(const RecipientCheck& recipients, Executor& executor)
+        : recipients_(recipients), executor_(executor) {}
+
+    void stop() { stopped_ = true; }
+    void look() {
+        if (stopped_) return;
+        const bool has_any = recipients_.has_any();
+        if (has_any != had_any_) say(std::string("{\"event\":\"suppressions\",\"number\":") + (has_any ? "1}" : "0}"));
+        had_any_ = has_any;
+        executor_.schedule_at(executor_.now() + std::chrono::milliseconds(50), [this] { look(); });
+    }
+
+private:
+    const RecipientCheck& recipients_;
+    Executor& executor_;
+    bool had_any_ = true;  // as has_any() before a router has said so
+    bool stopped_ = false;
+};
+
 std::vector<std::string> split(const std::string& text) {
     std::vector<std::string> parts;
     for (std::size_t begin = 0; begin <= text.size();) {
@@ -103,7 +125,8 @@ int main(int argc, char** argv) {
                                      .executor = executor,
                                      .metrics = metrics,
                                      .log = {},
-                                     .watches_orders = true};
+                                     .watches_orders = true,
+                                     .checks_recipients = true};
     if (const char* ca = std::getenv("POSTFLEET_TLS_CA")) {
         settings.tls = {ca, std::getenv("POSTFLEET_TLS_CERTIFICATE"), std::getenv("POSTFLEET_TLS_KEY")};
     }
@@ -126,8 +149,10 @@ int main(int argc, char** argv) {
                               .on_refused = [](const std::string&) { say(event("refused", 0)); }});
     }
     Claims claims(**link, executor, argv[2]);
+    SuppressionWatch suppressions((*link)->recipients(), executor);
     executor.post([&] {
         for (int i = 0; i < kAtOnce; ++i) claims.begin();
+        suppressions.look();
     });
     char end = 0;
     while (::read(0, &end, 1) > 0) {
@@ -135,6 +160,7 @@ int main(int argc, char** argv) {
     std::promise<void> stopped;
     executor.post([&] {
         claims.stop();
+        suppressions.stop();
         stopped.set_value();
     });
     stopped.get_future().wait();

@@ -83,6 +83,7 @@ void RecipientsLink::tick() {
         begins = stream_ == nullptr && now >= not_before_;
         if (is_asking_ && now - asked_at_ > kPatience) {
             is_up_ = is_asking_ = false;
+            has_any_.store(true);
             failed = take_all();
             stream_->context.TryCancel();
         } else if (is_up_ && may_send() && now - asked_at_ >= kAskWhetherAny) {
@@ -152,7 +153,8 @@ void RecipientsLink::on_response(Stream& stream, const v1::CheckRecipientsRespon
     std::vector<std::shared_ptr<Asked>> complete;
     {
         const std::lock_guard lock(mutex_);
-        if (stopped_ || !is_asking_) return;  // given up
+        // Of a stream that was given up: its end is read next, for without that it would never be over.
+        if (stopped_ || !is_asking_) return stream.StartRead(&stream.response);
         if (parts_.empty()) has_any_.store(response.has_any());
         for (const v1::SuppressedRecipient& found : response.suppressed()) {
             std::size_t place = found.place();
@@ -186,6 +188,7 @@ void RecipientsLink::on_end(Stream& stream, const grpc::Status& status) {
         const std::lock_guard lock(mutex_);
         stream_ = nullptr;
         is_up_ = is_asking_ = is_writing_ = false;
+        has_any_.store(true);
         failed = take_all();
         pause_ = std::clamp<Duration>(pause_ * 2, kTick, kLongestPause);
         not_before_ = steady_clock_now() + pause_;

@@ -72,7 +72,7 @@ private:
 
     const std::shared_ptr<Routers> routers_;
     Executor& executor_;
-    std::atomic<bool> has_any_{true};  // until somebody has said that there is none
+    std::atomic<bool> has_any_{true};  // unless a router that answers has said that there is none
     std::mutex mutex_;                 // the rest
     bool stopped_ = false;
     Stream* stream_ = nullptr;  // deletes itself

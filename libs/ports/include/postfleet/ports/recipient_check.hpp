@@ -1,7 +1,7 @@
 // RecipientCheck (port): which recipients are on the suppression lists, asked of whoever keeps these.
 //
 //  * has_any() is false while the lists are known to be empty: then nobody needs to be asked. An addition elsewhere is
-//    known within a second or two.
+//    known within a second or two. Who answers no more may have additions: it is true again.
 //  * check() answers within seconds: as many answers, in the order of the questions.
 //
 // Threads: thread-safe. Never blocks: completions run on the executor named.
