@@ -102,6 +102,11 @@ bench-cluster: build/release/build.ninja  ## mail through the whole cluster with
 	@$(NINJA) -C build/release executables queue_load
 	@tests/bench/cluster/run $(ARGS)
 
+bench-grpc: build/release/build.ninja  ## submission by gRPC beside SMTP: rates, CPU per message (ARGS=--help)
+	@cmake/install-dependencies build
+	@$(NINJA) -C build/release executables
+	@tests/bench/grpc/run $(ARGS)
+
 torture: build/release/build.ninja  ## 1,000 kills, 500 power losses, every fault (KILLS=…, STATES=…, SEED=…, OTHER=an older postfleet)
 	@$(NINJA) -C build/release executables postfleet_faults
 	@tests/torture/kills --kills $(KILLS) --seed $(SEED) --results build/torture/kills.json
@@ -134,4 +139,4 @@ build/%/build.ninja: CMakePresets.json | dependencies
 	@cmake --preset $* >build/configure-$*.log 2>&1 || { cat build/configure-$*.log; exit 1; }
 
 export IMAGES NO_BUILD CLEAN
-.PHONY: dependencies help run build test check asan tsan fuzz up smoke down format tidy bench bench-connections bench-backlog bench-latency bench-slow-sync bench-scaling bench-outbound bench-cluster torture torture-cluster soak dkim-survey docs clean
+.PHONY: dependencies help run build test check asan tsan fuzz up smoke down format tidy bench bench-connections bench-backlog bench-latency bench-slow-sync bench-scaling bench-outbound bench-cluster bench-grpc torture torture-cluster soak dkim-survey docs clean

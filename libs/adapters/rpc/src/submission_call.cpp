@@ -243,7 +243,10 @@ void SubmissionCall::advance() {
             response_ = buffer_of(results_.front());
             results_.pop_front();
             is_writing_ = true;
-            StartWrite(&response_);
+            // Of results that come together, as those of one commit do, only the last one makes gRPC write to its socket.
+            grpc::WriteOptions options;
+            if (!results_.empty()) options.set_buffer_hint();
+            StartWrite(&response_, options);
         }
         const std::uint32_t most = method_ == Method::Send ? 1 : calls_->settings().max_in_flight;
         const bool has_read_all = is_half_closed_ || (method_ == Method::Send && read_ > 0);

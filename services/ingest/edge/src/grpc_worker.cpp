@@ -103,6 +103,10 @@ void GrpcWorker::start() {
 }
 
 void GrpcWorker::use(std::shared_ptr<const GrpcRules> rules) {
+    {
+        const std::lock_guard lock(mutex_);
+        entry_rules_ = rules;
+    }
     loop_->post([this, rules = std::move(rules)]() mutable { rules_ = std::move(rules); });
 }
 
@@ -114,13 +118,23 @@ void GrpcWorker::stop() {
     checks_.clear();
     finished_.clear();
     rules_ = nullptr;
+    const std::lock_guard lock(mutex_);
+    entry_rules_ = nullptr;
 }
 
 // --- who is it
 
 void GrpcWorker::enter(rpc::SubmissionCaller caller, Entered entered) {
+    if (caller.authorization.empty()) {
+        std::unique_lock lock(mutex_);
+        const auto rules = entry_rules_;
+        lock.unlock();
+        // Nothing of the loop is needed, and a call is dear enough without another thread to be woken.
+        if (rules != nullptr) take_in(*rules, caller, entered);
+        return;
+    }
     loop_->post([this, caller = std::move(caller), entered = std::move(entered)]() mutable {
-        take_in(std::move(caller), std::move(entered));
+        check_password(std::move(caller), std::move(entered));
     });
 }
 
@@ -140,17 +154,16 @@ void GrpcWorker::let_in(Who who, const Endpoint& client, Entered& entered) {
     entered(std::unique_ptr<rpc::SubmissionVisit>(std::make_unique<Visit>(*this, std::move(who), client)));
 }
 
-GrpcWorker::Who GrpcWorker::user_of_certificate(const std::string& pem) const {
-    if (pem.empty() || rules_->users == nullptr) return nullptr;
+GrpcWorker::Who GrpcWorker::user_of_certificate(const GrpcRules& rules, const std::string& pem) const {
+    if (pem.empty() || rules.users == nullptr) return nullptr;
     const auto octets = octets_of_pem(pem);
-    return octets ? rules_->users->find_by_certificate(to_hex(digests_.sha256(*octets))) : nullptr;
+    return octets ? rules.users->find_by_certificate(to_hex(digests_.sha256(*octets))) : nullptr;
 }
 
-void GrpcWorker::take_in(rpc::SubmissionCaller&& caller, Entered&& entered) {
-    if (!caller.authorization.empty()) return check_password(std::move(caller), std::move(entered));
+void GrpcWorker::take_in(const GrpcRules& rules, const rpc::SubmissionCaller& caller, Entered& entered) {
     const auto is_near = [&](const Network& network) { return network.contains(caller.client.address); };
-    Who user = user_of_certificate(caller.certificate);
-    if (user != nullptr || std::any_of(rules_->relay_from.begin(), rules_->relay_from.end(), is_near)) {
+    Who user = user_of_certificate(rules, caller.certificate);
+    if (user != nullptr || std::any_of(rules.relay_from.begin(), rules.relay_from.end(), is_near)) {
         return let_in(std::move(user), caller.client, entered);
     }
     entered(refuse(caller.client, "", Reason::AuthRequired, ErrorKind::PermissionDenied,

@@ -7,6 +7,7 @@
 
 #include <list>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -65,12 +66,13 @@ private:
 
     GrpcWorker(const GrpcDependencies& dependencies, std::string name, GrpcCounters& counters,
                std::unique_ptr<net::EpollLoop> loop);
-    void take_in(rpc::SubmissionCaller&& caller, Entered&& entered);
+    // On any thread.
+    void take_in(const GrpcRules& rules, const rpc::SubmissionCaller& caller, Entered& entered);
     void check_password(rpc::SubmissionCaller&& caller, Entered&& entered);
     void finish(Check& check);
     Error refuse(const Endpoint& client, std::string_view user, Reason reason, ErrorKind kind, std::string text);
     void let_in(Who who, const Endpoint& client, Entered& entered);
-    Who user_of_certificate(const std::string& pem) const;
+    Who user_of_certificate(const GrpcRules& rules, const std::string& pem) const;
     void take(Who who, const Endpoint& client, Submission&& submission, Answer&& answer);
     void answer(SubmissionOutcome&& outcome, const Who& who, const Endpoint& client, Answer& answer);
 
@@ -84,8 +86,10 @@ private:
     SubmissionDesk desk_;
     const crypto::OpensslDigests digests_;
     std::shared_ptr<const GrpcRules> rules_;
-    std::list<Check> checks_;    // passwords that are being checked
-    std::list<Check> finished_;  // until nothing of them is on the stack any more
+    std::mutex mutex_;
+    std::shared_ptr<const GrpcRules> entry_rules_;  // the same, for other threads; null: it has stopped
+    std::list<Check> checks_;                       // passwords that are being checked
+    std::list<Check> finished_;                     // until nothing of them is on the stack any more
     std::thread thread_;
 };
 
