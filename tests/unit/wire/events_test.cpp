@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <postfleet/v1/events.pb.h>
 
+#include "postfleet/support/newer_peer.hpp"
+
 namespace postfleet::wire {
 namespace {
 
@@ -147,6 +149,20 @@ TEST_CASE("what a batch must not hold is refused by the name of its field") {
           std::string::npos);
     CHECK(wrong([](PbBatch& b) { b.mutable_messages(0)->set_id(""); }).find("message.id") != std::string::npos);
     CHECK(wrong([](PbBatch& b) { b.clear_version(); }).find("version") != std::string::npos);
+}
+
+TEST_CASE("fields of a later version are passed over, and the rest of the batch is what it was") {
+    const EventBatch batch = some_batch();
+    PbBatch later = parsed(batch);
+    support::add_unknown_fields(later);
+    const auto read = decode_events(encoded(later));
+    REQUIRE(read);
+    CHECK(read->source == batch.source);
+    REQUIRE(read->events.size() == batch.events.size());
+    for (std::size_t i = 0; i < batch.events.size(); ++i) {
+        CHECK(read->events[i].sequence == batch.events[i].sequence);
+        check_same(*read->events[i].event, *batch.events[i].event);
+    }
 }
 
 TEST_CASE("a batch of a newer version is left to newer processes") {
