@@ -35,13 +35,12 @@ check: build/dev/build.ninja  ## the fast loop: unit tests, layers, headers, wit
 	@$(NINJA) -C build/dev unit_tests all_verify_interface_header_sets
 	@cd build/dev && $(CTEST) -L unit
 
-asan: build/asan/build.ninja  ## all tests under the address and undefined-behaviour sanitizers (T=…)
-	@$(NINJA) -C build/asan
-	@cd build/asan && $(CTEST)
-
-tsan: build/tsan/build.ninja  ## all tests under the thread sanitizer (T=…)
-	@$(NINJA) -C build/tsan
-	@cd build/tsan && $(CTEST)
+asan: build/asan/build.ninja  ## all tests but those of speed under the address and undefined-behaviour sanitizers (T=…)
+tsan: build/tsan/build.ninja  ## the same under the thread sanitizer (T=…)
+asan tsan:
+	@$(NINJA) -C build/$@
+	@rm -f build/$@/reports/*
+	@failed=0; $(CTEST) --preset $@ || failed=1; tests/sanitizers/reports build/$@/reports && [ $$failed = 0 ]
 
 fuzz:  ## fuzz one entry point for S seconds: make fuzz F=address S=60 (without F: list them)
 	@cmake/install-dependencies build fuzz

@@ -13,7 +13,11 @@
 
 namespace postfleet::support {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr std::chrono::seconds kPatience{100};  // what runs under a sanitizer is several times slower
+#else
 inline constexpr std::chrono::seconds kPatience{20};
+#endif
 
 // Calls `start` with a Completion for `on` and blocks until it was called; empty when patience ended first.
 // `on` must run on another thread. A completion that comes later, or twice, does no harm.
