@@ -1,5 +1,9 @@
 #include "postfleet/rpc/router_link.hpp"
 
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -12,6 +16,7 @@
 #include "postfleet/sqlite/state_store.hpp"
 #include "postfleet/support/await.hpp"
 #include "postfleet/support/temporary_directory.hpp"
+#include "postfleet/v1/control.grpc.pb.h"
 
 using namespace postfleet;
 using rpc::RouterLink;
@@ -278,4 +283,40 @@ TEST_CASE("without a router nobody waits for an answer about recipients; another
             return !answer && answer.error().kind == ErrorKind::Unavailable;
         },
         std::chrono::seconds(60)));
+}
+
+TEST_CASE("answers about recipients that nobody waits for (any more) are read over, and the link still ends") {
+    // Every answer twice: the second is as late as one to a request that was given up.
+    class Twice final : public v1::Router::Service {
+        using Stream = grpc::ServerReaderWriter<v1::CheckRecipientsResponse, v1::CheckRecipientsRequest>;
+        grpc::Status CheckRecipients(grpc::ServerContext*, Stream* stream) override {
+            v1::CheckRecipientsRequest request;
+            while (stream->Read(&request) && stream->Write({}) && stream->Write({})) {
+            }
+            return grpc::Status::OK;
+        }
+    };
+    Twice service;
+    int port = 0;
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(&service);
+    const auto server = builder.BuildAndStart();
+    World world;
+    auto link = world.link({port}, true);
+    CHECK(eventually([&] { return !link->recipients().has_any(); }, std::chrono::seconds(60)));
+    for (int i = 0; i < 3; ++i) {
+        CHECK(eventually(
+            [&] {
+                return await_result<Result<RecipientCheck::Answers>>(
+                           world.executor(),
+                           [&](auto done) {
+                               link->recipients().check({{"t", "a@x.test"}}, std::move(done));
+                           })
+                    ->has_value();
+            },
+            std::chrono::seconds(60)));
+    }
+    link.reset();  // waits for the stream
+    server->Shutdown();
 }
