@@ -1,6 +1,7 @@
 // The two applications beside a cluster under load: one that submits mail by RabbitMQ, one that reads the reports.
 //
-//   queue_load publish URL --messages N    postfleet.v1.Submission to postfleet.submit, with confirms; a report as JSON
+//   queue_load publish URL --messages N    postfleet.v1.Submission to postfleet.submit, with confirms; a report as JSON.
+//                                          Declares the queue, so that it can be tried on a broker alone
 //   queue_load reports URL --until N       reads postfleet.reports until N messages are reported as delivered
 //
 // The mail is that of `postfleet load`, so `postfleet sink --id-header X-Load-Id` counts it and measures its latency.
@@ -14,6 +15,7 @@
 #include <string>
 #include <thread>
 #include <unordered_set>
+#include <vector>
 
 #include "postfleet/amqp/broker.hpp"
 #include "postfleet/net/loop_group.hpp"
@@ -30,17 +32,20 @@ constexpr Duration kMoment = std::chrono::milliseconds(1);
 struct Options {
     std::string url;
     std::uint64_t messages = 10'000;
-    std::uint64_t window = 500;  // under way
-    double rate = 0;             // messages a second; 0: as fast as it goes
-    std::uint64_t pools = 0;     // "pool-0", "pool-1" … in turn; 0: as the configuration binds
+    std::uint64_t window = 500;   // under way
+    std::size_t connections = 1;  // that they are shared out among
+    double rate = 0;              // messages a second; 0: as fast as it goes
+    std::uint64_t pools = 0;      // "pool-0", "pool-1" … in turn; 0: as the configuration binds
     tools::LoadOptions mail;
 };
 
 // Keeps `window` submissions under way, or sends them at a rate. Threads: confined to the loop, but the counts.
 class Publisher {
 public:
-    Publisher(const Options& options, BrokerPublisher& publisher, net::EpollLoop& loop)
-        : options_(options), maker_(options.mail), publisher_(publisher), loop_(loop) {}
+    using Connections = std::vector<std::unique_ptr<BrokerPublisher>>;
+
+    Publisher(const Options& options, const Connections& connections, net::EpollLoop& loop)
+        : options_(options), maker_(options.mail), connections_(connections), loop_(loop) {}
 
     void start() {
         started_ = loop_.now();
@@ -50,7 +55,7 @@ public:
     std::uint64_t ended() const { return ended_.load(std::memory_order_acquire); }
     std::uint64_t failed() const { return failed_; }
     const std::string& failure() const { return failure_; }
-    double seconds() const { return std::chrono::duration<double>(last_ - started_).count(); }
+    SteadyTime last_confirm() const { return last_; }
 
 private:
     void tick() {
@@ -73,9 +78,10 @@ private:
         BrokerMessage message;
         message.body = std::make_shared<const std::string>(submission(sent_));
         message.content_type = "application/x-protobuf";
-        message.message_id = maker_.id(sent_++);
-        publisher_.publish({std::string(wire::kSubmitExchange), std::string(wire::kSubmitQueue)}, std::move(message),
-                           {&loop_, [this](const Status& status) { on_confirm(status); }});
+        message.message_id = maker_.id(sent_);
+        BrokerPublisher& publisher = *connections_[sent_++ % connections_.size()];
+        publisher.publish({std::string(wire::kSubmitExchange), std::string(wire::kSubmitQueue)}, std::move(message),
+                          {&loop_, [this](const Status& status) { on_confirm(status); }});
     }
 
     void on_confirm(const Status& status) {
@@ -90,7 +96,7 @@ private:
 
     const Options& options_;
     const tools::MessageMaker maker_;
-    BrokerPublisher& publisher_;
+    const Connections& connections_;
     net::EpollLoop& loop_;
     std::string head_, failure_;
     std::uint64_t sent_ = 0, failed_ = 0;
@@ -119,13 +125,18 @@ private:
 };
 
 int publish(const Options& options, amqp::Broker& broker, net::EpollLoop& loop) {
-    const auto publisher = broker.publisher();
-    while (!publisher->obstacle().empty()) std::this_thread::sleep_for(kMoment);
-    Publisher source(options, *publisher, loop);
+    const SteadyTime began = steady_clock_now();  // as `postfleet load`: with the time to connect
+    Publisher::Connections connections;
+    for (std::size_t i = 0; i < options.connections; ++i) connections.push_back(broker.publisher());
+    for (const auto& connection : connections) {
+        while (!connection->obstacle().empty()) std::this_thread::sleep_for(kMoment);
+    }
+    Publisher source(options, connections, loop);
     loop.post([&] { source.start(); });
     while (source.ended() < options.messages) std::this_thread::sleep_for(kMoment);
-    fmt::print("{{\"seconds\": {}, \"confirmed\": {}, \"failed\": {}}}\n", source.seconds(),
-               options.messages - source.failed(), source.failed());
+    fmt::print("{{\"seconds\": {}, \"confirmed\": {}, \"failed\": {}}}\n",
+               std::chrono::duration<double>(source.last_confirm() - began).count(), options.messages - source.failed(),
+               source.failed());
     if (source.failed() > 0) fmt::print(stderr, "the last failure: {}\n", source.failure());
     return source.failed() > 0 ? 1 : 0;
 }
@@ -161,6 +172,9 @@ int main(int argc, char** argv) {
     publishing.add_option("url", options.url, "the broker")->required();
     publishing.add_option("--messages", options.messages, "how many")->capture_default_str();
     publishing.add_option("--window", options.window, "how many are under way")->capture_default_str();
+    publishing.add_option("--connections", options.connections, "to the broker, used in turn")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
     publishing.add_option("--rate", options.rate, "messages a second; 0: as fast as it goes")->capture_default_str();
     publishing.add_option("--pools", options.pools, "pool-0, pool-1 … in turn; 0: none is named")
         ->capture_default_str();
@@ -178,6 +192,7 @@ int main(int argc, char** argv) {
     amqp::BrokerOptions broker_options;
     broker_options.access.url = *url;
     broker_options.name = "queue_load";
+    if (publishing.parsed()) broker_options.topology = wire::submit_topology();
     amqp::Broker broker(broker_options);
     net::EpollLoop& loop = (**loops)[0];
     return publishing.parsed() ? publish(options, broker, loop) : read_reports(options, broker, loop);
