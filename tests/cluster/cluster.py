@@ -151,9 +151,9 @@ class Reports:
 
 class Cluster:
     def __init__(self, sink, yaml="", routers=1, ingests=1, senders=2, feedbacks=1, postgres=True, listener="",
-                 start=True, broker=None):
+                 start=True, broker=None, report=""):
         """sink: the port that all mail goes to. yaml: more configuration. postgres=False: one router with SQLite.
-        broker: lines of rabbitmq.conf."""
+        listener, report: more keys of these. broker: lines of rabbitmq.conf."""
         self.base = tempfile.mkdtemp(prefix="postfleet-cluster-")
         self.config = os.path.join(self.base, "config")
         os.makedirs(self.config)
@@ -163,7 +163,7 @@ class Cluster:
             self.broker = RabbitMq(config=broker)
             self.state = Postgres().start() if postgres else None
             self._name_services(routers, ingests, senders, feedbacks)
-            self.write_config(sink, yaml, listener)
+            self.write_config(sink, yaml, listener, report)
             if start:
                 self.start()
         except BaseException:
@@ -189,7 +189,8 @@ class Cluster:
         """In the order of what waits for what; each could start before what it needs, too."""
         return [*self.router, *self.sender, *self.feedback, *self.ingest]
 
-    def write_config(self, sink, yaml="", listener=""):
+    def write_config(self, sink, yaml="", listener="", report=""):
+        report = f", {report}" if report else ""
         extra = f", {listener}" if listener else ""
         mtas = "".join(f"  mta-{n}: {{source: {self.source_of(sender)}, ehlo: mta-{n}.fleet.test, sender: {sender.name}}}\n"
                        for n, sender in enumerate(self.sender))
@@ -203,7 +204,7 @@ class Cluster:
                        f"allow_private_targets: [127.0.0.0/8, \"::1\"]\n"
                        f"routes: {{\"*\": [\"127.0.0.1:{sink}\"]}}\n"
                        f"submission_queues: {{main: {{url: \"{self.broker.url}\"}}}}\n"
-                       f"reports:\n  - {{type: amqp, url: \"{self.broker.url}\"}}\n" + yaml)
+                       f"reports:\n  - {{type: amqp, url: \"{self.broker.url}\"{report}}}\n" + yaml)
         os.rename(path + ".new", path)
 
     def source_of(self, sender):

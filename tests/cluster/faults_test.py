@@ -8,7 +8,7 @@ import smtplib
 import threading
 import unittest
 
-from cluster import Cluster, ClusterTest, Sink, import_pika, wait_for
+from cluster import Cluster, Sink, import_pika, wait_for
 
 YAML = """shaping:
   - {max_connections: 4, retry_after: [1s]}
@@ -219,57 +219,6 @@ class Faults(unittest.TestCase):
         wait_for(lambda: not held(), "the hand-overs to be acknowledged", DEADLINE)
         self.refusing.clear()
         self.await_arrivals(people)
-
-
-class CrashLoop(ClusterTest):
-    def test_F27_a_crash_loop_drives_what_it_holds_over_the_delivery_limit_and_loses_none_of_it(self):
-        """Ingest dies again and again before it can hand over: what the broker gives out too often is put aside."""
-        sink = self.sink()
-        fleet = self.cluster(sink, senders=1, postgres=False)
-        sender, ingest = fleet.sender[0], fleet.ingest[0]
-        # A queue that takes hardly anything: submissions are under way at every kill.
-        sender.stop()
-        fleet.broker.ctl("set_policy", "none", "^postfleet[.]deliver", '{"max-length-bytes": 1}', "--apply-to", "queues")
-        people = [f"loop-{n}@dst.test" for n in range(30)]
-        for recipient in people:
-            fleet.submit({"from": "a@src.test", "to": recipient, "subject": "x", "text": "Hello."}, message_id=recipient)
-
-        def under_way():
-            return any(name.startswith("postfleet_submissions_waiting") and value > 0 for name, value in ingest.metrics().items())
-
-        def submitted():
-            return fleet.broker.queues()["postfleet.submit"]["messages"]
-        for _ in range(30):
-            wait_for(lambda: under_way() or submitted() == 0, "submissions under way", DEADLINE)
-            ingest.kill()
-            ingest.start()
-        wait_for(lambda: submitted() == 0, "an end of being given out", DEADLINE)
-        fleet.broker.ctl("clear_policy", "none")
-        sender.start()
-        fleet.submit({"from": "a@src.test", "to": "loop-last@dst.test", "subject": "x", "text": "Hello."})
-        wait_for(lambda: any(d.recipient == "loop-last@dst.test" for d in sink.deliveries), "mail afterwards", DEADLINE)
-        put_aside = set()
-
-        def all_have_an_end():
-            put_aside.update(self.messages_of(fleet, "postfleet.rejected"))
-            return put_aside | {d.recipient for d in sink.deliveries} >= set(people)
-        wait_for(all_have_an_end, "each to be delivered or put aside", DEADLINE)
-        self.assertNotEqual(set(), put_aside)
-        self.assertEqual([], [r for r, n in collections.Counter(d.recipient for d in sink.deliveries).items() if n > 1])
-
-    @staticmethod
-    def messages_of(fleet, queue):
-        """Takes all that is there; their message_ids."""
-        connection = import_pika().BlockingConnection(import_pika().URLParameters(fleet.broker.url))
-        channel = connection.channel()
-        found = []
-        for method, properties, _ in channel.consume(queue, inactivity_timeout=1):
-            if method is None:
-                break
-            found.append(properties.message_id)
-            channel.basic_ack(method.delivery_tag)
-        connection.close()
-        return found
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ namespace postfleet::wire {
 namespace {
 
 // A consumer that dies has all that it was given counted once (RMQ-19). A submission may be what kills its consumer;
-// accepted mail has been read before.
+// accepted mail has been read before. What is put aside goes nowhere else, however often somebody looks at it.
 constexpr std::uint32_t kSubmitDeliveries = 20, kMailDeliveries = 200, kNeverGivenUp = 1'000'000'000;
 
 BrokerTopology rejected_topology(const BrokerLimits& limits) {
     const std::string exchange(kRejectedExchange), queue(kRejectedQueue);
     return {.exchanges = {{exchange, BrokerExchange::Kind::Fanout}},
-            .queues = {{.name = queue, .most_octets = limits.rejected, .delivery_limit = kMailDeliveries}},
+            .queues = {{.name = queue, .most_octets = limits.rejected, .delivery_limit = kNeverGivenUp}},
             .bindings = {{exchange, "", queue}}};
 }
 

@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
              [](CLI::App& app, int& exit_code) {
                  postfleet::standalone::register_standalone_command(app, exit_code);
                  postfleet::standalone::register_spool_command(app, exit_code);
+                 postfleet::standalone::register_rejected_command(app, exit_code);
              },
          .last =
              [](CLI::App& app, int& exit_code) {

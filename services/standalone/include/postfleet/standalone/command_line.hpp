@@ -22,5 +22,7 @@ int run_command_line(int argc, char** argv, const MoreCommands& more);
 void register_standalone_command(CLI::App& app, int& exit_code);
 // `postfleet spool drain` (likewise).
 void register_spool_command(CLI::App& app, int& exit_code);
+// `postfleet rejected list`, `postfleet rejected return` (likewise).
+void register_rejected_command(CLI::App& app, int& exit_code);
 
 }  // namespace postfleet::standalone
