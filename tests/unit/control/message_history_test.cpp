@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 
+#include "postfleet/control/immediate_executor.hpp"
 #include "postfleet/control/json_view.hpp"
 #include "../../../libs/control/src/report_search.hpp"
 #include "postfleet/report/cloud_event.hpp"
@@ -20,21 +21,10 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-class Immediately final : public Executor {
-public:
-    void post(Callback task) override { task(); }
-    TimerId schedule_at(SteadyTime, Callback) override { return {}; }
-    void cancel(TimerId) override {}
-    SteadyTime now() const override { return steady_clock_now(); }
-    WallTime wall_now() const override { return wall_clock_now(); }
-    bool is_current_thread() const override { return true; }
-    unsigned shard() const override { return 0; }
-};
-
 struct World {
     support::TemporaryDirectory folder;
     support::FakeSpool outbox;
-    Immediately executor;
+    ImmediateExecutor executor;
     IdGenerator ids{7};
     const WallTime start = std::chrono::floor<std::chrono::seconds>(wall_clock_now()) - 1h;
     std::shared_ptr<Message> message = std::make_shared<Message>();

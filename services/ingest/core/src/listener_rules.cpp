@@ -44,7 +44,7 @@ std::shared_ptr<const KnownUser> rights_of(const config::Config& config, const W
     return user;
 }
 
-// Submissions as a listener takes them.
+// Mail of programs, as a listener takes it.
 template <class WayIn>
 config::Listener listener_of(const WayIn& way_in) {
     config::Listener listener;
@@ -58,11 +58,17 @@ config::Listener listener_of(const WayIn& way_in) {
     listener.max_header_field_size = way_in.max_header_field_size;
     listener.max_message_size = way_in.max_message_size;
     listener.max_recipients = way_in.max_recipients;
+    listener.mail_merge = true;
+    listener.undefined_variables = way_in.undefined_variables;
+    return listener;
+}
+
+template <class WayIn>
+config::Listener listener_of_submissions(const WayIn& way_in) {
+    config::Listener listener = listener_of(way_in);
     listener.max_future_release = way_in.max_future_release;
     listener.max_errors = config::kUnlimited;  // every recipient that is refused is named
     listener.mt_priority = true;
-    listener.mail_merge = true;
-    listener.undefined_variables = way_in.undefined_variables;
     return listener;
 }
 
@@ -119,20 +125,7 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
 
 std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config, const config::Pickup& pickup,
                                                          std::shared_ptr<const routing::Snapshot> routing) {
-    config::Listener listener;
-    listener.name = pickup.name;
-    listener.headers = pickup.headers;
-    listener.tenant = pickup.tenant;
-    listener.line_ends = config::LineEnds::Normalize;
-    listener.message_checks = pickup.message_checks;
-    listener.remove_bcc = pickup.remove_bcc;
-    listener.max_header_size = pickup.max_header_size;
-    listener.max_header_field_size = pickup.max_header_field_size;
-    listener.max_message_size = pickup.max_message_size;
-    listener.max_recipients = pickup.max_recipients;
-    listener.mail_merge = true;
-    listener.undefined_variables = pickup.undefined_variables;
-    auto rules = std::make_shared<ListenerRules>(*make(config, listener, std::move(routing)));
+    auto rules = std::make_shared<ListenerRules>(*make(config, listener_of(pickup), std::move(routing)));
     rules->virtual_mta = pickup.virtual_mta;
     rules->has_rates = false;  // it takes a file when it has the time
     rules->our_mail = nullptr;
@@ -142,7 +135,7 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
 std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config,
                                                          const config::SubmissionQueue& queue,
                                                          std::shared_ptr<const routing::Snapshot> routing) {
-    auto rules = std::make_shared<ListenerRules>(*make(config, listener_of(queue), std::move(routing)));
+    auto rules = std::make_shared<ListenerRules>(*make(config, listener_of_submissions(queue), std::move(routing)));
     rules->virtual_mta = queue.virtual_mta;
     rules->has_rates = false;  // it takes a submission when it has the time
     rules->our_mail = nullptr;
@@ -152,7 +145,7 @@ std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& c
 
 std::shared_ptr<const ListenerRules> ListenerRules::make(const config::Config& config, const config::GrpcListener& grpc,
                                                          std::shared_ptr<const routing::Snapshot> routing) {
-    auto rules = std::make_shared<ListenerRules>(*make(config, listener_of(grpc), std::move(routing)));
+    auto rules = std::make_shared<ListenerRules>(*make(config, listener_of_submissions(grpc), std::move(routing)));
     rules->virtual_mta = grpc.virtual_mta;
     rules->has_rates = false;  // those of users hold
     rules->our_mail = nullptr;

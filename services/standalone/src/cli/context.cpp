@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iostream>
 #include <optional>
 
 #include "postfleet/base/text.hpp"
@@ -45,6 +47,20 @@ std::string environment(const char* name) {
 std::string help_of(const char* text, const char* variable) { return fmt::format("{} (Env:{})", text, variable); }
 
 }  // namespace
+
+Result<std::vector<std::string>> read_list(const std::string& file) {
+    std::ifstream opened;
+    if (file != "-") {
+        opened.open(file);
+        if (!opened) return Error{ErrorKind::NotFound, file + ": cannot be read"};
+    }
+    std::istream& in = file == "-" ? std::cin : opened;
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(in, line);) {
+        if (!trim(line).empty() && line[0] != '#') lines.push_back(std::move(line));
+    }
+    return lines;
+}
 
 void report_failure(const Error& error) {
     const std::string text(trim(error.text));

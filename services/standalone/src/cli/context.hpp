@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "cluster_call.hpp"
 #include "postfleet/base/result.hpp"
@@ -43,6 +44,9 @@ inline constexpr const char* kDefaultSocket = "/var/lib/postfleet/control.sock";
 void add_connection_options(CLI::App& command, Context& context);
 // The operator's reason, by either of its names.
 void add_why(CLI::App& command, std::string& why, const std::string& help);
+
+// The lines of a file, or of standard input for "-", without those that are empty or begin with '#'.
+Result<std::vector<std::string>> read_list(const std::string& file);
 
 // One line on standard error: "postfleet: what, where, how to mend it".
 void report_failure(const Error& error);

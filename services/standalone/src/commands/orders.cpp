@@ -5,8 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iostream>
+#include <iterator>
 #include <memory>
 #include <thread>
 
@@ -104,15 +103,9 @@ struct Addresses {
 Result<std::vector<std::string>> read_addresses(const Addresses& options) {
     std::vector<std::string> all = options.named;
     if (options.file.empty()) return all;
-    std::ifstream file;
-    if (options.file != "-") {
-        file.open(options.file);
-        if (!file) return Error{ErrorKind::NotFound, options.file + ": cannot be read"};
-    }
-    std::istream& in = options.file == "-" ? std::cin : file;
-    for (std::string line; std::getline(in, line);) {
-        if (line.find_first_not_of(" \t\r") != std::string::npos && line[0] != '#') all.push_back(line);
-    }
+    auto listed = read_list(options.file);
+    if (!listed) return listed.error();
+    all.insert(all.end(), std::move_iterator(listed->begin()), std::move_iterator(listed->end()));
     return all;
 }
 

@@ -1,6 +1,4 @@
 // suppressions add, remove, list, import: the suppression lists that a router keeps (docs/CONTROL_PLANE.md).
-#include <fstream>
-#include <iostream>
 #include <memory>
 
 #include <boost/json.hpp>
@@ -86,15 +84,9 @@ std::string line_of(std::string_view text) {
 Result<std::vector<std::string>> read_lines(const Options& options) {
     std::vector<std::string> all = options.addresses;
     if (options.file.empty()) return all;
-    std::ifstream file;
-    if (options.file != "-") {
-        file.open(options.file);
-        if (!file) return Error{ErrorKind::NotFound, options.file + ": cannot be read"};
-    }
-    std::istream& in = options.file == "-" ? std::cin : file;
-    for (std::string line; std::getline(in, line);) {
-        if (!trim(line).empty() && line[0] != '#') all.push_back(line_of(line));
-    }
+    const auto listed = read_list(options.file);
+    if (!listed) return listed.error();
+    for (const std::string& line : *listed) all.push_back(line_of(line));
     return all;
 }
 
