@@ -170,7 +170,8 @@ private:
     // What was to be sent in the past is sent now.
     Status take_times() {
         if (in_.send_at && *in_.send_at > context_.now) {
-            if (*in_.send_at - context_.now > limits_.max_hold) {
+            // Not their difference, which nanoseconds have no room for.
+            if (*in_.send_at > context_.now + std::chrono::floor<WallTime::duration>(limits_.max_hold)) {
                 return wrong("send_at", "is too far away; at most " + format_duration(limits_.max_hold) + " from now");
             }
             out_.send_at = in_.send_at;

@@ -30,6 +30,22 @@ void share(const MergeVariables& shared, MergeVariables& own) {
     }
 }
 
+// A value of 60 kB and a hundred thousand recipients fit into a small body.
+Status share_with_all(const MergeVariables& shared, std::vector<SubmittedRecipient>& recipients) {
+    if (shared.empty()) return {};
+    std::size_t octets = 0;
+    for (SubmittedRecipient& recipient : recipients) {
+        share(shared, recipient.variables);
+        octets += recipient.variables.octets().size();
+        if (octets > kMaxMergeOctetsOfMessage) {
+            return Error{ErrorKind::InvalidArgument, "data: with it the variables of all recipients have more than " +
+                                                         format_size(kMaxMergeOctetsOfMessage) +
+                                                         "; put what is the same for all into the text"};
+        }
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<Submission> parse_json(std::string_view body) {
@@ -43,8 +59,8 @@ Result<Submission> parse_json(std::string_view body) {
     submission.is_personal = into.has_variables;
     const bool has_content = !submission.content.empty();
     if (!has_content || into.has_draft) submission.draft = std::move(into.draft);
+    if (Status shared = share_with_all(into.shared, submission.recipients); !shared) return shared.error();
     for (SubmittedRecipient& recipient : submission.recipients) {
-        share(into.shared, recipient.variables);
         if (recipient.notify == 0) recipient.notify = into.every_recipient.notify;
         if (recipient.original.empty()) recipient.original = into.every_recipient.original;
     }

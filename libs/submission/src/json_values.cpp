@@ -176,6 +176,12 @@ Result<std::vector<std::pair<std::string, std::string>>> pairs_of(const Place& p
 Result<MergeVariables> variables_of(const Place& place) {
     const auto pairs = pairs_of(place);
     if (!pairs) return pairs.error();
+    // Before they are compared with each other, and given to everybody.
+    const auto too_many = [&] {
+        return wrong(place, "are too many; at most " + std::to_string(kMaxMergeVariables) + ", and " +
+                                format_size(kMaxMergeOctets) + " together");
+    };
+    if (pairs->size() > kMaxMergeVariables) return too_many();
     MergeVariables variables;
     for (const auto& [given, value] : *pairs) {
         const std::string name = to_ascii_lower(given);
@@ -185,6 +191,7 @@ Result<MergeVariables> variables_of(const Place& place) {
         }
         if (variables.find(name)) return wrong(here, "is given twice; case does not matter in names");
         variables.add(name, value);
+        if (variables.octets().size() > kMaxMergeOctets) return too_many();
     }
     return variables;
 }

@@ -10,6 +10,7 @@
 
 #include "postfleet/base/result.hpp"
 #include "postfleet/base/text.hpp"
+#include "postfleet/submission/json_body.hpp"
 #include "postfleet/mail/submission.hpp"
 
 namespace postfleet::submission {
@@ -62,6 +63,9 @@ Status take_members(T& into, const Place& object, std::span<const Member<T>> mem
         const auto member = std::find_if(members.begin(), members.end(), [name](auto& m) { return m.name == name; });
         if (member == members.end()) return unknown_member(place);
         if (place.value->is_null()) continue;  // as if it were not there
+        if (place.value->is_array() && place.value->get_array().size() > kMaxJsonItems) {
+            return wrong(place, "has more than " + std::to_string(kMaxJsonItems) + " items; split it into several");
+        }
         for (const Member<T>* other : taken) {
             if (other->take == member->take) return said_twice(place, other->name);
         }

@@ -1,6 +1,10 @@
 #include "postfleet/wire/submission_message.hpp"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
+
 #include <algorithm>
+#include <optional>
 #include <string>
 
 #include "postfleet/base/text.hpp"
@@ -8,6 +12,65 @@
 
 namespace postfleet::wire {
 namespace {
+
+using WireFormat = google::protobuf::internal::WireFormatLite;
+using PbSubmission = v1::Submission;
+
+enum class Kind : std::uint8_t { Submission, Recipient, Other };
+
+// Of what kind a field's message is; nothing: it has none.
+std::optional<Kind> kind_of_field(Kind in, int field) {
+    if (in == Kind::Recipient && field == v1::Recipient::kVariablesFieldNumber) return Kind::Other;
+    if (in != Kind::Submission) return std::nullopt;
+    switch (field) {
+        case PbSubmission::kRecipientsFieldNumber: return Kind::Recipient;
+        case PbSubmission::kFromFieldNumber:
+        case PbSubmission::kToFieldNumber:
+        case PbSubmission::kCcFieldNumber:
+        case PbSubmission::kBccFieldNumber:
+        case PbSubmission::kReplyToFieldNumber:
+        case PbSubmission::kHeadersFieldNumber:
+        case PbSubmission::kAttachmentsFieldNumber:
+        case PbSubmission::kMetadataFieldNumber: return Kind::Other;
+        default: return std::nullopt;  // fields are numbers from the wire, not an enum
+    }
+}
+
+// About what each takes, in the message and in what is made of it.
+constexpr std::uint64_t kOctetsOfRecipient = 250, kOctetsOfMessage = 150, kOctetsOfField = 40;
+
+// Every field counts, known or not. False: this is no Submission.
+bool count_fields(std::string_view octets, Kind kind, SubmissionSurvey& survey) {
+    google::protobuf::io::CodedInputStream in(reinterpret_cast<const std::uint8_t*>(octets.data()),
+                                              static_cast<int>(octets.size()));
+    while (const auto tag = in.ReadTag()) {
+        ++survey.fields;
+        survey.memory_octets += kOctetsOfField;
+        const auto type = WireFormat::GetTagWireType(tag);
+        if (type == WireFormat::WIRETYPE_START_GROUP) return false;  // thousands could be in it
+        if (type != WireFormat::WIRETYPE_LENGTH_DELIMITED) {
+            if (!WireFormat::SkipField(&in, tag)) return false;
+            continue;
+        }
+        std::uint32_t size = 0;
+        if (!in.ReadVarint32(&size)) return false;
+        const auto at = static_cast<std::size_t>(in.CurrentPosition());
+        if (size > octets.size() - at) return false;
+        if (const auto inner = kind_of_field(kind, WireFormat::GetTagFieldNumber(tag))) {
+            if (kind == Kind::Submission) ++survey.parts;
+            survey.memory_octets += *inner == Kind::Recipient ? kOctetsOfRecipient : kOctetsOfMessage;
+            if (!count_fields(octets.substr(at, size), *inner, survey)) return false;
+        }
+        if (!in.Skip(static_cast<int>(size))) return false;
+    }
+    return in.ConsumedEntireMessage();
+}
+
+constexpr std::size_t kMostOctets = 1u << 30;
+
+Error no_submission() {
+    return {ErrorKind::InvalidArgument, "the body is not a postfleet.v1.Submission, or a text in it is not UTF-8"};
+}
 
 Error wrong(const std::string& field, const std::string& what) {
     return {ErrorKind::InvalidArgument, field + ": " + what};
@@ -63,6 +126,10 @@ Result<SubmittedRecipient> recipient_of(v1::Recipient& from, const std::string& 
     const auto notify = notify_of(from, place);
     if (!notify) return notify.error();
     recipient.notify = *notify;
+    // Each is compared with those before it.
+    if (from.variables_size() > static_cast<int>(kMaxMergeVariables)) {
+        return wrong(place + ".variables", "has more than " + std::to_string(kMaxMergeVariables) + " entries");
+    }
     for (const auto& [given, value] : from.variables()) {
         const std::string name = to_ascii_lower(given);
         if (name.empty() || merge_name_length(name) != name.size()) {
@@ -182,15 +249,27 @@ Result<Submission> to_submission(v1::Submission&& message) {
     return into;
 }
 
+Result<SubmissionSurvey> survey_submission(std::string_view octets) {
+    SubmissionSurvey survey{.memory_octets = octets.size()};
+    if (octets.size() > kMostOctets || !count_fields(octets, Kind::Submission, survey)) return no_submission();
+    if (survey.parts > kMaxSubmissionParts) {
+        return wrong("the body", "has more than " + std::to_string(kMaxSubmissionParts) +
+                                     " recipients, addresses, header fields and the like; split it into several");
+    }
+    if (survey.fields > kMaxSubmissionFields) {
+        return wrong("the body", "has more than " + std::to_string(kMaxSubmissionFields) +
+                                     " fields, those of recipients and variables counted; split it into several");
+    }
+    return survey;
+}
+
 Result<Submission> parse_submission(std::string_view octets) {
     // What is wrong with a foreign body is told to whoever sent it, not to standard error.
     static const bool kQuiet = (google::protobuf::SetLogHandler(nullptr), true);
+    const auto survey = survey_submission(octets);
+    if (!survey) return survey.error();
     v1::Submission message;
-    constexpr std::size_t kMost = 1u << 30;
-    if (!kQuiet || octets.size() > kMost || !message.ParseFromArray(octets.data(), static_cast<int>(octets.size()))) {
-        return Error{ErrorKind::InvalidArgument,
-                     "the body is not a postfleet.v1.Submission, or a text in it is not UTF-8"};
-    }
+    if (!kQuiet || !message.ParseFromArray(octets.data(), static_cast<int>(octets.size()))) return no_submission();
     return to_submission(std::move(message));
 }
 

@@ -111,6 +111,10 @@ TEST_CASE("what cannot be sent is refused with what to do", "[submission]") {
     CHECK(with([](auto& s) { s.envelope_id = "ü"; }).starts_with("envelope_id: must be printable ASCII"));
     CHECK(with([](auto& s) { s.expires_at = kNow; }).starts_with("expires_at: is over"));
     CHECK(with([](auto& s) { s.send_at = kNow + std::chrono::hours(24 * 31); }).starts_with("send_at: is too far"));
+    // The nanoseconds until then have no room in 64 bits.
+    CHECK(with([](auto& s) {
+              s.send_at = kNow + std::chrono::hours(24 * 366 * 600);
+          }).starts_with("send_at: is too far"));
     CHECK(with([](auto& s) {
               s.send_at = kNow + std::chrono::hours(2);
               s.expires_at = kNow + std::chrono::hours(1);

@@ -122,4 +122,21 @@ TEST_CASE("hostile JSON costs no more than its size", "[submission][json][SEC-3]
     CHECK(problem_of("{\"metadata\": {\"a\": " + std::string(20, '[') + std::string(20, ']') + "}}")
               .starts_with("the body is not JSON"));
     CHECK(problem_of("{\"subject\": \"\xff\"}").starts_with("the body is not JSON"));
+    std::string to;
+    for (int i = 0; i < 110'001; ++i) to += "\"\",";
+    to.back() = ']';
+    CHECK(problem_of("{\"to\": [" + to + "}").starts_with("to: has more than 110000 items"));
+    // What all share is copied for each.
+    std::string recipients;
+    for (int i = 0; i < 5000; ++i) recipients += R"("a@b.example",)";
+    recipients.back() = ']';
+    const std::string shared(10'000, 'x');
+    CHECK(problem_of(R"({"recipients": [)" + recipients + R"(, "data": {"a": ")" + shared + R"("}})")
+              .starts_with("data: with it the variables of all recipients have more than 4"));
+    // And each variable is compared with the others.
+    std::string variables;
+    for (int i = 0; i < 300; ++i) variables += "\"v" + std::to_string(i) + "\": 1,";
+    variables.back() = '}';
+    CHECK(problem_of(R"({"recipients": [{"to": "a@b.example", "variables": {)" + variables + "}]}")
+              .starts_with("recipients[0].variables: are too many; at most 256"));
 }

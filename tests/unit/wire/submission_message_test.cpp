@@ -101,3 +101,32 @@ TEST_CASE("what cannot be read as protobuf is named", "[wire][submission]") {
     s.set_send_at_ms(-1);
     CHECK(problem_of(s).starts_with("send_at_ms: must be"));
 }
+
+TEST_CASE("what a body takes of memory is known before it is parsed", "[wire][submission][SEC-3]") {
+    const auto small = wire::survey_submission(whole().SerializeAsString());
+    REQUIRE(small);
+    CHECK(small->parts == 1);
+    CHECK(small->memory_octets < 1000);
+    // Two octets are a recipient, which takes a hundred times as much.
+    std::string recipients;
+    for (std::size_t i = 0; i <= wire::kMaxSubmissionParts; ++i) recipients += std::string("\x12\0", 2);
+    const auto many = wire::parse_submission(recipients);
+    REQUIRE_FALSE(many);
+    CHECK(many.error().text.find("more than 110000 recipients") != std::string::npos);
+    recipients.resize(recipients.size() - 2);
+    const auto fewer = wire::survey_submission(recipients);
+    REQUIRE(fewer);
+    CHECK(fewer->memory_octets > 250 * wire::kMaxSubmissionParts);
+    std::string tags;
+    for (std::size_t i = 0; i <= wire::kMaxSubmissionFields; ++i) tags += std::string("\xaa\x01\0", 3);
+    CHECK(wire::parse_submission(tags).error().text.find("more than 1500000 fields") != std::string::npos);
+    // Groups, which nobody writes any more, could hold thousands in one field.
+    CHECK_FALSE(wire::survey_submission("\x0b\x0c"));
+    CHECK_FALSE(wire::survey_submission("\x12\x7f"));
+}
+
+TEST_CASE("the variables of a recipient are counted before they are compared", "[wire][submission][SEC-3]") {
+    v1::Submission s = whole();
+    for (int i = 0; i < 257; ++i) (*s.mutable_recipients(0)->mutable_variables())["v" + std::to_string(i)] = "";
+    CHECK(problem_of(s) == "recipients[0].variables: has more than 256 entries");
+}

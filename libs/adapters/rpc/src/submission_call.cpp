@@ -158,20 +158,19 @@ void SubmissionCall::on_entered(Result<std::unique_ptr<SubmissionVisit>> visit) 
 }
 
 void SubmissionCall::OnReadDone(bool ok) {
-    std::uint64_t place = 0, octets = 0;
+    std::uint64_t place = 0;
     {
         const std::lock_guard lock(mutex_);
         if (is_finished_) return;
         last_progress_ = steady_clock_now();
         if (ok) {
             place = read_++;
-            octets = request_.Length();
             ++under_way_;
         } else {
             is_half_closed_ = true;
         }
     }
-    if (ok) take(place, octets);
+    if (ok) take(place);
     {
         // Only now: an answer that comes meanwhile must not have the next one read into request_.
         const std::lock_guard lock(mutex_);
@@ -180,18 +179,26 @@ void SubmissionCall::OnReadDone(bool ok) {
     advance();
 }
 
-void SubmissionCall::take(std::uint64_t place, std::uint64_t octets) {
+void SubmissionCall::take(std::uint64_t place) {
+    const auto refuse = [&](const std::string& why) {
+        visit_->refused(why);
+        on_answer(place, 0, {.kind = Kind::Refused, .problem = why});
+    };
+    grpc::Slice slice;
+    const bool is_read = request_.DumpToSingleSlice(&slice).ok();
+    request_.Clear();
+    if (!is_read) return refuse("the body cannot be read");
+    const std::string_view body(reinterpret_cast<const char*>(slice.begin()), slice.size());
+    const auto survey = wire::survey_submission(body);
+    if (!survey) return refuse(survey.error().text);
+    const std::uint64_t octets = survey->memory_octets;
     if (!calls_->take_octets(octets)) {
         return on_answer(place, 0, {.kind = Kind::Later, .problem = "too much mail at once, try again"});
     }
-    grpc::Slice slice;
-    auto submission = request_.DumpToSingleSlice(&slice).ok()
-                          ? wire::parse_submission({reinterpret_cast<const char*>(slice.begin()), slice.size()})
-                          : Result<Submission>(Error{ErrorKind::InvalidArgument, "the body cannot be read"});
-    request_.Clear();
+    auto submission = wire::parse_submission(body);
     if (!submission) {
-        visit_->refused(submission.error().text);
-        return on_answer(place, octets, {.kind = Kind::Refused, .problem = submission.error().text});
+        calls_->give_back_octets(octets);
+        return refuse(submission.error().text);
     }
     visit_->submit(std::move(*submission), [self = self_, place, octets](SubmissionAnswer&& answer) {
         self->on_answer(place, octets, std::move(answer));

@@ -71,7 +71,7 @@ public:
 private:
     SubmissionCaller caller() const;
     void on_entered(Result<std::unique_ptr<SubmissionVisit>> visit);
-    void take(std::uint64_t place, std::uint64_t octets);
+    void take(std::uint64_t place);
     void on_answer(std::uint64_t place, std::uint64_t octets, SubmissionAnswer&& answer);
     void answer_send(SubmissionAnswer&& answer);
     // Reads, writes or ends, whatever is due.
