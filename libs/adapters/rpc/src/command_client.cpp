@@ -10,6 +10,7 @@
 
 #include "credentials.hpp"
 #include "postfleet/v1/control.grpc.pb.h"
+#include "translate.hpp"
 
 namespace postfleet::rpc {
 
@@ -50,18 +51,6 @@ using Async = class v1::Router::Stub::async;
 Error unanswered(const std::string& address, const grpc::Status& status) {
     const Error error = from_grpc(status);
     return {error.kind, address + ": " + error.text};
-}
-
-v1::CommandMessage message_of(const OperatorCommand& command) {
-    v1::CommandMessage message;
-    message.set_command(command.command);
-    message.set_who(command.who);
-    for (const auto& [name, value] : command.arguments) {
-        v1::CommandArgument& argument = *message.add_arguments();
-        argument.set_name(name);
-        argument.set_value(value);
-    }
-    return message;
 }
 
 // A command to one process, whichever of the two services it has.
@@ -132,7 +121,7 @@ std::vector<Result<std::string>> run_commands(const std::vector<Member>& members
         const auto begin = [&](auto& call, auto stub, auto method) {
             call.stub = std::move(stub);
             call.context.set_deadline(in(deadline));
-            call.request = message_of(command);
+            write(command, call.request);
             call.begin(method, all);
         };
         const auto channel = channel_to(member.address, tls);

@@ -7,28 +7,16 @@
 
 #include <utility>
 
+#include "connection_gate.hpp"
 #include "credentials.hpp"
-#include "postfleet/base/text.hpp"
 #include "postfleet/v1/control.grpc.pb.h"
+#include "translate.hpp"
 
 namespace postfleet::rpc {
 
 namespace {
 
 constexpr std::size_t kMemory = 64 << 20;
-
-Result<OperatorCommand> read_command(const v1::CommandMessage& message) {
-    if (message.arguments_size() > CommandServer::kMostArguments) {
-        return Error{ErrorKind::InvalidArgument, "a command has at most 64 arguments"};
-    }
-    OperatorCommand command{.command = message.command(), .arguments = {}, .who = printable(message.who(), 200)};
-    for (const v1::CommandArgument& argument : message.arguments()) {
-        if (!command.arguments.emplace(argument.name(), argument.value()).second) {
-            return Error{ErrorKind::InvalidArgument, "the argument '" + argument.name() + "' is there twice"};
-        }
-    }
-    return command;
-}
 
 // Both services are the same call, for other commands.
 template <class Service>
@@ -37,7 +25,7 @@ public:
     explicit Answering(CommandHandler handler) : handler_(std::move(handler)) {}
 
     grpc::Status Run(grpc::ServerContext*, const v1::CommandMessage* request, v1::AnswerMessage* response) override {
-        const auto command = read_command(*request);
+        const auto command = read(*request);
         if (!command) return to_grpc(command.error());
         Result<std::string> answer = handler_(*command);
         if (!answer) return to_grpc(answer.error());
@@ -64,8 +52,9 @@ std::unique_ptr<grpc::Service> service_of(const CommandServerSettings& settings)
 class CommandServer::Impl {
 public:
     std::unique_ptr<grpc::Service> service;
+    Counter refused;
+    std::unique_ptr<ConnectionGate> gate;
     std::unique_ptr<grpc::Server> server;
-    int port = 0;
 };
 
 CommandServer::CommandServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -76,27 +65,36 @@ Result<std::unique_ptr<CommandServer>> CommandServer::start(CommandServerSetting
     auto impl = std::make_unique<Impl>();
     impl->service = service_of(settings);
     grpc::EnableDefaultHealthCheckService(true);
+    auto gate = ConnectionGate::open(settings.address, {.all = kMostConnections, .per_client = kMostConnections},
+                                     impl->refused);
+    if (!gate) return gate.error();
+    impl->gate = *std::move(gate);
     grpc::ServerBuilder builder;
-    builder.AddListeningPort(settings.address, server_credentials(settings.tls), &impl->port);
+    impl->gate->attach(builder, server_credentials(settings.tls));
     builder.RegisterService(impl->service.get());
     builder.SetMaxReceiveMessageSize(kMostRequestOctets);
     builder.SetResourceQuota(grpc::ResourceQuota("commands").Resize(kMemory).SetMaxThreads(kMostThreads));
     builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
     builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MAX_POLLERS, 1);
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // another process on the port is an error
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostThreads);
+    // A peer that is gone without a word is noticed, and connections without calls do not stay for ever.
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 300'000);
     impl->server = builder.BuildAndStart();
-    if (impl->server == nullptr || impl->port == 0) {
-        return Error{ErrorKind::Unavailable,
-                     "cannot listen on " + settings.address + "; choose another address or port"};
-    }
-    settings.log.line(LogLevel::Info, "commands_answered").field("address", settings.address).field("port", impl->port);
+    if (impl->server == nullptr) return Error{ErrorKind::Unavailable, settings.address + ": gRPC cannot be started"};
+    impl->gate->start();
+    settings.log.line(LogLevel::Info, "commands_answered")
+        .field("address", settings.address)
+        .field("port", impl->gate->port());
     return std::unique_ptr<CommandServer>(new CommandServer(std::move(impl)));
 }
 
-int CommandServer::port() const { return impl_->port; }
+int CommandServer::port() const { return impl_->gate->port(); }
 
 void CommandServer::stop() {
     if (!impl_->server) return;
+    impl_->gate->stop();
     impl_->server->Shutdown(std::chrono::system_clock::now());
     impl_->server->Wait();
     impl_->server.reset();

@@ -43,6 +43,17 @@ Status sync_directory(const std::string& path) {
 
 }  // namespace
 
+std::string kept_head(std::string_view content) {
+    return std::string(kHead) + hash_event_id(content).to_string() + "\n";
+}
+
+std::optional<std::string> content_of_kept(std::string_view octets) {
+    if (octets.size() < kHeadOctets) return std::nullopt;
+    const std::string_view content = octets.substr(kHeadOctets);
+    if (octets.substr(0, kHeadOctets) != kept_head(content)) return std::nullopt;
+    return std::string(content);
+}
+
 Result<std::string> KeptFile::read() const {
     std::error_code failed;
     if (!std::filesystem::exists(path_, failed)) return Error{ErrorKind::NotFound, path_ + " is not there"};
@@ -50,12 +61,7 @@ Result<std::string> KeptFile::read() const {
     std::ostringstream all;
     all << file.rdbuf();
     if (!file) return failure(path_, "read");
-    const std::string octets = std::move(all).str();
-    if (octets.size() >= kHeadOctets && octets.starts_with(kHead)) {
-        std::string content = octets.substr(kHeadOctets);
-        const std::string hash = hash_event_id(content).to_string() + "\n";
-        if (octets.compare(kHead.size(), hash.size(), hash) == 0) return content;
-    }
+    if (auto content = content_of_kept(std::move(all).str())) return *std::move(content);
     return Error{ErrorKind::Corruption, path_ + " is not what was written"};
 }
 
@@ -63,8 +69,7 @@ Status KeptFile::write(std::string_view octets) const {
     const std::string next = path_ + ".new";
     const int file = ::open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (file < 0) return failure(next, "made");
-    const std::string head = std::string(kHead) + hash_event_id(octets).to_string() + "\n";
-    const bool written = write_all(file, head) && write_all(file, octets) && ::fsync(file) == 0;
+    const bool written = write_all(file, kept_head(octets)) && write_all(file, octets) && ::fsync(file) == 0;
     const int error = errno;
     ::close(file);
     errno = error;

@@ -3,12 +3,18 @@
 // Threads: confined; blocks on the disk. Errors: NotFound, Corruption (it is not what was written), Unavailable.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "postfleet/base/result.hpp"
 
 namespace postfleet::rpc {
+
+// What stands in the file before the content, and the content of a file's octets; nothing, when they are not what was
+// written.
+std::string kept_head(std::string_view content);
+std::optional<std::string> content_of_kept(std::string_view octets);
 
 class KeptFile final {
 public:

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <utility>
 
+#include "connection_gate.hpp"
 #include "credentials.hpp"
 #include "member_table.hpp"
 #include "postfleet/base/text.hpp"
@@ -234,8 +235,8 @@ class RouterServer::Impl {
 public:
     explicit Impl(const RouterServerSettings& settings) : service(settings) {}
     RouterService service;
+    std::unique_ptr<ConnectionGate> gate;
     std::unique_ptr<grpc::Server> server;
-    int port = 0;
 };
 
 RouterServer::RouterServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -245,26 +246,29 @@ Result<std::unique_ptr<RouterServer>> RouterServer::start(RouterServerSettings s
     if (Status files = check_tls_files(settings.tls, settings.address); !files) return files.error();
     auto impl = std::make_unique<Impl>(settings);
     grpc::EnableDefaultHealthCheckService(true);
+    Counter& refused = settings.metrics.counter("postfleet_router_connections_refused_total",
+                                                "Connections that were closed because there were too many.");
+    auto gate =
+        ConnectionGate::open(settings.address, {.all = kMostConnections, .per_client = kMostConnections}, refused);
+    if (!gate) return gate.error();
+    impl->gate = *std::move(gate);
     grpc::ServerBuilder builder;
-    builder.AddListeningPort(settings.address, server_credentials(settings.tls), &impl->port);
+    impl->gate->attach(builder, server_credentials(settings.tls));
     builder.RegisterService(&impl->service);
     builder.SetMaxReceiveMessageSize(kMostRequestOctets);
     builder.SetResourceQuota(grpc::ResourceQuota("router").Resize(kMemory));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreams);
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // another process on the port is an error
     // A peer that is gone without a word is noticed; peers may ask as often as we do.
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1'000);
     impl->server = builder.BuildAndStart();
-    if (impl->server == nullptr || impl->port == 0) {
-        return Error{ErrorKind::Unavailable,
-                     "cannot listen on " + settings.address + "; choose another address or port"};
-    }
+    if (impl->server == nullptr) return Error{ErrorKind::Unavailable, settings.address + ": gRPC cannot be started"};
+    impl->gate->start();
     return std::unique_ptr<RouterServer>(new RouterServer(std::move(impl)));
 }
 
-int RouterServer::port() const { return impl_->port; }
+int RouterServer::port() const { return impl_->gate->port(); }
 
 void RouterServer::publish(ConfigurationSnapshot snapshot) {
     auto message = std::make_shared<v1::ConfigSnapshot>();
@@ -281,6 +285,7 @@ void RouterServer::set_serving(bool is_serving) {
 void RouterServer::stop(Duration grace) {
     if (!impl_->server) return;
     set_serving(false);
+    impl_->gate->stop();
     impl_->service.watchers().close();
     impl_->server->Shutdown(std::chrono::system_clock::now() +
                             std::chrono::duration_cast<std::chrono::system_clock::duration>(grace));

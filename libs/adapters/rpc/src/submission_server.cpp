@@ -8,6 +8,7 @@
 #include <atomic>
 #include <utility>
 
+#include "connection_gate.hpp"
 #include "credentials.hpp"
 #include "submission_call.hpp"
 
@@ -15,8 +16,6 @@ namespace postfleet::rpc {
 namespace {
 
 constexpr std::size_t kMemoryBesideSubmissions = 64 << 20;
-constexpr int kMostMetadataOctets = 16 << 10;
-constexpr int kHandshakeMilliseconds = 20'000;
 constexpr Duration kClock = std::chrono::seconds(1);
 
 // Generic, because then a body is read when we say so, and not before the caller is known.
@@ -66,13 +65,6 @@ void set_limits(grpc::ServerBuilder& builder, const SubmissionServerSettings& se
         grpc::ResourceQuota(settings.name)
             .Resize(kMemoryBesideSubmissions + settings.max_octets_in_flight + settings.max_body_octets));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, static_cast<int>(settings.max_calls_per_connection));
-    builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMostMetadataOctets);
-    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMilliseconds);
-    // A small body that becomes a large one is nobody's mail.
-    builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
-    builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
-    builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // another process on the port is an error
     // A peer that is gone without a word is noticed, and connections without calls do not stay for ever.
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
@@ -93,8 +85,8 @@ public:
     const std::shared_ptr<SubmissionCalls> calls;
     Service service;
     const std::shared_ptr<Clock> clock;
+    std::unique_ptr<ConnectionGate> gate;
     std::unique_ptr<grpc::Server> server;
-    int port = 0;
 };
 
 SubmissionServer::SubmissionServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -103,23 +95,30 @@ SubmissionServer::~SubmissionServer() { stop(); }
 Result<std::unique_ptr<SubmissionServer>> SubmissionServer::start(const SubmissionServerSettings& settings) {
     auto impl = std::make_unique<Impl>(settings);
     grpc::EnableDefaultHealthCheckService(true);
-    grpc::ServerBuilder builder;
+    Counter& refused =
+        settings.metrics.counter("postfleet_grpc_connections_refused_total",
+                                 "Connections that were closed because there were too many, of all or of one client.",
+                                 {{"listener", settings.name}});
     const std::string address = settings.address.to_string();
-    builder.AddListeningPort(address, server_credentials(settings.tls), &impl->port);
+    auto gate = ConnectionGate::open(
+        address, {.all = settings.max_connections, .per_client = settings.max_connections_per_client}, refused);
+    if (!gate) return gate.error();
+    impl->gate = *std::move(gate);
+    grpc::ServerBuilder builder;
+    impl->gate->attach(builder, server_credentials(settings.tls));
     builder.RegisterCallbackGenericService(&impl->service);
     set_limits(builder, settings);
     impl->server = builder.BuildAndStart();
-    if (impl->server == nullptr || impl->port == 0) {
-        return Error{ErrorKind::Unavailable, "cannot listen on " + address + "; choose another address or port"};
-    }
+    if (impl->server == nullptr) return Error{ErrorKind::Unavailable, address + ": gRPC cannot be started"};
     if (auto* health = impl->server->GetHealthCheckService()) {
         health->SetServingStatus("postfleet.v1.SubmissionService", true);
     }
     impl->clock->start();
+    impl->gate->start();
     return std::unique_ptr<SubmissionServer>(new SubmissionServer(std::move(impl)));
 }
 
-std::uint16_t SubmissionServer::port() const { return static_cast<std::uint16_t>(impl_->port); }
+std::uint16_t SubmissionServer::port() const { return static_cast<std::uint16_t>(impl_->gate->port()); }
 
 void SubmissionServer::drain(Completion<Status> done) {
     if (auto* health = impl_->server ? impl_->server->GetHealthCheckService() : nullptr) {
@@ -131,6 +130,7 @@ void SubmissionServer::drain(Completion<Status> done) {
 void SubmissionServer::stop(Duration grace) {
     if (!impl_->server) return;
     impl_->clock->stop();
+    impl_->gate->stop();
     impl_->server->Shutdown(std::chrono::system_clock::now() +
                             std::chrono::duration_cast<std::chrono::system_clock::duration>(grace));
     impl_->server->Wait();

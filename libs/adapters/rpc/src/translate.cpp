@@ -4,6 +4,8 @@
 #include <initializer_list>
 #include <utility>
 
+#include "postfleet/base/text.hpp"
+
 namespace postfleet::rpc {
 
 namespace {
@@ -224,6 +226,29 @@ Result<Member> read(const v1::MemberMessage& message) {
         return invalid("member", "has a service, a name and an address");
     }
     return Member{message.service(), message.name(), message.address()};
+}
+
+void write(const OperatorCommand& command, v1::CommandMessage& message) {
+    message.set_command(command.command);
+    message.set_who(command.who);
+    for (const auto& [name, value] : command.arguments) {
+        v1::CommandArgument& argument = *message.add_arguments();
+        argument.set_name(name);
+        argument.set_value(value);
+    }
+}
+
+Result<OperatorCommand> read(const v1::CommandMessage& message) {
+    if (message.arguments_size() > kMostArguments) {
+        return invalid("arguments", "a command has at most " + std::to_string(kMostArguments));
+    }
+    OperatorCommand command{.command = message.command(), .arguments = {}, .who = printable(message.who(), 200)};
+    for (const v1::CommandArgument& argument : message.arguments()) {
+        if (!command.arguments.emplace(argument.name(), argument.value()).second) {
+            return invalid("arguments", "'" + printable(argument.name(), 64) + "' is there twice");
+        }
+    }
+    return command;
 }
 
 // --- ownership

@@ -12,7 +12,8 @@
 
 namespace postfleet::rpc {
 
-inline constexpr int kMostText = 4'096;  // octets of a name, reason, address
+inline constexpr int kMostText = 4'096;    // octets of a name, reason, address
+inline constexpr int kMostArguments = 64;  // of a command
 inline constexpr std::size_t kMostKey = 255;
 
 void write(const Order& order, v1::OrderMessage& message);
@@ -42,6 +43,9 @@ Result<SenderRecord> read(const v1::SenderRecordMessage& message);
 
 void write(const Member& member, v1::MemberMessage& message);
 Result<Member> read(const v1::MemberMessage& message);
+
+void write(const OperatorCommand& command, v1::CommandMessage& message);
+Result<OperatorCommand> read(const v1::CommandMessage& message);
 
 void write(const Suppression& suppression, std::uint32_t place, v1::SuppressedRecipient& message);
 Suppression read(const v1::SuppressedRecipient& message);

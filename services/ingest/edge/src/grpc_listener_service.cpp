@@ -89,6 +89,8 @@ Result<std::unique_ptr<GrpcListenerService::Entry>> GrpcListenerService::Parts::
                                       .executor = entry->workers.front()->loop(),
                                       .metrics = dependencies.metrics,
                                       .max_body_octets = most_body(listener.max_message_size),
+                                      .max_connections = listener.max_connections,
+                                      .max_connections_per_client = listener.max_connections_per_client,
                                       .max_calls = listener.max_calls,
                                       .max_calls_per_connection = listener.max_calls_per_connection,
                                       .max_in_flight = listener.max_in_flight,

@@ -133,6 +133,8 @@ struct GrpcListener {
     Duration max_future_release = std::chrono::hours(24 * 30);
     Duration idempotency_window = std::chrono::hours(24);
     std::uint32_t threads = 1;
+    std::uint32_t max_connections = 2000;
+    std::uint32_t max_connections_per_client = 1000;
     std::uint32_t max_calls = 2000;                    // under way
     std::uint32_t max_calls_per_connection = 200;      // the same
     std::uint32_t max_in_flight = 100;                 // submissions of one call without a result

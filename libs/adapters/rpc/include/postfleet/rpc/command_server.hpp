@@ -33,8 +33,8 @@ struct CommandServerSettings {
 class CommandServer final {
 public:
     static constexpr int kMostThreads = 16;
+    static constexpr std::uint32_t kMostConnections = 200;
     static constexpr int kMostRequestOctets = 1 << 20;
-    static constexpr int kMostArguments = 64;
 
     static Result<std::unique_ptr<CommandServer>> start(CommandServerSettings settings);
     ~CommandServer();

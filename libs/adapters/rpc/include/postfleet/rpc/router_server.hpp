@@ -2,7 +2,8 @@
 //
 // Calls are translated, given to the store, and answered when it has completed; nothing blocks a thread. publish() and
 // announce_orders() are told what is new, and every watcher gets it: a configuration as it is, orders as changes since
-// what the watcher knows, which it reads from the store. Calls under way, watchers, message sizes and memory are bounded.
+// what the watcher knows, which it reads from the store. Connections, calls under way, watchers, message
+// sizes and memory are bounded.
 // Health service: yes. Reflection: no.
 //
 // Threads: thread-safe. Completions of the store run on `executor`, which must run until stop() has returned.
@@ -32,6 +33,7 @@ class RouterServer final {
 public:
     static constexpr std::size_t kMostCalls = 2'000;     // under way; more are refused
     static constexpr std::size_t kMostWatchers = 2'000;  // of each kind
+    static constexpr std::uint32_t kMostConnections = 4'000;
     static constexpr int kMostRequestOctets = 4 << 20;
     static constexpr int kMostBatch = 1'000;  // keys, recipients or orders in one request
 

@@ -4,8 +4,8 @@
 //
 // Nothing of a call's body is read before its caller was let in. Then Send reads one submission and SendMany one after the
 // other, as long as fewer than max_in_flight of them have no result that the client has read: a client that does not read
-// its results is not read either. Compressed bodies are not taken. Calls, their octets, the time that one may stand still,
-// and gRPC's memory are bounded. Health service: yes. Reflection: no.
+// its results is not read either. Compressed bodies are not taken. Connections, calls, their octets, the time that
+// one may stand still, and gRPC's memory are bounded. Health service: yes. Reflection: no.
 //
 // Life: start() → traffic → drain() → stop(). The host outlives stop(), and its answers may come later.
 // Threads: thread-safe; host and visits are called on gRPC's threads. stop() waits for them.
@@ -67,6 +67,8 @@ struct SubmissionServerSettings {
     Executor& executor;  // for the clock; must run until stop() has returned
     Metrics& metrics;
     std::uint64_t max_body_octets = 15 << 20;
+    std::uint32_t max_connections = 2000;
+    std::uint32_t max_connections_per_client = 1000;  // an IPv4 address, or the /64 of an IPv6 address
     std::uint32_t max_calls = 2000;
     std::uint32_t max_calls_per_connection = 200;
     std::uint32_t max_in_flight = 100;  // of a call
