@@ -1,10 +1,13 @@
-// Whatever octets come out of a sink's queue, reading them as events never does more than say no; and what was read can
-// be written, and is then the same again.
+// Whatever octets come out of a sink's queue, reading them as events never does more than say no; what was read can be
+// written, and is then the same again; and each event becomes a report that is JSON.
+#include <boost/json.hpp>
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "postfleet/base/require.hpp"
+#include "postfleet/report/cloud_event.hpp"
 #include "postfleet/wire/events.hpp"
 
 void fuzz_events(std::span<const std::byte> input) {
@@ -16,4 +19,11 @@ void fuzz_events(std::span<const std::byte> input) {
     require(again.has_value());
     require(again->events.size() == read->events.size());
     require(wire::encode_events(*again) == written);
+    for (const auto& [sequence, event] : read->events) {
+        std::string json;
+        report::render_cloud_event(*event, sequence, {read->source}, json);
+        boost::system::error_code error;
+        const auto value = boost::json::parse(json, error);
+        require(!error && value.is_object() && value.as_object().contains("id"));
+    }
 }

@@ -5,8 +5,7 @@
 #include <mutex>
 #include <thread>
 
-#include <boost/json.hpp>
-
+#include "control_request.hpp"
 #include "postfleet/base/json.hpp"
 #include "postfleet/runtime/control.hpp"
 #include "postfleet/runtime/process.hpp"
@@ -16,28 +15,6 @@ namespace postfleet::runtime {
 namespace {
 
 constexpr auto kWriteTimeout = std::chrono::seconds(10);
-
-Result<ControlRequest> parse_request(const std::string& line) {
-    const Error wrong{ErrorKind::InvalidArgument,
-                      "a request is one line of JSON: {\"command\": …, \"arguments\": {name: text …}}"};
-    boost::system::error_code error;
-    boost::json::parse_options options;
-    options.max_depth = 4;
-    const boost::json::value document = boost::json::parse(line, error, {}, options);
-    if (error || !document.is_object()) return wrong;
-    ControlRequest request;
-    const boost::json::value* command = document.as_object().if_contains("command");
-    if (command == nullptr || !command->is_string()) return wrong;
-    request.command = std::string(command->as_string());
-    const boost::json::value* arguments = document.as_object().if_contains("arguments");
-    if (arguments == nullptr) return request;
-    if (!arguments->is_object()) return wrong;
-    for (const auto& [name, value] : arguments->as_object()) {
-        if (!value.is_string()) return wrong;
-        request.arguments.emplace(std::string(name), std::string(value.as_string()));
-    }
-    return request;
-}
 
 std::string failure_line(const Error& error) {
     std::string line;
@@ -123,7 +100,7 @@ private:
     }
 
     std::string answer(const std::string& line, const std::string& who) {
-        Result<ControlRequest> request = parse_request(line);
+        Result<ControlRequest> request = parse_control_request(line);
         if (!request) return failure_line(request.error());
         request->who = who;
         const Result<std::string> result = handler_(*request);
