@@ -1,7 +1,6 @@
 """The gRPC port as hostile and careless peers see it: garbage, oversized and compressed bodies, calls that stand still,
 floods. It costs them something, us little, and others are served (SEC-10, SEC-22)."""
 
-import os
 import random
 import socket
 import struct
@@ -9,30 +8,10 @@ import unittest
 
 from grpc_submission_test import GrpcCase, PATIENCE, Outcome, grpc, mail, pb
 from harness import wait_for
+from http2_peer import (CONTINUATION, DATA, END_HEADERS, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, call_headers, connect,
+                        frame, garbage, is_closed, literal, memory_of, message)
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, CONTINUATION = 0, 1, 3, 4, 6, 9
-END_HEADERS = 4
 SEND, SEND_MANY = (b"/postfleet.v1.SubmissionService/" + name for name in (b"Send", b"SendMany"))
-
-
-def frame(kind, flags, stream, payload=b""):
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-def literal(name, value):
-    """A header field of HPACK that nothing is remembered of (RFC 7541 §6.2.2), without Huffman."""
-    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
-
-
-def call_headers(path, *more):
-    fields = ((b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"x"),
-              (b"content-type", b"application/grpc"), (b"te", b"trailers"), *more)
-    return b"".join(literal(*field) for field in fields)
-
-
-def message(body, compressed=0):
-    return struct.pack(">BI", compressed, len(body)) + body
 
 
 class Hostile(GrpcCase):
@@ -51,28 +30,25 @@ class Hostile(GrpcCase):
         result = self.send(self.good, mail(f"good{self.served}@dst.test"))
         self.assertEqual(result.outcome, Outcome.ACCEPTED)
 
+    def is_serving_again(self):
+        """Calls that were reset count among the others until they are over."""
+        def is_served():
+            try:
+                self.is_serving()
+                return True
+            except grpc.RpcError as refused:
+                self.assertEqual(refused.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+                return False
+        wait_for(is_served, "the good client to be served", PATIENCE)
+        wait_for(lambda: self.calls() == 0, "the calls to be over", PATIENCE)
+
     def memory(self):
-        """Octets resident."""
-        with open(f"/proc/{self.running.process.child.pid}/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return memory_of(self.running.process.child.pid)
 
     def connect(self, *octets):
-        connection = socket.create_connection(("127.0.0.1", self.grpc_port), timeout=PATIENCE)
+        connection = connect(self.grpc_port, *octets)
         self.closers.append(connection)
-        try:
-            connection.sendall(b"".join(octets))
-        except (ConnectionError, socket.timeout):
-            pass  # thrown out before we had finished
         return connection
-
-    def is_closed(self, connection):
-        """Reads until the other side has closed."""
-        try:
-            while connection.recv(65536):
-                pass
-        except ConnectionError:
-            pass
-        return True
 
     def calls(self):
         for line in self.running.http("/metrics")[1].splitlines():
@@ -85,17 +61,14 @@ class Hostile(GrpcCase):
         before = self.memory()
         chance = random.Random(20261122)
         for _ in range(60):
-            self.connect(chance.randbytes(chance.randrange(1, 4000))).close()
-            self.connect(PREFACE, chance.randbytes(chance.randrange(1, 4000))).close()
-            self.connect(PREFACE, frame(SETTINGS, 0, 0), *(
-                frame(chance.randrange(12), chance.randrange(256), chance.randrange(6), chance.randbytes(chance.randrange(200)))
-                for _ in range(50))).close()
+            for octets in garbage(chance):
+                self.connect(*octets).close()
             # What follows the headers of a call is no message, or no submission.
             self.connect(PREFACE, frame(SETTINGS, 0, 0), frame(HEADERS, END_HEADERS, 1, call_headers(SEND)),
                          frame(DATA, 1, 1, chance.randbytes(300))).close()
             self.connect(PREFACE, frame(SETTINGS, 0, 0), frame(HEADERS, END_HEADERS, 1, call_headers(SEND_MANY)),
                          *(frame(DATA, 0, 1, message(chance.randbytes(100))) for _ in range(10))).close()
-        self.assertTrue(self.is_closed(self.connect(b"EHLO there\r\n")))
+        self.assertTrue(is_closed(self.connect(b"EHLO there\r\n")))
         self.is_serving()
         wait_for(lambda: self.calls() == 0, "the calls to be over", PATIENCE)
         self.assertLess(self.memory() - before, 64 << 20)
@@ -118,6 +91,39 @@ class Hostile(GrpcCase):
         self.assertIn("too big", text)
         self.is_serving()
         self.assertLess(self.memory() - before, 128 << 20)
+
+    def test_a_small_body_of_very_many_recipients_is_refused_before_they_take_memory(self):
+        self.begin()
+        before = self.memory()
+        body = b"\x12\0" * (1 << 20)  # two octets each
+        channel = grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}")
+        self.closers.append(channel)
+        for _ in range(20):
+            with self.assertRaises(grpc.RpcError) as failure:
+                channel.unary_unary(SEND.decode())(body, timeout=PATIENCE)
+            self.assertEqual(failure.exception.code(), grpc.StatusCode.INVALID_ARGUMENT, failure.exception.details())
+            self.assertIn("more than 110000 recipients", failure.exception.details())
+        self.is_serving()
+        self.assertLess(self.memory() - before, 128 << 20)
+
+    def test_there_are_only_so_many_connections_and_those_that_are_there_go_on(self):
+        """SEC-10: also when they say nothing; gRPC throws those out after 20 seconds."""
+        self.begin("    max_connections: 30\n    max_connections_per_client: 20\n")
+        idle = [self.connect() for _ in range(100)]
+        wait_for(lambda: self.refused_connections() >= 81, "most of them to be closed", PATIENCE)
+        self.is_serving()  # on the connection that it has
+        other = socket.create_connection(("127.0.0.1", self.grpc_port), timeout=PATIENCE, source_address=("127.0.0.2", 0))
+        self.closers.append(other)
+        self.assertNotEqual(other.recv(9), b"", "another client has its own share")
+        for connection in idle:
+            connection.close()
+        late = self.service(options=(("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 500)))
+        self.assertEqual(self.send(late, mail("late@dst.test")).outcome, Outcome.ACCEPTED)
+
+    def refused_connections(self):
+        name = 'postfleet_grpc_connections_refused_total{listener="api"}'
+        lines = self.running.http("/metrics")[1].splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
 
     def test_a_compressed_body_is_not_taken(self):
         self.begin()
@@ -143,7 +149,7 @@ class Hostile(GrpcCase):
         wait_for(lambda: self.calls() == 0, "the calls to be ended", PATIENCE)
         flood.close()
         self.is_serving()
-        self.assertTrue(all(self.is_closed(connection) for connection in slow))
+        self.assertTrue(all(is_closed(connection) for connection in slow))
 
     def test_who_does_not_read_results_is_not_read(self):
         self.begin("    call_timeout: 3s\n    max_in_flight: 20\n")
@@ -182,8 +188,7 @@ class Hostile(GrpcCase):
                      frame(CONTINUATION, 0, 1, endless) * 1000).close()
         large = literal(b"authorization", b"x" * 120) * 1000
         self.connect(PREFACE, frame(SETTINGS, 0, 0), frame(HEADERS, END_HEADERS, 1, call_headers(SEND) + large[:16000])).close()
-        self.is_serving()
-        wait_for(lambda: self.calls() == 0, "the calls to be over", PATIENCE)
+        self.is_serving_again()
         self.assertLess(self.memory() - before, 128 << 20)
 
 
