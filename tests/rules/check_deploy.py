@@ -67,6 +67,8 @@ def check_images():
 def check_health():
     inherited = "HEALTHCHECK" in stage_text("runtime")
     for name, one in containers.items():
+        if one.get("restart") != "unless-stopped":
+            complain(COMPOSE, f"{name}: restart: unless-stopped, or it stays away when it dies")
         if "healthcheck" not in one and not (inherited and name in ours):
             complain(COMPOSE, f"{name} has no health check")
         wanted = one.get("depends_on", {})
