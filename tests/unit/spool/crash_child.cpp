@@ -1,4 +1,4 @@
-// spool_crash_child DIRECTORY FIRST: commits mail until it is killed, and tells on stdout what was confirmed.
+// spool_crash_child DIRECTORY FIRST SLOW_WRITE_MS: commits mail until it is killed, and tells on stdout what was confirmed.
 #include <unistd.h>
 
 #include <cstdio>
@@ -9,9 +9,10 @@
 
 int main(int argc, char** argv) {
     using namespace postfleet;
-    if (argc != 3) return 2;
+    if (argc != 4) return 2;
     spool::RocksSpoolOptions options;
     options.directory = argv[1];
+    options.slow_write = std::chrono::milliseconds(std::stoi(argv[3]));
     options.min_free = 1000;
     options.segment_octets = 1 << 20;
     options.checkpoint_octets = 2 << 20;
@@ -28,6 +29,5 @@ int main(int argc, char** argv) {
     spool::test::Load load(
         **opened, executor, std::stoull(argv[2]), [&](auto n) { tell(n, 0); }, [&](auto n) { tell(n, 1); });
     load.begin(30);
-    executor.run_until([] { return false; });
-    return 5;
+    for (;;) executor.run_until([] { return false; });
 }

@@ -85,19 +85,24 @@ public:
         for (auto& part : parts) size += part.iov_len;
         std::string before(size, '\0');
         (void)file_->read(offset, before.data(), size).has_value();
-        disk_.unsynced.push_back({path_, offset, std::move(before)});
+        disk_.unsynced.push_back({disk_.writes++, path_, offset, std::move(before)});
         auto written = file_->write(offset, parts);
         if (full || broken) return failure(full);
         return written;
     }
     Status sync() override {
+        // It is for what was written before it began.
+        const auto writes = [&] {
+            std::lock_guard lock(disk_.mutex);
+            return disk_.writes;
+        }();
         disk_.wait_while_held();
         // No lock while the disk works: a photograph may be taken in the middle of it.
         if (Disk::take(disk_.failing_syncs)) return system_error("sync", path_, EIO);
         disk_.syncs++;
         auto synced = file_->sync();
         std::lock_guard lock(disk_.mutex);
-        std::erase_if(disk_.unsynced, [&](auto& lost) { return lost.path == path_; });
+        std::erase_if(disk_.unsynced, [&](auto& lost) { return lost.path == path_ && lost.number < writes; });
         return synced;
     }
     Status read(std::uint64_t offset, char* to, std::size_t size) override { return file_->read(offset, to, size); }

@@ -45,6 +45,7 @@ public:
     // For the two below.
     static bool take(std::atomic<int>& left);
     struct LostWrite {
+        std::uint64_t number;
         std::string path;
         std::uint64_t offset;
         std::string before;
@@ -53,6 +54,7 @@ public:
     std::condition_variable released;
     bool held = false;
     std::vector<LostWrite> unsynced;
+    std::uint64_t writes = 0;
     std::map<std::string, std::uint64_t> synced_size;  // of index files that are being written
 };
 

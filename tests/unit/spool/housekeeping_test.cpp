@@ -10,15 +10,6 @@ using namespace postfleet::spool::test;
 
 namespace {
 
-double metric(TestSpool& test, const std::string& name) {
-    Metrics metrics;
-    test.spool->register_metrics(metrics);
-    for (auto& family : metrics.collect()) {
-        if (family.name == name) return family.samples.at(0).value;
-    }
-    return -1;
-}
-
 std::uintmax_t octets_on_disk(TestSpool& test) {
     std::uintmax_t octets = 0;
     for (auto& entry : std::filesystem::directory_iterator(test.path() + "/log")) octets += entry.file_size();
@@ -46,7 +37,7 @@ TEST_CASE("segments whose messages are all delivered are used again") {
     TestSpool test;
     test.open();
     pass_through(test, 0, 3000, 0);  // 30 MB through 256 KiB segments, checkpoints each 1 MiB
-    REQUIRE(test.comes_true([&] { return metric(test, "postfleet_spool_log_octets") < 3e6; }));
+    REQUIRE(test.comes_true([&] { return test.metric("postfleet_spool_log_octets") < 3e6; }));
     CHECK(octets_on_disk(test) < 8 << 20);
 }
 
@@ -54,8 +45,8 @@ TEST_CASE("the few that stay do not keep the space of the many that went") {
     TestSpool test;
     test.open();
     pass_through(test, 0, 3000, 50);
-    REQUIRE(test.comes_true([&] { return metric(test, "postfleet_spool_log_octets") < 6e6; }));
-    CHECK(metric(test, "postfleet_spool_moved_octets_total") > 0);
+    REQUIRE(test.comes_true([&] { return test.metric("postfleet_spool_log_octets") < 6e6; }));
+    CHECK(test.metric("postfleet_spool_moved_octets_total") > 0);
     for (std::uint64_t n = 0; n < 3000; n += 50) {
         auto loaded = test.caller->load({sample_id(n), 0});
         REQUIRE(loaded);
@@ -69,7 +60,7 @@ TEST_CASE("the few that stay do not keep the space of the many that went") {
     SECTION("and go when they are delivered") {
         for (std::uint64_t n = 0; n < 3000; n += 50) REQUIRE(test.caller->commit(sample_outcome(n)));
         pass_through(test, 10'000, 1500, 0);
-        REQUIRE(test.comes_true([&] { return metric(test, "postfleet_spool_log_octets") < 3e6; }));
+        REQUIRE(test.comes_true([&] { return test.metric("postfleet_spool_log_octets") < 3e6; }));
     }
 }
 
@@ -84,7 +75,7 @@ TEST_CASE("chunks that stay are moved like messages") {
     batch.put_tasks.push_back(sample_task(7));
     REQUIRE(test.caller->commit(std::move(batch)));
     pass_through(test, 100, 2000, 0);
-    REQUIRE(test.comes_true([&] { return metric(test, "postfleet_spool_moved_octets_total") >= 40'000; }));
+    REQUIRE(test.comes_true([&] { return test.metric("postfleet_spool_moved_octets_total") >= 40'000; }));
     CHECK(**test.caller->read_chunk(message->id, 0) == *sample_content(70, 20'000));
     CHECK(**test.caller->read_chunk(message->id, 1) == *sample_content(71, 20'000));
 }
@@ -98,7 +89,7 @@ TEST_CASE("events that every reader has passed take no space for long") {
         pass_through(test, round * 1000, 300, 0);
         REQUIRE(test.spool->advance("file", test.spool->last_number()));
     }
-    REQUIRE(test.comes_true([&] { return metric(test, "postfleet_spool_log_octets") < 3e6; }));
+    REQUIRE(test.comes_true([&] { return test.metric("postfleet_spool_log_octets") < 3e6; }));
     CHECK(test.spool->read(0, 10'000)->size() < 6000);
     CHECK(test.spool->last_number() == 6000);
 }

@@ -61,6 +61,14 @@ public:
         }
         return false;
     }
+    double metric(const std::string& name) {
+        Metrics metrics;
+        spool->register_metrics(metrics);
+        for (auto& family : metrics.collect()) {
+            if (family.name == name) return family.samples.at(0).value;
+        }
+        return -1;
+    }
     // Turns a bit at a place in the newest segment (or another file) where `needle` stands.
     bool damage(const std::string& needle, std::size_t behind = 0);
 

@@ -143,6 +143,7 @@ void RocksSpool::Engine::start_threads() {
                             .min_free = options.min_free,
                             .max_group = options.max_group,
                             .outcome_delay = options.outcome_delay,
+                            .slow_write = options.slow_write,
                             .taken_days = taken_days(options)};
     writer = std::make_unique<Writer>(parts(), std::move(writing), [this] { return rebuild_index(); });
     auto write = [this](WriteItem item) { writer->push(std::move(item)); };

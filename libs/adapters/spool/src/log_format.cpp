@@ -60,6 +60,7 @@ void put_group_header(char* to, const GroupHeader& header) {
     put_fixed32(to + 32, header.batches_octets);
     put_fixed32(to + 36, header.batch_count);
     put_fixed64(to + 40, header.content_octets);
+    put_fixed32(to + 48, header.unconfirmed);
     put_fixed32(to + 4, crc32c({to + 8, kGroupHeaderOctets - 8}));
 }
 
@@ -73,9 +74,11 @@ std::optional<GroupHeader> get_group_header(std::string_view octets, std::uint64
                        .number = get_fixed64(from + 24),
                        .content_octets = get_fixed64(from + 40),
                        .batches_octets = get_fixed32(from + 32),
-                       .batch_count = get_fixed32(from + 36)};
+                       .batch_count = get_fixed32(from + 36),
+                       .unconfirmed = get_fixed32(from + 48)};
     if (header.segment != segment || header.offset != offset) return std::nullopt;
     if (header.content_octets > std::uint64_t{1} << 40) return std::nullopt;
+    if (header.unconfirmed >= header.number) return std::nullopt;
     return header;
 }
 

@@ -54,6 +54,8 @@ struct GroupHeader {
     std::uint64_t content_octets = 0;
     std::uint32_t batches_octets = 0;
     std::uint32_t batch_count = 0;
+    std::uint32_t unconfirmed = 0;  // groups just before it that were on their way to the disk when it was written
+    std::uint64_t last_confirmed() const { return number - 1 - unconfirmed; }
     std::uint64_t total_octets() const {
         return round_up_to_block(kGroupHeaderOctets + batches_octets + content_octets);
     }

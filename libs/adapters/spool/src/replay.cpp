@@ -1,6 +1,7 @@
 #include "replay.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <limits>
 #include <map>
 #include <optional>
@@ -41,6 +42,8 @@ public:
           applied_(input.position.last_group),
           tail_is_confirmed_(input.tail_is_confirmed),
           last_number_(applied_),
+          last_applied_(applied_),
+          confirmed_(applied_),
           apply_(apply) {
         for (auto& facts : input.known) known_[facts.number] = facts;
         if (input.position.number != 0) known_[input.position.number] = input.position;
@@ -175,23 +178,31 @@ private:
         }
     }
 
-    // One group is held back, until it is known whether another one follows.
+    // Groups are held back until a later one tells that they were confirmed.
     Status take(ReadGroup group) {
         if (group.header.number <= applied_) return {};
-        if (group.header.number > last_number_ + 1) result_.groups_missing += group.header.number - last_number_ - 1;
         last_number_ = group.header.number;
-        auto before = std::exchange(held_, std::move(group));
-        if (!before) return {};
-        return apply(*before);
+        confirmed_ = std::max(confirmed_, group.header.last_confirmed());
+        while (!held_.empty() && held_.front().header.number <= confirmed_) {
+            if (auto done = apply(held_.front()); !done) return done;
+            held_.pop_front();
+        }
+        held_.push_back(std::move(group));
+        return {};
     }
 
+    // What follows a torn group was never confirmed either, whole or not.
     Status finish_tail() {
-        if (!held_) return {};
-        if (held_->may_be_torn && !is_whole(*held_)) {
-            result_.tail_was_torn = true;
-            return {};
+        for (auto& group : held_) {
+            const auto before = group.header.number - 1;
+            const bool follows_a_torn_one = before > last_applied_ && before > confirmed_;
+            if (group.may_be_torn && (follows_a_torn_one || !is_whole(group))) {
+                result_.tail_was_torn = true;
+                return {};
+            }
+            if (auto done = apply(group); !done) return done;
         }
-        return apply(*held_);
+        return {};
     }
 
     bool is_whole(const ReadGroup& group) {
@@ -218,6 +229,8 @@ private:
     }
 
     Status apply(const ReadGroup& group) {
+        result_.groups_missing += group.header.number - 1 - last_applied_;
+        last_applied_ = group.header.number;
         std::vector<std::string_view> batches;
         std::vector<std::pair<std::string, std::string_view>> damaged;
         BatchReader reader(group.batches);
@@ -241,10 +254,10 @@ private:
     SegmentLog& log_;
     const std::uint64_t applied_;
     const bool tail_is_confirmed_;
-    std::uint64_t last_number_;
+    std::uint64_t last_number_, last_applied_, confirmed_;
     const std::function<Status(const ReplayedGroup&)>& apply_;
     std::map<std::uint64_t, SegmentFacts> known_;
-    std::optional<ReadGroup> held_;
+    std::deque<ReadGroup> held_;
     ReplayResult result_;
 };
 

@@ -145,7 +145,10 @@ void SegmentLog::adopt(const SegmentFacts& facts) {
 }
 
 void SegmentLog::continue_after(const SegmentFacts& last) {
-    last_confirmed_ = last;
+    {
+        std::unique_lock lock(mutex_);
+        last_confirmed_ = last;
+    }
     std::lock_guard lock(spares_mutex_);
     next_number_ = std::max(next_number_, last.number + 1);
 }
@@ -201,31 +204,44 @@ Status SegmentLog::start_segment() {
     segment->facts.last_group = last_confirmed_.last_group;
     segment->facts.end = kBlockOctets;
     segment->file = std::move(next.file);
+    lanes_ = {segment->file};
+    header_is_due_ = true;
+    last_begun_ = segment->facts.last_group;
+    begun_end_ = segment->facts.end;
     std::unique_lock lock(mutex_);
     current_ = segment.get();
     segments_[next.number] = std::move(segment);
-    header_is_due_ = true;
     return {};
 }
 
-Result<SegmentLog::Place> SegmentLog::begin(std::uint64_t group_octets) {
-    auto full = [&] {
-        return current_->facts.last_group >= current_->facts.first_group &&
-               current_->facts.end + group_octets > options_.segment_octets;
-    };
-    bool rolled = current_ == nullptr || full();
-    if (rolled) {
-        if (auto started = start_segment(); !started) return started.error();
-    }
-    next_offset_ = current_->facts.end;
-    return Place{current_->facts.number, next_offset_, last_confirmed_.last_group + 1, rolled};
+bool SegmentLog::fits(std::uint64_t group_octets) const {
+    if (current_ == nullptr) return false;
+    auto has_groups = last_begun_ >= current_->facts.first_group;
+    return !has_groups || begun_end_ + group_octets <= options_.segment_octets;
 }
 
-Status SegmentLog::write(std::span<iovec> parts) {
-    auto file = current_->file;
+Result<SegmentLog::Place> SegmentLog::begin(std::uint64_t group_octets) {
+    if (!fits(group_octets)) {
+        if (auto started = start_segment(); !started) return started.error();
+    }
+    next_offset_ = begun_end_;
+    begun_end_ += group_octets;
+    last_begun_++;
+    std::shared_lock lock(mutex_);
+    auto unconfirmed = last_begun_ - 1 - last_confirmed_.last_group;
+    return Place{current_->facts.number, next_offset_, last_begun_, static_cast<std::uint32_t>(unconfirmed)};
+}
+
+Result<std::shared_ptr<File>> SegmentLog::write(std::span<iovec> parts, std::size_t lane) {
+    auto& file = lanes_[lane];
+    if (!file) {
+        auto opened = files_.open(path_of(current_->facts.number));
+        if (!opened) return opened.error();
+        file = *std::move(opened);
+    }
     if (!header_is_due_) {
-        if (auto written = file->write(next_offset_, parts); !written) return written;
-        return file->sync();
+        if (auto written = file->write(next_offset_, parts); !written) return written.error();
+        return file;
     }
     auto block = encode_segment_header({.spool_id = options_.spool_id,
                                         .number = current_->facts.number,
@@ -234,12 +250,12 @@ Status SegmentLog::write(std::span<iovec> parts) {
                                         .previous_end = last_confirmed_.end});
     std::vector<iovec> all{{block.data(), block.size()}};
     all.insert(all.end(), parts.begin(), parts.end());
-    if (auto written = file->write(0, all); !written) return written;
-    return file->sync();
+    if (auto written = file->write(0, all); !written) return written.error();
+    header_is_due_ = false;
+    return file;
 }
 
 SegmentFacts SegmentLog::confirm(std::uint64_t group_octets, const SegmentFacts& touched) {
-    header_is_due_ = false;
     std::unique_lock lock(mutex_);
     auto& facts = current_->facts;
     facts.end += group_octets;
@@ -255,6 +271,7 @@ SegmentFacts SegmentLog::confirm(std::uint64_t group_octets, const SegmentFacts&
 void SegmentLog::abandon() {
     if (current_ == nullptr) return;
     auto facts = current_->facts;
+    lanes_ = {};
     {
         std::unique_lock lock(mutex_);
         current_ = nullptr;

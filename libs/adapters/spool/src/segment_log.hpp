@@ -6,13 +6,18 @@
 // system when the current one is full. A sealed segment is released when nothing in it is needed any more,
 // and its file is used again under a new number: overwriting blocks that exist is what makes a sync cheap.
 //
+// Several groups may be on their way to the disk in one segment, not in two: each is synced through a descriptor of its
+// lane, because of an error the kernel tells every descriptor once, and they are confirmed in their order.
+//
 // After a failed write or sync the current segment is never written or synced again: abandon() ends it at its
 // last confirmed octet, and the header of the next one says so (previous_end), which is what recovery obeys.
 //
-// Threads: begin(), write(), confirm() and abandon() belong to the writer; everything else is thread-safe.
+// Threads: what belongs to the writer is called by one thread at a time; everything else is thread-safe. confirm() may
+// run beside begin() and write().
 // Blocks on the disk. Errors: as Files; Corruption from read() when content does not check out.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -63,16 +68,19 @@ public:
     // Where the log goes on; begin() starts with a new segment.
     void continue_after(const SegmentFacts& last);
 
+    // The writer's. Without it begin() starts a new segment, and nothing may be on its way to the disk.
+    bool fits(std::uint64_t group_octets) const;
     struct Place {
         std::uint64_t segment = 0, offset = 0, group = 0;
-        bool new_segment = false;
+        std::uint32_t unconfirmed = 0;  // groups just before it
     };
     Result<Place> begin(std::uint64_t group_octets);
-    // Writes the group at the place that begin() gave, and syncs.
-    Status write(std::span<iovec> parts);
-    // What was written is good: the group counts. `low` and `high`: its messages with content.
+    // Writes the group at the place that begin() gave. It is on the disk when what is returned was synced.
+    static constexpr std::size_t kLanes = 2;
+    Result<std::shared_ptr<File>> write(std::span<iovec> parts, std::size_t lane);
+    // The oldest group that was not confirmed is on the disk: it counts. `touched`: its messages with content.
     SegmentFacts confirm(std::uint64_t group_octets, const SegmentFacts& touched);
-    void abandon();
+    void abandon();  // nothing is on its way to the disk
 
     Result<SharedOctets> read(const Location& location);
     Status read_at(std::uint64_t segment, std::uint64_t offset, char* to, std::size_t size);
@@ -111,8 +119,9 @@ private:
     Files& files_;
     const Options options_;
 
-    mutable std::shared_mutex mutex_;  // guards segments_ and the facts in it
+    mutable std::shared_mutex mutex_;  // guards what follows, and the facts in it
     std::map<std::uint64_t, std::unique_ptr<Segment>> segments_;
+    SegmentFacts last_confirmed_;  // of the newest segment with a confirmed group
 
     std::mutex spares_mutex_;  // guards what follows
     std::vector<std::uint64_t> spares_;
@@ -122,9 +131,10 @@ private:
 
     // The writer's own.
     Segment* current_ = nullptr;
+    std::array<std::shared_ptr<File>, kLanes> lanes_;  // of current_, once used
     bool header_is_due_ = false;
-    SegmentFacts last_confirmed_;  // of the newest segment with a confirmed group
-    std::uint64_t next_offset_ = 0;
+    std::uint64_t last_begun_ = 0;                   // group
+    std::uint64_t next_offset_ = 0, begun_end_ = 0;  // of that group
 };
 
 }  // namespace postfleet::spool

@@ -42,62 +42,106 @@ Writer::Writer(Parts parts, Options options, std::function<Status()> rebuild_ind
       options_(std::move(options)),
       rebuild_index_(std::move(rebuild_index)),
       queue_(options_.outcome_delay),
+      next_event_(parts.outbox.next_number()),
       last_segment_(parts.index.position().segment) {
     check_space(true);
-    thread_ = std::thread([this] {
-        pthread_setname_np(pthread_self(), "spool-writer");
-        run();
-    });
+    for (std::size_t lane = 0; lane < lanes_.size(); lane++) {
+        lanes_[lane] = std::thread([this, lane] {
+            pthread_setname_np(pthread_self(), "spool-writer");
+            run(lane);
+        });
+    }
 }
 
 Writer::~Writer() {
     queue_.stop();
-    thread_.join();
+    for (auto& lane : lanes_) lane.join();
 }
 
-void Writer::run() {
+void Writer::run(std::size_t lane) {
     for (;;) {
-        bool latched = parts_.condition.is(SpoolCondition::Latched);
-        auto until = steady_clock_now() + kTick;
-        if (latched) until = std::min(until, next_try_);
-        if (waiting_.empty()) queue_.take(waiting_, until);
-        bool stopping = queue_.is_stopped();
-        if (latched) {
-            fail_everything({ErrorKind::Unavailable, "spool latched: " + parts_.condition.state().reason});
-            // Also when stopping: a fresh segment says where the failed one ended, so that nothing refused comes back.
-            if (stopping || steady_clock_now() >= next_try_) try_to_recover();
-            if (stopping) return;
-            continue;
-        }
-        take_turn();
-        if (stopping && waiting_.empty()) return;
+        Form form(forming_);
+        while (form.owns_lock() && !ended_) take_turn(lane, form);
+        if (form.owns_lock()) return;
     }
 }
 
-// One group, if there is something to write.
-void Writer::take_turn() {
+// One group, if there is something to write. While the disk is slow the right to form is passed on.
+void Writer::take_turn(std::size_t lane, Form& form) {
+    const bool latched = is_latched();
+    if (latched && !abandoned_) abandon();
+    auto until = steady_clock_now() + kTick;
+    if (latched) until = std::min(until, next_try_);
+    if (waiting_.empty()) queue_.take(waiting_, until);
+    const bool stopping = queue_.is_stopped();
+    if (latched) {
+        fail_everything();
+        // Also when stopping: a fresh segment says where the failed one ended, so that nothing refused comes back.
+        if (stopping || steady_clock_now() >= next_try_) try_to_recover();
+        ended_ = stopping;
+        return;
+    }
+    wait_for_company();
     add_cursors();
     check_space(false);
-    if (auto failure = parts_.index.failure()) {
-        index_failed_ = true;
-        return latch({ErrorKind::Unavailable, "spool index: " + *failure});
+    if (waiting_.empty()) {
+        if (!stopping) return;
+        await_all();
+        ended_ = !is_latched();
+        return;
     }
-    if (waiting_.empty()) return;
-    std::vector<WriteItem> group;
-    auto count = static_cast<std::ptrdiff_t>(group_size());
-    group.reserve(static_cast<std::size_t>(count));
-    std::move(waiting_.begin(), waiting_.begin() + count, std::back_inserter(group));
-    waiting_.erase(waiting_.begin(), waiting_.begin() + count);
-    drop_stale_moves(group);
-    drop_repeated(group);
+    if (!is_ready_to_write()) return;
 
-    auto written = write_group(group);
-    // Latched before anybody hears of it, so that what is tried next is refused at the door.
-    if (!written) latch(written.error());
-    complete(group, written ? Status() : Status(Error{ErrorKind::Unavailable, written.error().text}));
-    if (!written) fail_everything({ErrorKind::Unavailable, "spool latched: " + written.error().text});
+    auto group = write(next_items(), lane);
+    if (is_disk_slow()) form.unlock();
+    auto synced = sync(group);
+    auto took = steady_clock_now() - group.begun;
+    await_turn(group.turn);
+    finish(group, std::move(synced));
+    end_turn(took);
     // More may have come while the disk was busy; it makes the next group larger.
-    if (!waiting_.empty()) queue_.take_now(waiting_);
+    if (form.owns_lock() && !waiting_.empty()) queue_.take_now(waiting_);
+}
+
+// A group that is on its way to the disk has had a third of its time when the next one follows: what comes meanwhile is
+// in good time, and the first one's lane finds some company when it is free.
+void Writer::wait_for_company() {
+    if (waiting_.empty()) return;
+    {
+        std::unique_lock lock(turns_mutex_);
+        if (turns_ended_ == turns_given_) return;
+        auto until = last_begun_ + last_write_ / 3;
+        turn_ended_.wait_until(lock, until, [&] { return turns_ended_ == turns_given_; });
+    }
+    queue_.take_now(waiting_);
+}
+
+// False: the spool is latched.
+bool Writer::is_ready_to_write() {
+    if (auto failure = parts_.index.failure()) {
+        await_all();
+        index_failed_ = true;
+        if (!is_latched()) latch({ErrorKind::Unavailable, "spool index: " + *failure});
+    } else if (asks_index(group_size())) {
+        await_all();
+    }
+    return !is_latched();
+}
+
+bool Writer::asks_index(std::size_t items) const {
+    auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(items);
+    return std::any_of(waiting_.begin(), end, [](auto& item) { return item.move || item.once; });
+}
+
+std::vector<WriteItem> Writer::next_items() {
+    std::vector<WriteItem> items;
+    auto count = static_cast<std::ptrdiff_t>(group_size());
+    items.reserve(static_cast<std::size_t>(count));
+    std::move(waiting_.begin(), waiting_.begin() + count, std::back_inserter(items));
+    waiting_.erase(waiting_.begin(), waiting_.begin() + count);
+    drop_stale_moves(items);
+    drop_repeated(items);
+    return items;
 }
 
 std::size_t Writer::group_size() const {
@@ -211,64 +255,52 @@ void Writer::drop(WriteItem& item, Error why) {
     item.refused = std::make_unique<Error>(std::move(why));
 }
 
-Status Writer::write_group(std::vector<WriteItem>& group) {
+Writer::Group Writer::write(std::vector<WriteItem> items, std::size_t lane) {
+    Group group{.items = std::move(items), .begun = steady_clock_now()};
+    group.written = write_octets(group, lane);
+    last_begun_ = group.begun;
+    std::lock_guard lock(turns_mutex_);
+    group.turn = turns_given_++;
+    return group;
+}
+
+Result<std::shared_ptr<File>> Writer::write_octets(Group& group, std::size_t lane) {
     GroupHeader header;
-    for (auto& item : group) {
+    for (auto& item : group.items) {
         header.batches_octets += static_cast<std::uint32_t>(item.batch.size());
         for (auto& content : item.contents) header.content_octets += content.octets ? content.octets->size() : 0;
     }
-    header.batch_count = static_cast<std::uint32_t>(group.size());
-    auto total = header.total_octets();
-    auto begun = parts_.log.begin(total);
+    header.batch_count = static_cast<std::uint32_t>(group.items.size());
+    group.octets = header.total_octets();
+    // The header of a new segment says where the one before ended.
+    if (!parts_.log.fits(group.octets)) await_all();
+    auto begun = parts_.log.begin(group.octets);
     if (!begun) return begun.error();
     header.segment = begun->segment;
     header.offset = begun->offset;
     header.number = begun->group;
-    auto touched = place(group, *begun, header);
+    header.unconfirmed = begun->unconfirmed;
+    group.touched = place(group.items, *begun, header);
 
     char header_octets[kGroupHeaderOctets];
     put_group_header(header_octets, header);
     std::vector<iovec> parts{part_of({header_octets, sizeof header_octets})};
-    std::vector<std::string_view> batches;
-    batches.reserve(group.size());
-    for (auto& item : group) {
-        parts.push_back(part_of(item.batch.finish()));
-        batches.push_back(item.batch.operations());
-    }
-    for (auto& item : group) {
+    for (auto& item : group.items) parts.push_back(part_of(item.batch.finish()));
+    for (auto& item : group.items) {
         for (auto& content : item.contents) {
             if (content.octets && !content.octets->empty()) parts.push_back(part_of(*content.octets));
         }
     }
     auto used = kGroupHeaderOctets + header.batches_octets + header.content_octets;
-    if (total > used) parts.push_back(part_of({kZeros.data(), static_cast<std::size_t>(total - used)}));
-
-    auto before = steady_clock_now();
-    if (auto written = parts_.log.write(parts); !written) return written;
-    auto& counters = parts_.counters;
-    counters.sync_nanoseconds += static_cast<std::uint64_t>((steady_clock_now() - before).count());
-    counters.synced_writes++;
-    counters.octets_written += total;
-    octets_since_check_ += total;
-
-    auto facts = parts_.log.confirm(total, touched);
-    const auto* sealed = last_segment_.number != 0 && last_segment_.number != facts.number ? &last_segment_ : nullptr;
-    auto applied = parts_.index.apply(batches, facts, sealed);
-    last_segment_ = facts;
-    for (auto& item : group) parts_.outbox.append(std::move(item.events));
-    if (!applied) {
-        // It is in the log, so it is committed; only the index must be made again.
-        index_failed_ = true;
-        latch(applied.error());
-    }
-    return {};
+    if (group.octets > used) parts.push_back(part_of({kZeros.data(), static_cast<std::size_t>(group.octets - used)}));
+    octets_since_check_ += group.octets;
+    return parts_.log.write(parts, lane);
 }
 
-SegmentFacts Writer::place(std::vector<WriteItem>& group, const SegmentLog::Place& place, const GroupHeader& header) {
+SegmentFacts Writer::place(std::vector<WriteItem>& items, const SegmentLog::Place& place, const GroupHeader& header) {
     SegmentFacts touched;
     auto at = place.offset + kGroupHeaderOctets + header.batches_octets;
-    auto event = parts_.outbox.next_number();
-    for (auto& item : group) {
+    for (auto& item : items) {
         for (std::size_t n = 0; n < item.contents.size(); n++) {
             auto& content = item.contents[n];
             auto size = content.octets ? content.octets->size() : 0;
@@ -276,9 +308,47 @@ SegmentFacts Writer::place(std::vector<WriteItem>& group, const SegmentLog::Plac
             touched.include(content.id);
             at += size;
         }
-        for (std::size_t n = 0; n < item.events.size(); n++) item.batch.number_event(n, event++);
+        for (std::size_t n = 0; n < item.events.size(); n++) item.batch.number_event(n, next_event_++);
     }
     return touched;
+}
+
+Status Writer::sync(Group& group) {
+    if (!group.written) return group.written.error();
+    if (auto synced = (*group.written)->sync(); !synced) return synced;
+    auto& counters = parts_.counters;
+    counters.sync_nanoseconds += static_cast<std::uint64_t>((steady_clock_now() - group.begun).count());
+    counters.synced_writes++;
+    counters.octets_written += group.octets;
+    return {};
+}
+
+void Writer::finish(Group& group, Status synced) {
+    // What is behind a group that failed may stand on it, and would come back without it.
+    if (synced && is_latched()) synced = Error{ErrorKind::Unavailable, parts_.condition.state().reason};
+    if (!synced) {
+        // Latched before anybody hears of it, so that what is tried next is refused at the door.
+        if (!is_latched()) latch(synced.error());
+        return complete(group.items, Error{ErrorKind::Unavailable, synced.error().text});
+    }
+    if (auto put = put_into_index(group); !put) {
+        // It is in the log, so it is committed; only the index must be made again.
+        index_failed_ = true;
+        latch(put.error());
+    }
+    complete(group.items, {});
+}
+
+Status Writer::put_into_index(Group& group) {
+    auto facts = parts_.log.confirm(group.octets, group.touched);
+    auto before = std::exchange(last_segment_, facts);
+    const auto* sealed = before.number != 0 && before.number != facts.number ? &before : nullptr;
+    std::vector<std::string_view> batches;
+    batches.reserve(group.items.size());
+    for (auto& item : group.items) batches.push_back(item.batch.operations());
+    auto put = parts_.index.apply(batches, facts, sealed);
+    for (auto& item : group.items) parts_.outbox.append(std::move(item.events));
+    return put;
 }
 
 void Writer::complete(std::vector<WriteItem>& items, const Status& status) {
@@ -302,17 +372,24 @@ void Writer::complete(std::vector<WriteItem>& items, const Status& status) {
 }
 
 void Writer::latch(const Error& error) {
-    parts_.log.abandon();
-    backoff_ = kFirstBackoff;
-    next_try_ = steady_clock_now() + backoff_;
     parts_.counters.latches++;
     parts_.lines.line(LogLevel::Error, "spool_latched").field("reason", error.text);
     parts_.condition.change(SpoolCondition::Latched, error.text);
 }
 
-void Writer::fail_everything(const Error& error) {
+// Once after the spool was latched: the segment that failed is not touched again.
+void Writer::abandon() {
+    await_all();
+    parts_.log.abandon();
+    next_event_ = parts_.outbox.next_number();
+    backoff_ = kFirstBackoff;
+    next_try_ = steady_clock_now() + backoff_;
+    abandoned_ = true;
+}
+
+void Writer::fail_everything() {
     queue_.take_now(waiting_);
-    complete(waiting_, error);
+    complete(waiting_, Error{ErrorKind::Unavailable, "spool latched: " + parts_.condition.state().reason});
     waiting_.clear();
 }
 
@@ -323,22 +400,51 @@ void Writer::try_to_recover() {
             if (auto rebuilt = rebuild_index_(); !rebuilt) return rebuilt;
             index_failed_ = false;
         }
-        std::vector<WriteItem> nothing;
-        return write_group(nothing);
+        auto nothing = write({}, 0);
+        auto done = sync(nothing);
+        if (done) {
+            done = put_into_index(nothing);
+            index_failed_ = !done;
+        }
+        end_turn(steady_clock_now() - nothing.begun);
+        return done;
     };
-    auto recovered = attempt();
-    if (recovered && !index_failed_) {
-        parts_.lines.line(LogLevel::Info, "spool_recovered");
-        parts_.condition.change(SpoolCondition::Ready, "");
-        check_space(true);
+    if (auto recovered = attempt(); !recovered) {
+        parts_.log.abandon();
+        backoff_ = std::min(backoff_ * 2, kLastBackoff);
+        next_try_ = steady_clock_now() + backoff_;
+        parts_.lines.line(LogLevel::Warning, "spool_still_latched").field("reason", recovered.error().text);
+        parts_.condition.change(SpoolCondition::Latched, recovered.error().text);
         return;
     }
-    parts_.log.abandon();
-    backoff_ = std::min(backoff_ * 2, kLastBackoff);
-    next_try_ = steady_clock_now() + backoff_;
-    auto reason = recovered ? parts_.condition.state().reason : recovered.error().text;
-    parts_.lines.line(LogLevel::Warning, "spool_still_latched").field("reason", reason);
-    parts_.condition.change(SpoolCondition::Latched, reason);
+    abandoned_ = false;
+    parts_.lines.line(LogLevel::Info, "spool_recovered");
+    parts_.condition.change(SpoolCondition::Ready, "");
+    check_space(true);
+}
+
+bool Writer::is_disk_slow() const {
+    std::lock_guard lock(turns_mutex_);
+    return last_write_ >= options_.slow_write;
+}
+
+void Writer::await_turn(std::uint64_t turn) {
+    std::unique_lock lock(turns_mutex_);
+    turn_ended_.wait(lock, [&] { return turns_ended_ == turn; });
+}
+
+void Writer::end_turn(Duration write) {
+    {
+        std::lock_guard lock(turns_mutex_);
+        turns_ended_++;
+        last_write_ = write;
+    }
+    turn_ended_.notify_all();
+}
+
+void Writer::await_all() {
+    std::unique_lock lock(turns_mutex_);
+    turn_ended_.wait(lock, [&] { return turns_ended_ == turns_given_; });
 }
 
 void Writer::check_space(bool now) {

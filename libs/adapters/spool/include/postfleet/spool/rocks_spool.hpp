@@ -48,6 +48,9 @@ struct RocksSpoolOptions {
     unsigned reader_threads = 2;
     // How long a group of outcomes alone waits for company: nobody waits for them, and a sync costs.
     Duration outcome_delay = std::chrono::milliseconds(2);
+    // While the disk takes this long for a write, the next one is begun before it has ended. A faster disk is kept busy
+    // by one, and fewer writes cost less.
+    Duration slow_write = std::chrono::milliseconds(4);
     // At least as long `taken_as` is remembered, in whole days; 0: not at all.
     Duration taken_window = std::chrono::hours(24);
     Log log;
