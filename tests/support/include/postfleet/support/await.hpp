@@ -16,7 +16,7 @@ namespace postfleet::support {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr std::chrono::seconds kPatience{100};  // what runs under a sanitizer is several times slower
 #else
-inline constexpr std::chrono::seconds kPatience{20};
+inline constexpr std::chrono::seconds kPatience{60};
 #endif
 
 // Calls `start` with a Completion for `on` and blocks until it was called; empty when patience ended first.
