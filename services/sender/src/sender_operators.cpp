@@ -30,9 +30,9 @@ Status SenderProcess::open_door() {
                           "the routers have the configuration: `postfleet reload` at a router's socket"};
          },
          .render_intake = {},
-         .resolver = *resolver_,
+         .resolver = parts_->resolver(),
          .own_sender = options_.name,
-         .http = http_client_.get()},
+         .http = &parts_->http()},
         [this] { return !host_->is_starting() && !host_->is_stopping(); });
     if (!door) return door.error();
     door_ = *std::move(door);

@@ -5,12 +5,8 @@
 #include <utility>
 
 #include "postfleet/base/text.hpp"
-#include "postfleet/config_files/delivery_tls.hpp"
 #include "postfleet/config_files/load.hpp"
-#include "postfleet/config_files/passwords.hpp"
-#include "postfleet/routing/snapshot.hpp"
 #include "postfleet/runtime/build_info.hpp"
-#include "postfleet/sender_edge/signing_keys.hpp"
 #include "postfleet/sender_edge/source_addresses.hpp"
 #include "postfleet/wire/broker_topology.hpp"
 
@@ -156,56 +152,15 @@ Status SenderProcess::await_name() {
 
 // --- the sender ----------------------------------------------------------------------------------------
 
-Result<SenderConfiguration> SenderProcess::configuration_of(const ConfigPointer& config) {
-    std::vector<config::Problem> problems;
-    auto secrets = config_files::load_secrets(*config, problems);
-    if (!problems.empty()) return Error{ErrorKind::InvalidArgument, problems.front().to_string()};
-    return SenderConfiguration{config, routing::Snapshot::compile(*config), std::move(secrets),
-                               load_signing_keys(*config, host_->log())};
-}
-
-// On the main thread, because it blocks on files; those that are put together of several rules come when they are used.
-void SenderProcess::load_tls_contexts(const config::Config& config) {
-    tls_contexts_.forget();
-    for (const TlsRules& rules : config_files::delivery_tls_rules(config)) {
-        const auto loaded = tls_contexts_.of(rules);
-        if (!loaded) host_->log().line(LogLevel::Error, "tls_unusable").field("reason", loaded.error().text);
-    }
-}
-
 Status SenderProcess::make_sender() {
     const ConfigPointer config = member_->configuration();
-    const config::Dns& settings = config->dns;
-    auto resolver = dns::UnboundResolver::create({.servers = settings.servers,
-                                                  .timeout = settings.timeout,
-                                                  .max_outstanding = settings.max_outstanding,
-                                                  .trust_anchor_file = settings.trust_anchor_file},
-                                                 host_->metrics());
-    if (!resolver) return Error{resolver.error().kind, "dns: " + resolver.error().text};
-    resolver_ = *std::move(resolver);
-    http_client_ = std::make_unique<curl::Client>();
-    auto configuration = configuration_of(config);
+    auto parts = SenderParts::make(*config, host_->loops().loops(), host_->metrics(), host_->log());
+    if (!parts) return parts.error();
+    parts_ = *std::move(parts);
+    auto configuration = parts_->load(config);
     if (!configuration) return configuration.error();
-    const std::uint32_t threads = config->rendering.threads;
-    workers_ = std::make_unique<runtime::WorkerPool>(
-        runtime::WorkerPoolSettings{.threads = threads > 0 ? threads : static_cast<unsigned>(host_->loops().size())});
-    std::vector<ShardPorts> shards;
-    load_tls_contexts(*config);
-    for (net::EpollLoop* loop : host_->loops().loops()) {
-        tls_clients_.push_back(std::make_unique<tls::Client>(tls_contexts_, *loop));
-        shards.push_back({loop, loop, tls_clients_.back().get()});
-    }
-    sender_ = std::make_unique<Sender>(SenderDependencies{.shards = std::move(shards),
-                                                          .spool = *spool_,
-                                                          .state = member_->link().orders(),
-                                                          .resolver = *resolver_,
-                                                          .workers = *workers_,
-                                                          .digests = digests_,
-                                                          .metrics = host_->metrics(),
-                                                          .log = host_->log(),
-                                                          .http = http_client_.get(),
-                                                          .compressor = &compressor_},
-                                       *std::move(configuration));
+    sender_ =
+        std::make_unique<Sender>(parts_->dependencies(*spool_, member_->link().orders()), *std::move(configuration));
     // Until the next beat of the name: reading the spool may take longer than a grant of a moment ago is good for.
     sender_->allow_until(SteadyTime::min());
     return {};
@@ -277,9 +232,9 @@ void SenderProcess::on_tick() {
 // Everything that can fail comes first; what cannot fail follows.
 Status SenderProcess::apply(const ConfigPointer& next) {
     if (Status bound = check_source_addresses(*next, options_.name); !bound) return bound;
-    auto configuration = configuration_of(next);
+    auto configuration = parts_->load(next);
     if (!configuration) return configuration.error();
-    load_tls_contexts(*next);
+    parts_->load_tls_contexts(*next);
     sender_->reload(*std::move(configuration));
     take_in_->reload(next->take_in);
     broker_->declare(topology_of(*next));
@@ -351,7 +306,7 @@ void SenderProcess::stop_all() {
     // Consumers that were handed to this thread end before their broker.
     host_->main_loop().await(steady_clock_now() + std::chrono::milliseconds(1), [] { return false; });
     broker_.reset();
-    if (workers_) workers_->stop();
+    if (parts_) parts_->stop_workers();
     sender_.reset();
     member_.reset();
     if (name_loop_) {
@@ -359,9 +314,7 @@ void SenderProcess::stop_all() {
         name_loop_->join();
     }
     name_.reset();
-    tls_clients_.clear();
-    resolver_.reset();
-    http_client_.reset();
+    parts_.reset();
     if (spool_) spool_->stop();
     spool_.reset();
 }

@@ -21,23 +21,18 @@
 #include "postfleet/amqp/broker.hpp"
 #include "postfleet/cluster_member/membership.hpp"
 #include "postfleet/config/config.hpp"
-#include "postfleet/crypto/openssl_digests.hpp"
-#include "postfleet/curl/client.hpp"
-#include "postfleet/dns/unbound_resolver.hpp"
 #include "postfleet/event_queues/event_queue_sinks.hpp"
 #include "postfleet/event_queues/outbox_publishing.hpp"
 #include "postfleet/reporting/event_carrier.hpp"
 #include "postfleet/reporting/gated_handover.hpp"
-#include "postfleet/runtime/worker_pool.hpp"
 #include "postfleet/sender/sender.hpp"
 #include "postfleet/sender_edge/broker_take_in.hpp"
 #include "postfleet/sender_edge/evacuation.hpp"
 #include "postfleet/sender_edge/name_holder.hpp"
+#include "postfleet/sender_edge/sender_parts.hpp"
 #include "postfleet/sender_edge/suppression_gate.hpp"
 #include "postfleet/service_host/service_host.hpp"
 #include "postfleet/spool/rocks_spool.hpp"
-#include "postfleet/tls/client.hpp"
-#include "postfleet/zlib/compressor.hpp"
 
 namespace postfleet::sender {
 
@@ -72,8 +67,6 @@ private:
     Status open_door();
     std::string render_status(const SenderStatus& sender);
     Status start_work();
-    Result<SenderConfiguration> configuration_of(const ConfigPointer& config);
-    void load_tls_contexts(const config::Config& config);
     void on_tick();
     Status apply(const ConfigPointer& next);
     Result<EvacuationReport> evacuate_mail(const event_queues::OutboxPublishing& events);
@@ -101,13 +94,7 @@ private:
     std::unique_ptr<spool::RocksSpool> spool_;
     std::unique_ptr<net::LoopGroup> name_loop_;  // one
     std::shared_ptr<NameHolder> name_;           // shared with its timers
-    std::unique_ptr<dns::UnboundResolver> resolver_;
-    const crypto::OpensslDigests digests_;
-    std::unique_ptr<curl::Client> http_client_;
-    const zlib::ZlibCompressor compressor_;
-    std::unique_ptr<runtime::WorkerPool> workers_;
-    tls::ClientContexts tls_contexts_;
-    std::vector<std::unique_ptr<tls::Client>> tls_clients_;  // one per shard
+    std::unique_ptr<SenderParts> parts_;
     std::unique_ptr<Sender> sender_;
     std::atomic<Sender*> holding_{nullptr};  // whom the name lets send; null: there is none yet
     std::unique_ptr<BrokerPublisher> publisher_;

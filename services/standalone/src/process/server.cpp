@@ -7,13 +7,10 @@
 #include <filesystem>
 
 #include "checks.hpp"
-#include "postfleet/config_files/delivery_tls.hpp"
 #include "postfleet/config_files/load.hpp"
-#include "postfleet/config_files/passwords.hpp"
 #include "postfleet/feedback/sinks.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "postfleet/runtime/build_info.hpp"
-#include "postfleet/sender_edge/signing_keys.hpp"
 #include "postfleet/sender_edge/source_addresses.hpp"
 #include "render_intake.hpp"
 
@@ -108,50 +105,13 @@ Status Server::open_spool() {
 }
 
 Status Server::make_sender() {
-    const config::Dns& settings = config_->dns;
-    auto resolver = dns::UnboundResolver::create({.servers = settings.servers,
-                                                  .timeout = settings.timeout,
-                                                  .max_outstanding = settings.max_outstanding,
-                                                  .trust_anchor_file = settings.trust_anchor_file},
-                                                 host_->metrics());
-    if (!resolver) return Error{resolver.error().kind, "dns: " + resolver.error().text};
-    resolver_ = std::move(*resolver);
-    http_client_ = std::make_unique<curl::Client>();
-    std::vector<config::Problem> problems;
-    auto secrets = config_files::load_secrets(*config_, problems);
-    if (!problems.empty()) return Error{ErrorKind::InvalidArgument, problems.front().to_string()};
-    const std::uint32_t threads = config_->rendering.threads;
-    workers_ = std::make_unique<runtime::WorkerPool>(
-        runtime::WorkerPoolSettings{.threads = threads > 0 ? threads : static_cast<unsigned>(host_->loops().size())});
-    std::vector<sender::ShardPorts> shards;
-    load_tls_contexts(*config_);
-    for (net::EpollLoop* loop : host_->loops().loops()) {
-        tls_clients_.push_back(std::make_unique<tls::Client>(tls_contexts_, *loop));
-        shards.push_back({loop, loop, tls_clients_.back().get()});
-    }
-    sender_ = std::make_unique<sender::Sender>(
-        sender::SenderDependencies{.shards = std::move(shards),
-                                   .spool = *spool_,
-                                   .state = *state_,
-                                   .resolver = *resolver_,
-                                   .workers = *workers_,
-                                   .digests = digests_,
-                                   .metrics = host_->metrics(),
-                                   .log = host_->log(),
-                                   .http = http_client_.get(),
-                                   .compressor = &compressor_},
-        sender::SenderConfiguration{config_, routing::Snapshot::compile(*config_), std::move(secrets),
-                                    sender::load_signing_keys(*config_, host_->log())});
+    auto parts = sender::SenderParts::make(*config_, host_->loops().loops(), host_->metrics(), host_->log());
+    if (!parts) return parts.error();
+    parts_ = *std::move(parts);
+    auto configuration = parts_->load(config_);
+    if (!configuration) return configuration.error();
+    sender_ = std::make_unique<sender::Sender>(parts_->dependencies(*spool_, *state_), *std::move(configuration));
     return {};
-}
-
-// On this thread, because it blocks on files; those that are put together of several rules come when they are used.
-void Server::load_tls_contexts(const config::Config& config) {
-    tls_contexts_.forget();
-    for (const TlsRules& rules : config_files::delivery_tls_rules(config)) {
-        const auto loaded = tls_contexts_.of(rules);
-        if (!loaded) host_->log().line(LogLevel::Error, "tls_unusable").field("reason", loaded.error().text);
-    }
 }
 
 // Whatever can be refused comes before the first delivery: a start that fails interrupts no transaction. The
@@ -208,8 +168,8 @@ Status Server::open_doors() {
         .reload = [this] { return reload(); },
         .render_intake =
             [this](std::size_t limit) { return render_intake(our_mail_->statistics(), our_mail_->list(limit)); },
-        .resolver = *resolver_,
-        .http = http_client_.get()});
+        .resolver = parts_->resolver(),
+        .http = &parts_->http()});
     control_ = std::make_unique<runtime::ControlServer>(
         config_->control_socket, [this](const runtime::ControlRequest& request) { return commands_->run(request); });
     return control_->start();
@@ -281,12 +241,10 @@ void Server::stop_all() {
     ingest_.reset();
     our_mail_.reset();
     if (feedback_) feedback_->stop();
-    if (workers_) workers_->stop();
+    if (parts_) parts_->stop_workers();
     sender_.reset();
-    tls_clients_.clear();
-    resolver_.reset();
+    parts_.reset();
     state_.reset();
-    http_client_.reset();
     if (spool_) spool_->stop();
     spool_.reset();
     submissions_.reset();  // whom the spool answered

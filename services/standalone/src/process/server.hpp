@@ -13,9 +13,6 @@
 #include <mutex>
 #include <string>
 
-#include "postfleet/crypto/openssl_digests.hpp"
-#include "postfleet/curl/client.hpp"
-#include "postfleet/dns/unbound_resolver.hpp"
 #include "postfleet/ingest/pickup_service.hpp"
 #include "postfleet/ingest/smtp_listener_service.hpp"
 #include "postfleet/ingest/grpc_listener_service.hpp"
@@ -25,14 +22,12 @@
 #include "postfleet/reporting/gated_handover.hpp"
 #include "postfleet/runtime/config_watch.hpp"
 #include "postfleet/runtime/control.hpp"
-#include "postfleet/runtime/worker_pool.hpp"
 #include "postfleet/sender/sender.hpp"
+#include "postfleet/sender_edge/sender_parts.hpp"
 #include "postfleet/service_host/service_host.hpp"
 #include "postfleet/spool/rocks_spool.hpp"
 #include "postfleet/sqlite/state_store.hpp"
 #include "postfleet/control/control_commands.hpp"
-#include "postfleet/tls/client.hpp"
-#include "postfleet/zlib/compressor.hpp"
 
 namespace postfleet::standalone {
 
@@ -59,7 +54,6 @@ private:
     Status start_admin();
     Status open_spool();
     Status make_sender();
-    void load_tls_contexts(const config::Config& config);
     Status open_doors();
     Status start_work();
     void add_readiness_checks();
@@ -88,13 +82,7 @@ private:
     std::unique_ptr<runtime::ConfigWatch> watch_;
     std::unique_ptr<spool::RocksSpool> spool_;
     std::unique_ptr<sql_state::SqlStateStore> state_;
-    std::unique_ptr<dns::UnboundResolver> resolver_;
-    const crypto::OpensslDigests digests_;
-    std::unique_ptr<curl::Client> http_client_;
-    const zlib::ZlibCompressor compressor_;
-    std::unique_ptr<runtime::WorkerPool> workers_;
-    tls::ClientContexts tls_contexts_;
-    std::vector<std::unique_ptr<tls::Client>> tls_clients_;  // one per shard
+    std::unique_ptr<sender::SenderParts> parts_;
     std::unique_ptr<sender::Sender> sender_;
     std::unique_ptr<reporting::EventCarrier> feedback_;
     std::unique_ptr<reporting::GatedHandover> handover_;  // the sender's, while the reports have room

@@ -3,11 +3,9 @@
 #include "postfleet/base/text.hpp"
 #include "postfleet/config/diff.hpp"
 #include "postfleet/config_files/load.hpp"
-#include "postfleet/config_files/passwords.hpp"
 #include "postfleet/feedback/sinks.hpp"
 #include "postfleet/routing/snapshot.hpp"
 #include "server.hpp"
-#include "postfleet/sender_edge/signing_keys.hpp"
 #include "postfleet/sender_edge/source_addresses.hpp"
 
 namespace postfleet::standalone {
@@ -63,17 +61,16 @@ Result<std::string> Server::reload() {
 // Everything that can fail comes first; what cannot fail follows.
 Status Server::apply(const ConfigPointer& next) {
     if (Status bound = sender::check_source_addresses(*next); !bound) return bound;
-    const std::shared_ptr<const routing::Snapshot> routing = routing::Snapshot::compile(*next);
-    std::vector<config::Problem> problems;
-    const auto secrets = config_files::load_secrets(*next, problems);
-    if (!problems.empty()) return Error{ErrorKind::InvalidArgument, problems.front().to_string()};
+    auto configuration = parts_->load(next);
+    if (!configuration) return configuration.error();
+    const std::shared_ptr<const routing::Snapshot> routing = configuration->routing;
     if (Status listening = ingest_->reload({next, routing}); !listening) return listening;
     if (Status taking = pickups_->reload({next, routing}); !taking) return taking;
     if (Status taking = submissions_->reload({next, routing}); !taking) return taking;
     if (Status listening = grpc_->reload({next, routing}); !listening) return listening;
-    load_tls_contexts(*next);
+    parts_->load_tls_contexts(*next);
     our_mail_->set_max_octets(next->intake.max_size);
-    sender_->reload({next, routing, secrets, sender::load_signing_keys(*next, host_->log())});
+    sender_->reload(*std::move(configuration));
     feedback_->reconfigure(feedback::report_sinks(*next, host_->metrics(), host_->log()));
     const std::lock_guard lock(config_mutex_);
     config_ = next;
