@@ -11,6 +11,17 @@ SpoolState Condition::state() const {
 
 void Condition::change(SpoolCondition condition, std::string reason) {
     std::lock_guard lock(mutex_);
+    change_locked(condition, std::move(reason));
+}
+
+bool Condition::change(SpoolCondition from, SpoolCondition to, std::string reason) {
+    std::lock_guard lock(mutex_);
+    if (!is(from)) return false;
+    change_locked(to, std::move(reason));
+    return true;
+}
+
+void Condition::change_locked(SpoolCondition condition, std::string reason) {
     auto before = condition_.exchange(condition);
     reason_ = condition == SpoolCondition::Ready ? "" : std::move(reason);
     if (before == condition) return;

@@ -22,11 +22,15 @@ public:
     bool is(SpoolCondition condition) const { return condition_.load(std::memory_order_acquire) == condition; }
     SpoolState state() const;
     void change(SpoolCondition condition, std::string reason);
+    // Only if it is `from`: somebody else may have latched it meanwhile. False: it is not.
+    bool change(SpoolCondition from, SpoolCondition to, std::string reason);
     void watch(Executor& on, UniqueFunction<void(SpoolState)> changed);
     // What a commit is told now, or nothing when it may pass.
     Status admit(SpoolBatch::Urgency urgency) const;
 
 private:
+    void change_locked(SpoolCondition condition, std::string reason);
+
     std::atomic<SpoolCondition> condition_{SpoolCondition::Ready};
     mutable std::mutex mutex_;
     std::string reason_;

@@ -273,7 +273,13 @@ Result<std::shared_ptr<File>> Writer::write_octets(Group& group, std::size_t lan
     header.batch_count = static_cast<std::uint32_t>(group.items.size());
     group.octets = header.total_octets();
     // The header of a new segment says where the one before ended.
-    if (!parts_.log.fits(group.octets)) await_all();
+    if (!parts_.log.fits(group.octets)) {
+        await_all();
+        // What was under way may have failed: then this fails, too, and must not stand in a segment that counts.
+        if (is_latched() && !abandoned_) {
+            return Error{ErrorKind::Unavailable, parts_.condition.state().reason};
+        }
+    }
     auto begun = parts_.log.begin(group.octets);
     if (!begun) return begun.error();
     header.segment = begun->segment;
@@ -459,13 +465,13 @@ void Writer::check_space(bool now) {
     if (condition.is(SpoolCondition::Ready) && *free < options_.min_free) {
         auto reason = "space is low: " + format_size(*free) + " free in " + options_.directory + ", and " +
                       format_size(options_.min_free) + " are kept in reserve";
+        if (!condition.change(SpoolCondition::Ready, SpoolCondition::SpaceLow, reason)) return;
         parts_.lines.line(LogLevel::Warning, "spool_space_low")
             .field("free", *free)
             .field("reserve", options_.min_free);
-        condition.change(SpoolCondition::SpaceLow, reason);
     } else if (condition.is(SpoolCondition::SpaceLow) && *free >= options_.min_free + options_.min_free / 8) {
+        if (!condition.change(SpoolCondition::SpaceLow, SpoolCondition::Ready, "")) return;
         parts_.lines.line(LogLevel::Info, "spool_space_ok").field("free", *free);
-        condition.change(SpoolCondition::Ready, "");
     }
 }
 
