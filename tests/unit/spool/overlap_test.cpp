@@ -160,6 +160,27 @@ TEST_CASE("what was written behind a group that failed fails with it, and does n
     CHECK(has_no_gap(test));
 }
 
+TEST_CASE("what needs a new segment while a group is under way waits for it, and fails with it") {
+    SlowSpool test;
+    test.options.segment_octets = 64 << 10;
+    test.open();
+    test.disk.hold();
+    test.begin(sample_acceptance(1, 40'000), 1, 1);
+    test.begin(sample_acceptance(2, 40'000), 2, 1);
+    bool fails = false;
+    SECTION("the one before is confirmed") {}
+    SECTION("the one before fails") { fails = true; }
+    if (fails) test.disk.failing_syncs = 1;
+    REQUIRE(test.all_are_answered());
+    for (auto& commit : test.commits) CHECK(commit->is_good() != fails);
+    REQUIRE(test.reaches(SpoolCondition::Ready));
+    REQUIRE(test.caller->commit(sample_acceptance(3)));
+    test.open();
+    for (std::uint64_t n : {1, 2}) CHECK(test.has_task(n) != fails);
+    CHECK(test.has_task(3));
+    CHECK(has_no_gap(test));
+}
+
 TEST_CASE("an id that is offered again while its batch is on its way to the disk is taken once") {
     SlowSpool test;
     test.open();
