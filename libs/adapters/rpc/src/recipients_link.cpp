@@ -29,8 +29,10 @@ struct RecipientsLink::Stream final
         link->on_response(*this, response);
     }
     void OnDone(const grpc::Status& status) override {
-        const std::unique_ptr<Stream> last(this);
-        link->on_end(*this, status);
+        const auto keep = link;
+        keep->on_end(*this, status);
+        delete this;
+        keep->routers_->end_call();
     }
 };
 
@@ -196,7 +198,6 @@ void RecipientsLink::on_end(Stream& stream, const grpc::Status& status) {
     routers_->failed(stream.router, error);
     routers_->leave(stream.router);
     fail(std::move(failed), kNobody);
-    routers_->end_call();
 }
 
 RecipientsLink::Failed RecipientsLink::take_all() {

@@ -279,7 +279,10 @@ private:
             call->context.set_deadline(deadline_in(settings_.attempt_deadline));
             write(announced_, call->request);
             routers_->stub(router).async()->Announce(&call->context, &call->request, &call->response,
-                                                     [routers = routers_, call](grpc::Status) { routers->end_call(); });
+                                                     [routers = routers_, call](grpc::Status) mutable {
+                                                         call.reset();
+                                                         routers->end_call();
+                                                     });
         }
         settings_.executor.schedule_at(settings_.executor.now() + kAnnounceEvery,
                                        [self = shared_from_this()] { self->announce_again(); });

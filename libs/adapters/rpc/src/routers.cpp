@@ -51,6 +51,7 @@ void Routers::close() {
     std::unique_lock lock(mutex_);
     closing_ = true;
     ended_.wait(lock, [this] { return under_way_ == 0; });
+    for (auto& stub : stubs_) stub.reset();
 }
 
 void Routers::leave(std::size_t router) {

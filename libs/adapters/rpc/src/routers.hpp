@@ -35,11 +35,12 @@ public:
     bool may_retry();
     std::string obstacle() const;
 
-    // Every call counts itself, so that close() can wait. False: it is closed.
+    // Every call counts itself, so that close() can wait. False: it is closed. When a call ends its ClientContext is gone: it
+    // keeps the channel, and gRPC must not be left to drop the last reference to one on the thread that serves it.
     bool begin_call();
     void end_call();
     bool is_closing() const { return closing_.load(); }
-    // No new attempts from here on; waits for those under way.
+    // No new attempts from here on; waits for those under way, and closes the channels.
     void close();
 
     const Duration attempt_deadline, call_deadline;
@@ -133,6 +134,7 @@ private:
     void answer(Result<Response> result) {
         finish_(std::move(result));
         finish_.reset();
+        context_.reset();
         routers_->end_call();
     }
 

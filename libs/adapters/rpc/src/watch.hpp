@@ -68,8 +68,10 @@ private:
             this->StartRead(&message);
         }
         void OnDone(const grpc::Status& status) override {
-            const std::unique_ptr<Stream> last(this);
-            watch->on_end(*this, status);
+            const auto keep = watch;
+            keep->on_end(*this, status);
+            delete this;
+            keep->routers_->end_call();
         }
     };
 
@@ -104,7 +106,7 @@ private:
             if (ended.has_answered) pause_ = kFirstPause;
             pause = pause_;
             pause_ = std::min(pause_ * 2, kLongestPause);
-            if (stopped_) return routers_->end_call();
+            if (stopped_) return;
         }
         if (!is_over) {
             routers_->failed(ended.router, error);
@@ -116,7 +118,6 @@ private:
         executor_.post([self = this->shared_from_this(), pause] {
             self->executor_.schedule_at(self->executor_.now() + pause, [self] { self->begin(); });
         });
-        routers_->end_call();
     }
 
     const std::shared_ptr<Routers> routers_;
