@@ -115,6 +115,24 @@ TEST_CASE("a service starts with what it has kept when no router is there, and n
     CHECK(refused.error().text.find("127.0.0.1:" + std::to_string(port)) != std::string::npos);
 }
 
+TEST_CASE("a link may be closed at any moment of its first calls, whether a router is there or not") {
+    World world;
+    auto router = world.router();
+    router->publish(world.activate("v1"));
+    const int port = router->port();
+    const auto snapshot = world.link({port})->first_snapshot(support::kPatience);
+    REQUIRE(snapshot.has_value());
+    for (int round = 0; round < 400; round++) {
+        if (round == 50) router.reset();
+        auto link = world.link({port});
+        std::this_thread::sleep_for(std::chrono::microseconds(round % 8 * 50));  // so that each closes elsewhere
+        link.reset();
+    }
+    const auto kept = world.link({port})->first_snapshot(Duration(0));
+    REQUIRE(kept.has_value());
+    CHECK(*kept == *snapshot);
+}
+
 TEST_CASE("keys are claimed over any router, and a router that is gone costs one attempt [F61]") {
     World world;
     auto first = world.router(), second = world.router();
