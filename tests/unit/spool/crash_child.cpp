@@ -29,5 +29,7 @@ int main(int argc, char** argv) {
     spool::test::Load load(
         **opened, executor, std::stoull(argv[2]), [&](auto n) { tell(n, 0); }, [&](auto n) { tell(n, 1); });
     load.begin(30);
-    for (;;) executor.run_until([] { return false; });
+    while (!executor.run_until([&] { return load.in_flight() == 0; })) {
+    }
+    return 5;  // everything was refused
 }

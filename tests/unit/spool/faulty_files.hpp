@@ -10,6 +10,7 @@
 
 #include <rocksdb/file_system.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <filesystem>
@@ -66,8 +67,11 @@ public:
     Status rename(const std::string& from, const std::string& to) override;
     Status remove(const std::string& path) override;
     Status sync_directory(const std::string& path) override { return real_files().sync_directory(path); }
+    // In order, so that a test does not depend on that of the directory: numbered files, then spares.
     Result<std::vector<std::string>> list(const std::string& directory) override {
-        return real_files().list(directory);
+        auto names = real_files().list(directory);
+        if (names) std::sort(names->begin(), names->end());
+        return names;
     }
     Result<std::uint64_t> free_octets(const std::string&) override { return disk_.free_octets.load(); }
 

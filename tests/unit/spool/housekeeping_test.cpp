@@ -1,6 +1,7 @@
 // The log stays short, whatever stays in it for long.
 #include <algorithm>
 
+#include "postfleet/support/await.hpp"
 #include "spool_fixture.hpp"
 
 namespace postfleet::spool {
@@ -39,6 +40,27 @@ TEST_CASE("segments whose messages are all delivered are used again") {
     pass_through(test, 0, 3000, 0);  // 30 MB through 256 KiB segments, checkpoints each 1 MiB
     REQUIRE(test.comes_true([&] { return test.metric("postfleet_spool_log_octets") < 3e6; }));
     CHECK(octets_on_disk(test) < 8 << 20);
+}
+
+TEST_CASE("a segment that was prepared in vain does not take the name of a spare at the next start") {
+    TestSpool test;
+    test.open();
+    REQUIRE(test.caller->commit(sample_acceptance(1)));
+    const std::filesystem::path log = test.path() + "/log";
+    auto prepared = [&] {
+        std::vector<std::filesystem::path> files;
+        for (auto& entry : std::filesystem::directory_iterator(log)) files.push_back(entry.path());
+        return files.size() < 2 ? std::filesystem::path() : *std::ranges::max_element(files);
+    };
+    REQUIRE(eventually([&] { return !prepared().empty(); }));
+    test.close();
+    std::filesystem::copy_file(prepared(), log / "spare-0000000000000001");
+    test.open();
+    auto files = std::filesystem::directory_iterator(log);
+    CHECK(std::distance(begin(files), end(files)) == 3);  // none was overwritten
+    pass_through(test, 10, 1000, 0);
+    CHECK(test.spool->statistics().latches == 0);
+    CHECK(test.caller->load({sample_id(1), 0}));
 }
 
 TEST_CASE("the few that stay do not keep the space of the many that went") {

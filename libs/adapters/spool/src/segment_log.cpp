@@ -65,15 +65,16 @@ std::string SegmentLog::path_of_spare(std::uint64_t number) const {
 Result<std::vector<SegmentLog::Found>> SegmentLog::look() {
     auto names = files_.list(options_.directory);
     if (!names) return names.error();
+    // All of them first: a file that is made a spare below must not take the name of one.
+    for (std::string_view name : *names) {
+        if (!name.starts_with(kSparePrefix)) continue;
+        if (auto number = number_in(name.substr(kSparePrefix.size()))) {
+            spares_.push_back(*number);
+            next_spare_ = std::max(next_spare_, *number + 1);
+        }
+    }
     std::vector<Found> found;
     for (std::string_view name : *names) {
-        if (name.starts_with(kSparePrefix)) {
-            if (auto number = number_in(name.substr(kSparePrefix.size()))) {
-                spares_.push_back(*number);
-                next_spare_ = std::max(next_spare_, *number + 1);
-            }
-            continue;
-        }
         if (!name.ends_with(kSuffix)) continue;
         auto number = number_in(name.substr(0, name.size() - kSuffix.size()));
         if (!number) continue;
