@@ -101,18 +101,22 @@ PbBatch parsed(const EventBatch& batch) {
     return out;
 }
 
+void check_same(const EventBatch& read, const EventBatch& batch) {
+    CHECK(read.source == batch.source);
+    REQUIRE(read.events.size() == batch.events.size());
+    for (std::size_t i = 0; i < batch.events.size(); ++i) {
+        CHECK(read.events[i].sequence == batch.events[i].sequence);
+        check_same(*read.events[i].event, *batch.events[i].event);
+    }
+}
+
 }  // namespace
 
 TEST_CASE("a batch of events comes back as it was") {
     const EventBatch batch = some_batch();
     const auto read = decode_events(encode_events(batch));
     REQUIRE(read);
-    CHECK(read->source == batch.source);
-    REQUIRE(read->events.size() == batch.events.size());
-    for (std::size_t i = 0; i < batch.events.size(); ++i) {
-        CHECK(read->events[i].sequence == batch.events[i].sequence);
-        check_same(*read->events[i].event, *batch.events[i].event);
-    }
+    check_same(*read, batch);
     CHECK(read->events[0].event->message == read->events[1].event->message);
 }
 
@@ -157,12 +161,7 @@ TEST_CASE("fields of a later version are passed over, and the rest of the batch 
     support::add_unknown_fields(later);
     const auto read = decode_events(encoded(later));
     REQUIRE(read);
-    CHECK(read->source == batch.source);
-    REQUIRE(read->events.size() == batch.events.size());
-    for (std::size_t i = 0; i < batch.events.size(); ++i) {
-        CHECK(read->events[i].sequence == batch.events[i].sequence);
-        check_same(*read->events[i].event, *batch.events[i].event);
-    }
+    check_same(*read, batch);
 }
 
 TEST_CASE("a batch of a newer version is left to newer processes") {
