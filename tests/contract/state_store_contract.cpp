@@ -87,7 +87,7 @@ Order sample_order(std::uint32_t n) {
                    .accepted_before = WallTime(std::chrono::microseconds(n))};
     order.text = "550 5.7.1 " + text;
     order.who = "op" + text;
-    order.why = std::string("why; \xc3\xa9 -- \0 ' end", 20) + text;
+    order.why = std::string("why; \xc3\xa9 -- \0 ' end", 18) + text;
     order.given_at = WallTime(std::chrono::seconds(1'000'000 + n));
     order.expires_at = WallTime(std::chrono::seconds(2'000'000 + n));
     order.finished_at = WallTime(std::chrono::seconds(1'500'000 + n));

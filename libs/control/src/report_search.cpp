@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t kBlock = 1 << 20;
 constexpr std::size_t kLongestEvent = 1 << 20;
 // Ids, reports and files are stamped one after the other, by clocks that may be stepped a little.
-constexpr Duration kSlack = std::chrono::minutes(1);
+constexpr std::chrono::minutes kSlack{1};
 
 struct ReportFile {
     std::string path;
