@@ -7,11 +7,11 @@ import unittest
 
 from harness import wait_for
 from http2_peer import (DATA, END_HEADERS, END_STREAM, HEADERS, PATIENCE, PREFACE, SETTINGS, call_headers, connect, flood,
-                        frame, memory_of, message, unary)
+                        frame, memory_of, message, room, unary)
 from router_harness import ControlPlane
 
 ROUTER = b"/postfleet.v1.Router/"
-SOME = 256 << 20
+SOME = room(256 << 20)
 
 
 class ControlHostile(ControlPlane):

@@ -98,6 +98,11 @@ def is_closed(connection):
     return True
 
 
+def room(octets):
+    """How much memory a process may take meanwhile; under a sanitizer (CMakePresets.json) it takes several times as much."""
+    return octets * int(os.environ.get("POSTFLEET_TEST_MEMORY", "1"))
+
+
 def memory_of(pid):
     """Octets resident."""
     with open(f"/proc/{pid}/statm") as file:

@@ -377,9 +377,10 @@ int unlink(const char* name) noexcept {
     return do_name(Mark::Remove, Operation::Remove, path, path, [&] { return REAL(unlink)(name); });
 }
 
+// A sanitizer calls it, with the folder of its reports, before there is memory to be had.
 int mkdir(const char* name, mode_t mode) noexcept {
+    if (::access(name, F_OK) == 0) return REAL(mkdir)(name, mode);
     auto path = absolute(name);
-    if (::access(path.c_str(), F_OK) == 0) return REAL(mkdir)(name, mode);
     return do_name(Mark::MakeDirectory, Operation::Create, path, path, [&] { return REAL(mkdir)(name, mode); });
 }
 
