@@ -252,6 +252,38 @@ TEST_CASE("declarations are added while connections are up", "[RMQ-15]") {
     CHECK(answer == "ok");
 }
 
+TEST_CASE("what is declared while connections are up, and refused, costs no confirm and no delivery",
+          "[RMQ-12][RMQ-15]") {
+    World world;
+    // Nothing that the clients would do about a channel that has gone.
+    world.options.confirm_timeout = world.options.stuck_after = 10min;
+    auto options = broker_options();
+    const std::string theirs = unique_name("theirs");
+    options.topology = one_queue(theirs);
+    amqp::Broker other(options);
+    const auto made_it = other.publisher();
+    REQUIRE(eventually([&] { return made_it->obstacle().empty(); }, kLong));
+
+    world.open();
+    const auto consumer = world.broker->consumer(world.session.options(world.queue));
+    world.publish_for_good("before");
+    REQUIRE(world.session.wait_for_messages(1, kLong));
+    const std::string added = unique_name("added");
+    auto topology = one_queue(theirs, 1 << 20);  // which RabbitMQ answers by closing the channel
+    topology += one_queue(added);
+    world.broker->declare(topology);
+    while (world.session.answers["new"] != "ok") {  // until it is declared
+        world.session.answers.erase("new");
+        world.session.publish(*world.publisher, {"", added}, broker_message("new"));
+        REQUIRE(world.executor.run_until([&] { return world.session.answers.contains("new"); }, kLong));
+        if (world.session.answers["new"] != "ok") std::this_thread::sleep_for(10ms);
+    }
+    world.publish_for_good("after");
+    CHECK(world.session.wait_for_messages(2, kLong));
+    CHECK(world.publisher->obstacle().empty());
+    CHECK(consumer->obstacle().empty());
+}
+
 TEST_CASE("a message larger than the broker takes fails alone, and is not tried a second time", "[RMQ-14][F29]") {
     World world;  // the launcher has set the broker's limit to 1,000,000
     world.open();

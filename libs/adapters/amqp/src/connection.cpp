@@ -172,9 +172,9 @@ Result<std::uint32_t> Connection::waiting_in(const std::string& queue) {
     return call(("ask what waits in queue " + queue).c_str()).error();
 }
 
-Status Connection::send(amqp_method_number_t method, void* arguments) {
+Status Connection::send(amqp_method_number_t method, void* arguments, amqp_channel_t channel) {
     stall_.begin();
-    const int status = amqp_send_method(state_, kChannel, method, arguments);
+    const int status = amqp_send_method(state_, channel, method, arguments);
     stall_.end();
     if (status != AMQP_STATUS_OK) return unavailable(problem_of(status));
     return {};

@@ -1,4 +1,5 @@
-// Connection: one AMQP connection with one channel, as rabbitmq-c has it, with the limits that it lacks.
+// Connection: one AMQP connection with one channel, and a second while it declares, as rabbitmq-c has it, with the limits
+// that it lacks.
 //
 // Every wait has a deadline: TCP and TLS, login, each declaration (RMQ-4); a write, by the Stall. Errors are texts that
 // say what the broker or the library said. After an error there is nothing but destroying it.
@@ -38,7 +39,7 @@ public:
     Status set_prefetch(std::uint16_t messages);
     // Messages of a queue that nobody has. Waits for the answer.
     Result<std::uint32_t> waiting_in(const std::string& queue);
-    Status send(amqp_method_number_t method, void* arguments);
+    Status send(amqp_method_number_t method, void* arguments, amqp_channel_t channel = kChannel);
     Status publish(const BrokerAddress& to, const amqp_basic_properties_t& properties, std::string_view body);
 
     // The next frame, if one is there: nothing is waited for.

@@ -11,6 +11,9 @@ namespace postfleet::amqp {
 
 namespace {
 
+// A channel of its own: the broker answers a refusal by closing the channel, and with it would go the consumer of the
+// other one, its confirms and their numbers.
+constexpr amqp_channel_t kChannelToDeclare = kChannel + 1;
 constexpr std::uint16_t kForbidden = 403, kNotFound = 404, kPreconditionFailed = 406;
 
 const char* name_of(wire::BrokerExchange::Kind kind) {
@@ -52,8 +55,8 @@ Table arguments_of(const wire::BrokerQueue& queue) {
 
 Status Connection::reopen_channel() {
     amqp_channel_close_ok_t ok{};
-    if (const auto sent = send(AMQP_CHANNEL_CLOSE_OK_METHOD, &ok); !sent) return sent.error();
-    amqp_channel_open(state_, kChannel);
+    if (const auto sent = send(AMQP_CHANNEL_CLOSE_OK_METHOD, &ok, kChannelToDeclare); !sent) return sent.error();
+    amqp_channel_open(state_, kChannelToDeclare);
     return call("open a channel again");
 }
 
@@ -78,6 +81,9 @@ Result<Connection::Declaration> Connection::attempt(Call&& call) {
 }
 
 Status Connection::declare(const wire::BrokerTopology& topology, const Log& log) {
+    if (topology == wire::BrokerTopology()) return {};
+    amqp_channel_open(state_, kChannelToDeclare);
+    if (const auto opened = call("open a channel to declare"); !opened) return opened.error();
     for (const auto& exchange : topology.exchanges) {
         if (const auto done = declare_exchange(exchange, log); !done) return done.error();
     }
@@ -87,15 +93,17 @@ Status Connection::declare(const wire::BrokerTopology& topology, const Log& log)
     for (const auto& binding : topology.bindings) {
         if (const auto done = bind(binding, log); !done) return done.error();
     }
+    const auto problem = problem_of(amqp_channel_close(state_, kChannelToDeclare, AMQP_REPLY_SUCCESS));
     amqp_maybe_release_buffers(state_);
+    if (!problem.empty()) return Error{ErrorKind::Unavailable, "cannot close a channel: " + problem};
     return {};
 }
 
 Status Connection::declare_exchange(const wire::BrokerExchange& exchange, const Log& log) {
     const auto declare = [&](amqp_boolean_t passive) {
         return attempt([&] {
-            amqp_exchange_declare(state_, kChannel, to_bytes(exchange.name), amqp_cstring_bytes(name_of(exchange.kind)),
-                                  passive, 1, 0, 0, amqp_empty_table);
+            amqp_exchange_declare(state_, kChannelToDeclare, to_bytes(exchange.name),
+                                  amqp_cstring_bytes(name_of(exchange.kind)), passive, 1, 0, 0, amqp_empty_table);
         });
     };
     auto result = declare(0);
@@ -121,7 +129,7 @@ Status Connection::declare_queue(const wire::BrokerQueue& queue, const Log& log)
     const auto declare = [&](amqp_boolean_t passive) {
         return attempt([&] {
             Table arguments = arguments_of(queue);
-            amqp_queue_declare(state_, kChannel, to_bytes(queue.name), passive, 1, 0, 0,
+            amqp_queue_declare(state_, kChannelToDeclare, to_bytes(queue.name), passive, 1, 0, 0,
                                passive != 0 ? amqp_empty_table : arguments.get());
         });
     };
@@ -148,7 +156,7 @@ Status Connection::declare_queue(const wire::BrokerQueue& queue, const Log& log)
 
 Status Connection::bind(const wire::BrokerBinding& binding, const Log& log) {
     const auto result = attempt([&] {
-        amqp_queue_bind(state_, kChannel, to_bytes(binding.queue), to_bytes(binding.exchange),
+        amqp_queue_bind(state_, kChannelToDeclare, to_bytes(binding.queue), to_bytes(binding.exchange),
                         to_bytes(binding.routing_key), amqp_empty_table);
     });
     if (!result) return result.error();
