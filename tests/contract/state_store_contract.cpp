@@ -227,6 +227,16 @@ void contract_of_keys(StateStoreUnderTest* under_test, Caller& caller) {
         CHECK(caller.wait<Status>(&StateStore::confirm, std::vector{unknown}).has_value());
         CHECK(caller.wait<Status>(&StateStore::release, std::vector{unknown}).has_value());
     }
+    SECTION("a key that was claimed a second time is not released by one of the two: the other may be durable") {
+        caller.claim_keys({{.key = key, .message = message_id(1)}});
+        caller.claim_keys({{.key = key, .message = message_id(2)}});
+        REQUIRE(caller.wait<Status>(&StateStore::release, std::vector{key}).has_value());
+        const auto still = caller.claim_keys({{.key = key, .message = message_id(3)}});
+        CHECK(still.at(0).state == KeyState::Pending);
+        CHECK(still.at(0).message == message_id(1));
+        REQUIRE(caller.wait<Status>(&StateStore::confirm, std::vector{key}).has_value());
+        CHECK(caller.claim_keys({{.key = key, .message = message_id(4)}}).at(0).state == KeyState::Done);
+    }
     SECTION("a key is forgotten when its window is over") {
         caller.claim_keys({{.key = key, .message = message_id(1), .window = Duration(0)}});
         const auto again = caller.claim_keys({{.key = key, .message = message_id(2), .window = Duration(0)}});

@@ -1,6 +1,8 @@
 // Needs a server: tests/support/brokers/postgres.py -- build/release/tests/postgres_test
 #include "postfleet/postgres/state_store.hpp"
 
+#include <libpq-fe.h>
+
 #include <catch2/catch.hpp>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -12,6 +14,7 @@
 #include <cstring>
 #include <thread>
 
+#include "postfleet/support/await.hpp"
 #include "postfleet/support/manual_executor.hpp"
 #include "state_store_contract.hpp"
 
@@ -141,6 +144,35 @@ TEST_CASE("a store lives on when the server was killed, and what it had confirme
     CHECK(again->state == KeyState::Pending);
     CHECK(again->message == IdGenerator(1).next(WallTime{}));
     CHECK(store->obstacle().empty());
+}
+
+TEST_CASE("a key that another router claims anew while old ones are forgotten stays") {
+    const auto settings = fresh();
+    auto store = open_state_store(settings).value();
+    Claimer claimer(*store);
+    REQUIRE(claimer.claim("ours", 1).has_value());  // and from now on, a minute passes before keys are forgotten again
+    std::unique_ptr<PGconn, void (*)(PGconn*)> other(PQconnectdb(settings.url.c_str()), PQfinish);
+    const auto say = [&](const std::string& sql) {
+        const std::unique_ptr<PGresult, void (*)(PGresult*)> result(PQexec(other.get(), sql.c_str()), PQclear);
+        INFO(sql << ": " << PQerrorMessage(other.get()));
+        REQUIRE((PQresultStatus(result.get()) == PGRES_COMMAND_OK || PQresultStatus(result.get()) == PGRES_TUPLES_OK));
+        return PQntuples(result.get()) > 0 ? std::string(PQgetvalue(result.get(), 0, 0)) : std::string();
+    };
+    say("SET search_path = \"" + settings.schema + "\"");
+    const std::string now = std::to_string(to_unix_microseconds(wall_clock_now()));
+    say("UPDATE idempotency_keys SET expires_at = " + now);
+    say("BEGIN");
+    say("UPDATE idempotency_keys SET expires_at = " + now + " + window_us");  // as a claim does
+
+    auto forgetful = open_state_store(settings).value();  // begins with it after its first call
+    Claimer another(*forgetful);
+    REQUIRE(another.claim("theirs", 2).has_value());
+    // It gives up after seconds; who sees that too late has shown nothing.
+    support::eventually([&] { return say("SELECT count(*) FROM pg_locks WHERE NOT granted") != "0"; },
+                        std::chrono::seconds(60));
+    say("COMMIT");
+    REQUIRE(another.claim("theirs", 3).has_value());  // behind the forgetting
+    CHECK(claimer.claim("ours", 4).value()[0].state == KeyState::Pending);
 }
 
 TEST_CASE("a server that does not answer costs a deadline, not a thread [F61]") {

@@ -92,15 +92,19 @@ Status confirm_keys(Connection& database, const std::vector<IdempotencyKey>& key
 }
 
 Status release_keys(Connection& database, const std::vector<IdempotencyKey>& keys) {
-    return for_keys(database, keys, "DELETE FROM idempotency_keys WHERE is_done = 0 AND (tenant, name) IN",
+    // Who has claimed it a second time may have made its message durable.
+    return for_keys(database, keys,
+                    "DELETE FROM idempotency_keys WHERE is_done = 0 AND claims = 1 AND (tenant, name) IN",
                     [](Statement&) {});
 }
 
 Status forget_keys(Connection& database, WallTime now) {
+    // Asked twice: another router may claim one anew between the choice and the deletion.
+    const std::int64_t time = to_unix_microseconds(now);
     return run(database,
-               "DELETE FROM idempotency_keys WHERE (tenant, name) IN (SELECT tenant, name FROM idempotency_keys "
-               "WHERE expires_at <= ? ORDER BY tenant, name LIMIT 10000)",
-               [&](Statement& statement) { statement.bind(to_unix_microseconds(now)); });
+               "DELETE FROM idempotency_keys WHERE expires_at <= ? AND (tenant, name) IN (SELECT tenant, name FROM "
+               "idempotency_keys WHERE expires_at <= ? ORDER BY tenant, name LIMIT 10000)",
+               [&](Statement& statement) { statement.bind(time).bind(time); });
 }
 
 }  // namespace postfleet::sql_state

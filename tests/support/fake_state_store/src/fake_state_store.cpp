@@ -119,6 +119,7 @@ void FakeStateStore::claim(std::vector<KeyClaim> claims, Completion<Result<std::
         KeptKey& key = found->second;
         key.window = claim.window;
         key.expires_at = now + window;
+        ++key.claims;
         verdicts.push_back({is_new ? KeyState::New : key.is_done ? KeyState::Done : KeyState::Pending, key.message});
     }
     answer(std::move(done), Result<std::vector<KeyVerdict>>(std::move(verdicts)));
@@ -140,7 +141,7 @@ void FakeStateStore::release(std::vector<IdempotencyKey> keys, Completion<Status
     if (fails(done)) return;
     for (const IdempotencyKey& key : keys) {
         const auto found = keys_.find(key);
-        if (found != keys_.end() && !found->second.is_done) keys_.erase(found);
+        if (found != keys_.end() && !found->second.is_done && found->second.claims == 1) keys_.erase(found);
     }
     answer(std::move(done), Status());
 }

@@ -2,7 +2,8 @@
 //
 //   claim    a new key belongs to the message id offered; a known one says which id it has, and how far it came
 //   confirm  the message of this key was made durable; its key is kept for its window from then on
-//   release  it was refused: the key is free again, unless it was confirmed
+//   release  it was refused: the key is free again, unless it was confirmed, or claimed a second time: then somebody may
+//            have made its message durable, and whoever comes with it goes on with its id
 //
 //   New ──confirm──▶ Done        Pending: claimed, and nobody knows whether its message was made durable (its ingest
 //    └──▶ Pending ──confirm──▶   died): the submission goes on with the id that the key has, so that the sender, which

@@ -49,6 +49,7 @@ private:
     };
     struct KeptKey {
         MessageId message;
+        int claims = 0;
         bool is_done = false;
         Duration window{};
         WallTime expires_at{};
