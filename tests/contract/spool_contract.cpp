@@ -35,6 +35,9 @@ Result<Spool::Loaded> SpoolCaller::load(TaskKey key) {
 Result<bool> SpoolCaller::has_message(MessageId id) {
     return wait_for<Result<bool>>([&](auto done) { spool_.has_message(id, std::move(done)); });
 }
+Result<bool> SpoolCaller::was_taken(MessageId taken_as) {
+    return wait_for<Result<bool>>([&](auto done) { spool_.was_taken(taken_as, std::move(done)); });
+}
 
 Result<SharedOctets> SpoolCaller::read_chunk(MessageId id, std::uint32_t chunk) {
     return wait_for<Result<SharedOctets>>([&](auto done) { spool_.read_chunk(id, chunk, std::move(done)); });
@@ -184,7 +187,10 @@ SpoolBatch taken(std::uint64_t n, std::uint64_t as) {
 void check_taken(SpoolUnderTest& store) {
     SpoolCaller caller(store.spool());
     SECTION("what was taken is not taken again, whatever has become of it") {
+        CHECK_FALSE(*caller.was_taken(sample_id(1)));
         REQUIRE(caller.commit(taken(1, 1)));
+        CHECK(*caller.was_taken(sample_id(1)));
+        CHECK_FALSE(*caller.was_taken(sample_id(2)));
         const auto events = store.events().last_number();
         CHECK(caller.commit(taken(1, 1)).error().kind == ErrorKind::AlreadyExists);
         REQUIRE(caller.commit(sample_outcome(1)));
@@ -196,6 +202,7 @@ void check_taken(SpoolUnderTest& store) {
         SECTION("also after a restart") {
             store.restart();
             SpoolCaller again(store.spool());
+            CHECK(*again.was_taken(sample_id(1)));
             CHECK(again.commit(taken(1, 1)).error().kind == ErrorKind::AlreadyExists);
             REQUIRE(again.commit(taken(1, 2)));
             CHECK(again.scan().size() == 1);

@@ -31,6 +31,7 @@ public:
     Status append(MessageId id, std::uint32_t chunk, SharedOctets octets);
     Result<Spool::Loaded> load(TaskKey key);
     Result<bool> has_message(MessageId id);
+    Result<bool> was_taken(MessageId taken_as);
     Result<SharedOctets> read_chunk(MessageId id, std::uint32_t chunk);
     Result<std::vector<Task>> load_tasks(std::vector<TaskKey> keys);
     Result<std::vector<Spool::Loaded>> load_facts(std::vector<TaskKey> keys);

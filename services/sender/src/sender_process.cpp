@@ -198,6 +198,8 @@ Status SenderProcess::start_work() {
                 },
             .publisher = *publisher_,
             .handover = *gate_,
+            .was_taken = [this](MessageId taken_as,
+                                Completion<Result<bool>> done) { spool_->was_taken(taken_as, std::move(done)); },
             .backlog = [this] { return sender_->backlog(); },
             .queued_for = [this](std::string_view domain,
                                  std::string_view virtual_mta) { return sender_->queued_for(domain, virtual_mta); },

@@ -4,13 +4,8 @@
 
 #include <map>
 
-#include "postfleet/support/fake_broker.hpp"
-#include "postfleet/support/fake_handover.hpp"
-#include "postfleet/support/manual_executor.hpp"
 #include "postfleet/support/sender_world.hpp"
-#include "postfleet/support/spool_samples.hpp"
-#include "postfleet/wire/handover.hpp"
-#include "postfleet/wire/topology.hpp"
+#include "take_in_world.hpp"
 
 namespace postfleet::sender {
 
@@ -18,91 +13,7 @@ namespace {
 
 using namespace support;
 using namespace std::chrono_literals;
-
-const std::string kDeliver = wire::deliver_queue("s0"), kHigh = wire::deliver_high_queue("s0"),
-                  kOverflow = wire::overflow_queue("s0");
-
-wire::Handover sample_handover(std::uint64_t n, const std::string& domain = "example.org", std::size_t octets = 2000) {
-    auto message = sample_message(n);
-    message->merge = {};
-    message->size_octets = octets;
-    message->content_chunks =
-        static_cast<std::uint32_t>(std::max<std::size_t>(1, (octets + kContentChunkOctets - 1) / kContentChunkOctets));
-    wire::Handover handover{.id = message->id, .message = message, .tasks = {sample_task(n)}};
-    handover.tasks[0].domain = domain;
-    for (std::size_t at = 0; handover.content.size() < message->content_chunks; at += kContentChunkOctets) {
-        handover.content.push_back(sample_content(n, std::min(octets - at, kContentChunkOctets)));
-    }
-    return handover;
-}
-
-void declare_queues(FakeBroker& broker) {
-    for (const std::string& queue : {kDeliver, kHigh, kOverflow}) {
-        broker.declare_queue(queue);
-        broker.bind(std::string(wire::kDeliverExchange), queue, queue);
-    }
-    broker.declare_queue(std::string(wire::kRejectedQueue));
-    broker.bind(std::string(wire::kRejectedExchange), "#", std::string(wire::kRejectedQueue));
-}
-
-// A take-in between a broker in memory and a spool that does what the test says.
-struct World {
-    explicit World(config::TakeIn with = {}) : settings(with) { declare_queues(broker); }
-    ~World() { take_in.reset(); }
-
-    void start() {
-        take_in = std::make_unique<BrokerTakeIn>(
-            BrokerTakeInPorts{
-                .on = executor,
-                .shards = {&executor},
-                .consume = [this](BrokerConsumerOptions options) { return broker.consumer(std::move(options)); },
-                .publisher = *publisher,
-                .handover = handover,
-                .backlog = [this] { return backlog; },
-                .queued_for = [this](std::string_view domain, std::string_view) { return queued[std::string(domain)]; },
-                .metrics = metrics,
-                .log = Log()},
-            "s0", settings);
-        take_in->start();
-        executor.run_until_idle();
-    }
-    void publish(const std::string& queue, const wire::Handover& given) {
-        publish(queue, wire::encode_handover(given));
-    }
-    void publish(const std::string& queue, std::string body) {
-        const auto from = broker.publisher();
-        from->publish({std::string(wire::kDeliverExchange), queue},
-                      {.body = std::make_shared<const std::string>(std::move(body)),
-                       .content_type = std::string(wire::kHandoverContentType),
-                       .message_id = "m" + std::to_string(++published)},
-                      {&executor, [](const Status& status) { REQUIRE(status); }});
-        executor.run_until_idle();
-    }
-    std::size_t left(const std::string& queue) const { return broker.waiting(queue).size() + broker.unsettled(queue); }
-    // What the spool got, by the first octets of the ids, in order.
-    std::vector<std::uint64_t> taken() const {
-        std::vector<std::uint64_t> numbers;
-        for (const AcceptedMessage& accepted : handover.accepted) {
-            std::uint64_t n = 0;
-            for (std::size_t i = 0; i < 8; ++i) n = n << 8 | accepted.message->id.octets[i];
-            numbers.push_back(n);
-        }
-        return numbers;
-    }
-
-    config::TakeIn settings;
-    std::uint64_t published = 0;
-    ManualExecutor executor;
-    FakeBroker broker;
-    std::unique_ptr<BrokerPublisher> publisher = broker.publisher();
-    FakeHandover handover;
-    Sender::Backlog backlog;
-    std::map<std::string, std::uint64_t> queued;
-    Metrics metrics;
-    std::unique_ptr<BrokerTakeIn> take_in;
-};
-
-using Numbers = std::vector<std::uint64_t>;
+using World = TakeInWorld;
 
 }  // namespace
 
@@ -424,17 +335,19 @@ TEST_CASE("a broker that goes away and comes back costs nothing and doubles noth
     declare_queues(broker);
     const auto publisher = broker.publisher();
     Metrics metrics;
-    BrokerTakeIn take_in({.on = *world.executors[0],
-                          .shards = {world.executors[0].get()},
-                          .consume = [&](BrokerConsumerOptions options) { return broker.consumer(std::move(options)); },
-                          .publisher = *publisher,
-                          .handover = world.sender->handover(),
-                          .backlog = [&] { return world.sender->backlog(); },
-                          .queued_for = [&](std::string_view domain,
-                                            std::string_view vmta) { return world.sender->queued_for(domain, vmta); },
-                          .metrics = metrics,
-                          .log = Log()},
-                         "s0", {});
+    BrokerTakeIn take_in(
+        {.on = *world.executors[0],
+         .shards = {world.executors[0].get()},
+         .consume = [&](BrokerConsumerOptions options) { return broker.consumer(std::move(options)); },
+         .publisher = *publisher,
+         .handover = world.sender->handover(),
+         .was_taken = [&](MessageId id, Completion<Result<bool>> done) { world.spool.was_taken(id, std::move(done)); },
+         .backlog = [&] { return world.sender->backlog(); },
+         .queued_for = [&](std::string_view domain,
+                           std::string_view vmta) { return world.sender->queued_for(domain, vmta); },
+         .metrics = metrics,
+         .log = Log()},
+        "s0", {});
     take_in.start();
     for (std::uint64_t n = 1; n <= 60; ++n) {
         auto handover = sample_handover(n);

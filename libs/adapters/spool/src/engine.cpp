@@ -18,10 +18,6 @@ SegmentLog::Options log_options(const RocksSpoolOptions& options, const SpoolDir
             .max_spares = static_cast<std::size_t>(options.checkpoint_octets / options.segment_octets) + 2};
 }
 
-std::uint32_t taken_days(const RocksSpoolOptions& options) {
-    return static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::days>(options.taken_window).count());
-}
-
 }  // namespace
 
 RocksSpool::Engine::Engine(RocksSpoolOptions given, std::unique_ptr<SpoolDirectory> opened)
@@ -30,6 +26,10 @@ RocksSpool::Engine::Engine(RocksSpoolOptions given, std::unique_ptr<SpoolDirecto
       files(options.files != nullptr ? *options.files : real_files()),
       outbox(options.event_tail),
       log(files, log_options(options, *directory)) {}
+
+std::uint32_t RocksSpool::Engine::taken_days() const {
+    return static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::days>(options.taken_window).count());
+}
 
 RocksSpool::Engine::~Engine() {
     outbox.stop();
@@ -144,14 +144,14 @@ void RocksSpool::Engine::start_threads() {
                             .max_group = options.max_group,
                             .outcome_delay = options.outcome_delay,
                             .slow_write = options.slow_write,
-                            .taken_days = taken_days(options)};
+                            .taken_days = taken_days()};
     writer = std::make_unique<Writer>(parts(), std::move(writing), [this] { return rebuild_index(); });
     auto write = [this](WriteItem item) { writer->push(std::move(item)); };
     reader = std::make_unique<StoreReader>(parts(), write);
     housekeeper = std::make_unique<Housekeeper>(parts(),
                                                 Housekeeper::Options{.segment_octets = options.segment_octets,
                                                                      .checkpoint_octets = options.checkpoint_octets,
-                                                                     .taken_days = taken_days(options),
+                                                                     .taken_days = taken_days(),
                                                                      .wall_now = options.wall_now},
                                                 write);
     readers = std::make_unique<ReaderPool>(options.reader_threads, options.max_reads_waiting);

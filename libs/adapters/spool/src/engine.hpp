@@ -22,6 +22,7 @@ public:
     // Runs `job` on a reader thread and its result on the executor of `done`.
     template <class T, class Job>
     void read(Completion<Result<T>> done, Job job);
+    std::uint32_t taken_days() const;  // before today, that ids are remembered
 
     RocksSpoolOptions options;
     std::unique_ptr<SpoolDirectory> directory;

@@ -5,6 +5,7 @@
 
 #include "crc32c.hpp"
 #include "engine.hpp"
+#include "taken.hpp"
 
 namespace postfleet::spool {
 
@@ -49,9 +50,7 @@ WriteItem encode(SpoolBatch&& batch) {
 }
 
 void commit_once(WriteItem& item, const MessageId& taken_as, const Message* message, WallTime now) {
-    item.once = {.taken_as = taken_as,
-                 .day = static_cast<std::uint32_t>(
-                     std::max<std::int64_t>(std::chrono::floor<std::chrono::days>(now).time_since_epoch().count(), 0))};
+    item.once = {.taken_as = taken_as, .day = day_of(now)};
     if (message != nullptr) {
         item.once->message = message->id;
         item.once->appended_chunks = std::max(message->content_chunks, 1u) - 1;
@@ -133,6 +132,13 @@ void RocksSpool::load_facts(std::vector<TaskKey> keys, Completion<Result<std::ve
 
 void RocksSpool::has_message(MessageId id, Completion<Result<bool>> done) {
     engine_->read(std::move(done), [reader = engine_->reader.get(), id] { return reader->has_message(id); });
+}
+
+void RocksSpool::was_taken(MessageId taken_as, Completion<Result<bool>> done) {
+    if (engine_->options.taken_window <= Duration{}) return answer(std::move(done), Result<bool>(false));
+    engine_->read(std::move(done), [engine = engine_.get(), taken_as] {
+        return spool::was_taken(*engine->index, taken_as, day_of(engine->options.wall_now()), engine->taken_days());
+    });
 }
 
 void RocksSpool::read_chunk(MessageId id, std::uint32_t chunk, Completion<Result<SharedOctets>> done) {

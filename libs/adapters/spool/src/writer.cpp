@@ -10,6 +10,7 @@
 
 #include "crc32c.hpp"
 #include "postfleet/base/text.hpp"
+#include "taken.hpp"
 
 namespace postfleet::spool {
 
@@ -193,7 +194,8 @@ void Writer::drop_repeated(std::vector<WriteItem>& group) {
         if (!item.once) continue;
         const auto once = *item.once;
         const bool is_here = taken_here.contains(once.taken_as);
-        const auto before = is_here ? Result<bool>(true) : was_taken(once);
+        const auto before =
+            is_here ? Result<bool>(true) : was_taken(parts_.index, once.taken_as, once.day, options_.taken_days);
         const auto stored = before ? parts_.index.get(Column::Message, key_of(once.message)) : before.error();
         if (!stored) {
             drop(item, stored.error());
@@ -237,15 +239,6 @@ void Writer::remove_chunks(WriteItem& item, const WriteItem::Once& once) {
     for (std::uint32_t chunk = 0; chunk < once.appended_chunks; chunk++) {
         item.batch.remove(Column::Chunk, key_of(once.message, chunk));
     }
-}
-
-Result<bool> Writer::was_taken(const WriteItem::Once& once) {
-    for (std::uint32_t back = 0; back <= std::min(options_.taken_days, once.day); back++) {
-        auto found = parts_.index.get(Column::Taken, key_of_taken(once.day - back, once.taken_as));
-        if (!found) return found.error();
-        if (*found) return true;
-    }
-    return false;
 }
 
 void Writer::drop(WriteItem& item, Error why) {

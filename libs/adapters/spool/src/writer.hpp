@@ -91,7 +91,6 @@ private:
     std::vector<WriteItem> next_items();
     void drop_stale_moves(std::vector<WriteItem>& group);
     void drop_repeated(std::vector<WriteItem>& group);
-    Result<bool> was_taken(const WriteItem::Once& once);
     bool has_chunks(const WriteItem::Once& once, const std::vector<WriteItem>& group, std::size_t at);
     static void remove_chunks(WriteItem& item, const WriteItem::Once& once);
     void drop(WriteItem& item, Error why);

@@ -38,9 +38,11 @@ private:
     struct Item {
         wire::Handover handover;
         SharedOctets body;
-        std::vector<TakeInSource> sources;
-        bool is_from_overflow = false;
+        std::vector<TakeInSource> sources;  // that are not settled, and not the broker's again
+        TakeInLane* lane = nullptr;         // where it waits, or waited
+        bool is_under_way = false;
         std::uint64_t octets() const { return body->size(); }
+        bool is_from_overflow() const { return lane->kind == TakeInLane::Kind::Overflow; }
     };
 
     // --- from the broker
@@ -53,7 +55,9 @@ private:
     void work();
     TakeInLane* next_lane();
     void start_next(TakeInLane& lane);
-    void begin(const MessageId& id, Item& item);
+    void begin(const MessageId& id);
+    std::vector<Task>::iterator first_over(std::vector<Task>& tasks) const;
+    void turn_away(const MessageId& id);
     void commit(const MessageId& id);
     void hand_over(const MessageId& id);
     void wait_for_message(const MessageId& id);
@@ -61,7 +65,8 @@ private:
     void split(const MessageId& id, std::vector<Task> over);
     void finish(const MessageId& id);
     void put_back(const MessageId& id, const Error& error);
-    void count_done(const Item& item);
+    void count_done(Item& item);
+    bool is_paused() const { return !held_.empty() || !unsupported_.empty() || full_; }
     bool has_room(std::string_view domain, std::string_view virtual_mta, double share) const;
 
     // --- when it may
@@ -72,7 +77,9 @@ private:
     void watch_overflow();
     void end_sweep(OverflowSweep::Ended how);
     void close_overflow_when_done();
-    void forget_waiting(TakeInLane& lane);
+    void give_back_waiting(TakeInLane& lane);
+    void forget(TakeInLane& lane);
+    void remember_places(const wire::Handover& handover);
     void pause_where_needed();
     void set_obstacle();
     void finish_stopping();

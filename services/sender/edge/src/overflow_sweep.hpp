@@ -1,6 +1,7 @@
 // OverflowSweep: when the overflow queue is gone through, and when that is over.
 //
 //   Resting ── a queue that overflowed is down to half its quota, or nobody knows what is in there ──▶ Sweeping
+//      │       (also when it should be empty: now and then, because an operator may have returned mail there)
 //      ▲                                                                                                  │
 //      └── a message comes round again; nothing came for kIdle; every known queue is full again ──────────┘
 //
@@ -23,9 +24,10 @@ namespace postfleet::sender {
 
 class OverflowSweep {
 public:
-    static constexpr Duration kRest = std::chrono::seconds(5);       // between two
-    static constexpr Duration kBlindRest = std::chrono::minutes(1);  // when there are too many queues to know them all
-    static constexpr Duration kIdle = std::chrono::seconds(2);
+    static constexpr Duration kRest = std::chrono::seconds(5);        // between two
+    static constexpr Duration kBlindRest = std::chrono::minutes(1);   // when there are too many queues to know them all
+    static constexpr Duration kLookAgain = std::chrono::minutes(10);  // when it should be empty
+    static constexpr Duration kIdle = std::chrono::seconds(5);
     static constexpr std::size_t kMostKnown = 10'000;
 
     // `mark`: different in every process.
@@ -39,10 +41,11 @@ public:
     using HasRoom = std::function<bool(std::string_view domain, std::string_view virtual_mta)>;
     bool should_begin(SteadyTime now, const HasRoom& is_half_empty) const {
         if (sweeping_ || now < rest_until_) return false;
-        return !knows_all_ || any_is(is_half_empty);
+        return !knows_all_ || any_is(is_half_empty) || (known_.empty() && now >= look_again_at_);
     }
     void begin(SteadyTime now) {
         sweeping_ = true;
+        if (known_.empty()) knows_all_ = false;  // there may be something, or nobody would look
         ++number_;
         last_came_ = now;
         seen_.clear();
@@ -54,6 +57,8 @@ public:
         last_came_ = now;
         return with_mark == mark();
     }
+    // Nothing can come now: the time does not count.
+    void wait(SteadyTime now) { last_came_ = now; }
     bool is_idle(SteadyTime now) const { return sweeping_ && now - last_came_ >= kIdle; }
     // Nothing that is in there may come in.
     bool is_in_vain(const HasRoom& has_room) const { return knows_all_ && !any_is(has_room); }
@@ -67,6 +72,7 @@ public:
         }
         seen_.clear();
         rest_until_ = now + (knows_all_ ? kRest : kBlindRest);
+        look_again_at_ = now + kLookAgain;
     }
 
 private:
@@ -87,7 +93,7 @@ private:
     Places known_, seen_;
     bool sweeping_ = false, knows_all_ = false;
     std::uint64_t number_ = 0;
-    SteadyTime last_came_{}, rest_until_{};
+    SteadyTime last_came_{}, rest_until_{}, look_again_at_{};
 };
 
 }  // namespace postfleet::sender

@@ -87,14 +87,14 @@ void BrokerTakeIn::Work::open(TakeInLane& lane) {
                                     }),
                                     .lost = guarded([&lane, opened](Work& self) {
                                         // It comes again, and what is under way with it is known by its id.
-                                        if (lane.opened == opened) self.forget_waiting(lane);
+                                        if (lane.opened == opened) self.forget(lane);
                                     })});
 }
 
 // What it has given us and is not settled is the broker's again.
 void BrokerTakeIn::Work::close(TakeInLane& lane) {
-    forget_waiting(lane);
     if (!lane.consumer) return;
+    forget(lane);
     BrokerConsumer& consumer = *lane.consumer;
     consumer.stop({&ports_.on, guarded([gone = std::move(lane.consumer)](Work& self, const Status&) mutable {
                        if (self.ports_.dispose) self.ports_.dispose(std::move(gone));
@@ -103,10 +103,9 @@ void BrokerTakeIn::Work::close(TakeInLane& lane) {
 }
 
 void BrokerTakeIn::Work::pause_where_needed() {
-    const bool nothing = !held_.empty() || !unsupported_.empty() || full_;
     for (TakeInLane& lane : lanes_) {
         const bool is_ending = lane.kind == TakeInLane::Kind::Overflow && !sweep_.is_sweeping();
-        lane.set_paused(nothing || is_ending);
+        lane.set_paused(is_paused() || is_ending);
     }
     set_obstacle();
 }
@@ -184,18 +183,21 @@ void BrokerTakeIn::Work::tick() {
 
 void BrokerTakeIn::Work::watch_overflow() {
     const SteadyTime now = ports_.on.now();
-    if (!held_.empty() || full_ || !unsupported_.empty()) return;
+    const TakeInLane& lane = lanes_[2];
+    // Nothing comes, and that says nothing about what is there.
+    if (is_paused() || (lane.consumer && !lane.consumer->obstacle().empty())) sweep_.wait(now);
+    if (is_paused()) return;
     const auto room = [this](double share) {
         return [this, share](std::string_view domain, std::string_view virtual_mta) {
             return has_room(domain, virtual_mta, share);
         };
     };
-    if (!lanes_[2].consumer && sweep_.should_begin(now, room(0.5))) {
+    if (!lane.consumer && sweep_.should_begin(now, room(0.5))) {
         sweep_.begin(now);
         return open(lanes_[2]);
     }
     if (!sweep_.is_sweeping()) return;
-    if (sweep_.is_idle(now) && lanes_[2].waiting.empty()) return end_sweep(OverflowSweep::Ended::AllSeen);
+    if (sweep_.is_idle(now) && lane.waiting.empty()) return end_sweep(OverflowSweep::Ended::AllSeen);
     if (sweep_.is_in_vain(room(1))) end_sweep(OverflowSweep::Ended::Early);
 }
 
@@ -206,7 +208,7 @@ void BrokerTakeIn::Work::end_sweep(OverflowSweep::Ended how) {
     sweep_.end(ports_.on.now(), how);
     TakeInLane& lane = lanes_[2];
     lane.set_paused(true);
-    forget_waiting(lane);
+    give_back_waiting(lane);
     close_overflow_when_done();
 }
 
@@ -214,9 +216,32 @@ void BrokerTakeIn::Work::close_overflow_when_done() {
     if (!sweep_.is_sweeping() && overflow_under_way_ == 0) close(lanes_[2]);
 }
 
-void BrokerTakeIn::Work::forget_waiting(TakeInLane& lane) {
-    for (const MessageId& id : lane.waiting) items_.erase(id);
-    lane.waiting.clear();
+void BrokerTakeIn::Work::remember_places(const wire::Handover& handover) {
+    for (const Task& task : handover.tasks) sweep_.remember(task.domain, task.virtual_mta);
+}
+
+// What waits in a lane is the broker's again with the end of its consumer; what another queue has given, too, waits there.
+void BrokerTakeIn::Work::give_back_waiting(TakeInLane& lane) {
+    for (const MessageId& id : std::exchange(lane.waiting, {})) {
+        Item& item = items_.at(id);
+        const bool stays_unseen = item.is_from_overflow() && !sweep_.is_sweeping();
+        if (stays_unseen) remember_places(item.handover);
+        std::erase_if(item.sources, [&](const TakeInSource& source) { return source.lane == &lane; });
+        if (item.sources.empty()) {
+            items_.erase(id);
+        } else {
+            item.lane = item.sources.front().lane;
+            item.lane->waiting.push_back(id);
+        }
+    }
+}
+
+// Everything that it has given us is the broker's again.
+void BrokerTakeIn::Work::forget(TakeInLane& lane) {
+    give_back_waiting(lane);
+    for (auto& [id, item] : items_) {
+        std::erase_if(item.sources, [&](const TakeInSource& source) { return source.lane == &lane; });
+    }
 }
 
 // --- the end -------------------------------------------------------------------------------------------
@@ -229,7 +254,7 @@ void BrokerTakeIn::Work::stop(Completion<Status> done) {
         self->ports_.on.cancel(self->timer_);
         self->ports_.on.cancel(self->retry_);
         for (TakeInLane& lane : self->lanes_) {
-            self->forget_waiting(lane);
+            for (const MessageId& id : std::exchange(lane.waiting, {})) self->items_.erase(id);
             lane.set_paused(true);
         }
         self->finish_stopping();

@@ -46,7 +46,8 @@ void BrokerTakeIn::Work::on_delivery(TakeInLane& lane, BrokerDelivery&& delivery
     }
     if (!handover) return reject(source, std::move(delivery.message), handover.error().text);
     if (lane.kind == TakeInLane::Kind::Overflow) {
-        if (!sweep_.is_sweeping()) return;  // the consumer ends soon, and it is the broker's again
+        // The consumer ends soon, and it is the broker's again.
+        if (!sweep_.is_sweeping()) return remember_places(*handover);
         if (sweep_.came(header_of(delivery.message, kSweepHeader), ports_.on.now())) {
             return end_sweep(OverflowSweep::Ended::AllSeen);
         }
@@ -60,7 +61,7 @@ void BrokerTakeIn::Work::on_delivery(TakeInLane& lane, BrokerDelivery&& delivery
     }
     found->second.handover = *std::move(handover);
     found->second.body = std::move(delivery.message.body);
-    found->second.is_from_overflow = lane.kind == TakeInLane::Kind::Overflow;
+    found->second.lane = &lane;
     lane.waiting.push_back(id);
     work();
 }
@@ -121,15 +122,17 @@ void BrokerTakeIn::Work::start_next(TakeInLane& lane) {
     const MessageId id = lane.waiting.front();
     lane.waiting.pop_front();
     Item& item = items_.at(id);
+    item.is_under_way = true;
     ++under_way_;
-    if (item.is_from_overflow) ++overflow_under_way_;
+    if (item.is_from_overflow()) ++overflow_under_way_;
     octets_under_way_ += item.octets();
-    begin(id, item);
+    begin(id);
 }
 
-void BrokerTakeIn::Work::count_done(const Item& item) {
+void BrokerTakeIn::Work::count_done(Item& item) {
+    item.is_under_way = false;
     --under_way_;
-    if (item.is_from_overflow) --overflow_under_way_;
+    if (item.is_from_overflow()) --overflow_under_way_;
     octets_under_way_ -= item.octets();
 }
 
@@ -138,10 +141,28 @@ bool BrokerTakeIn::Work::has_room(std::string_view domain, std::string_view virt
            static_cast<double>(settings_.queue_quota) * share;
 }
 
-void BrokerTakeIn::Work::begin(const MessageId& id, Item& item) {
+// Behind the tasks that may come in.
+std::vector<Task>::iterator BrokerTakeIn::Work::first_over(std::vector<Task>& tasks) const {
+    return std::stable_partition(tasks.begin(), tasks.end(),
+                                 [this](const Task& task) { return has_room(task.domain, task.virtual_mta, 1); });
+}
+
+void BrokerTakeIn::Work::begin(const MessageId& id) {
+    std::vector<Task>& tasks = items_.at(id).handover.tasks;
+    if (first_over(tasks) == tasks.end()) return commit(id);
+    // Given out again after a lost acknowledgement: from the overflow queue it might come when nobody remembers it, or
+    // under an id that nobody knows.
+    ports_.was_taken(id, {&ports_.on, guarded([id](Work& self, const Result<bool>& taken) {
+                              if (!taken) return self.put_back(id, taken.error());
+                              if (*taken) return self.finish(id);
+                              self.turn_away(id);
+                          })});
+}
+
+void BrokerTakeIn::Work::turn_away(const MessageId& id) {
+    Item& item = items_.at(id);
     std::vector<Task>& tasks = item.handover.tasks;
-    const auto over = std::stable_partition(
-        tasks.begin(), tasks.end(), [this](const Task& task) { return has_room(task.domain, task.virtual_mta, 1); });
+    const auto over = first_over(tasks);
     if (over == tasks.end()) return commit(id);
     for (auto task = over; task != tasks.end(); ++task) sweep_.remember(task->domain, task->virtual_mta);
     if (over != tasks.begin()) {
@@ -196,7 +217,7 @@ void BrokerTakeIn::Work::hand_over(const MessageId& id) {
 // Another part of its message is in the spool. It waits in the overflow queue, and is offered with every sweep.
 void BrokerTakeIn::Work::wait_for_message(const MessageId& id) {
     const wire::Handover& handover = items_.at(id).handover;
-    for (const Task& task : handover.tasks) sweep_.remember(task.domain, task.virtual_mta);
+    remember_places(handover);
     // Without what has gone into the overflow queue before.
     auto body = std::make_shared<const std::string>(wire::encode_handover(handover));
     overflow(id, std::move(body), id, guarded([id](Work& self) { self.finish(id); }));
@@ -258,9 +279,12 @@ void BrokerTakeIn::Work::put_back(const MessageId& id, const Error& error) {
         items_.erase(id);
         return finish_stopping();
     }
-    TakeInLane& lane = *item.sources.front().lane;
-    if (lane.consumer) lane.waiting.push_front(id);
-    else items_.erase(id);
+    if (item.sources.empty()) {
+        items_.erase(id);  // the broker gives it out again
+    } else {
+        item.lane = item.sources.front().lane;
+        item.lane->waiting.push_front(id);
+    }
     close_overflow_when_done();
     hold(error.text);
 }

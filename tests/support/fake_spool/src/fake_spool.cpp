@@ -153,6 +153,11 @@ void FakeSpool::has_message(MessageId id, Completion<Result<bool>> done) {
     complete(std::move(done), Result<bool>(messages_.contains(id)));
 }
 
+void FakeSpool::was_taken(MessageId taken_as, Completion<Result<bool>> done) {
+    std::lock_guard lock(mutex_);
+    complete(std::move(done), Result<bool>(taken_.contains(taken_as)));
+}
+
 void FakeSpool::read_chunk(MessageId id, std::uint32_t chunk, Completion<Result<SharedOctets>> done) {
     std::lock_guard lock(mutex_);
     complete(std::move(done), chunk_of(id, chunk));

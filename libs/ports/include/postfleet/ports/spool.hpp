@@ -91,6 +91,8 @@ public:
     virtual void read_chunk(MessageId id, std::uint32_t chunk, Completion<Result<SharedOctets>> done) = 0;
     // Whether a message of this id was committed and is not removed.
     virtual void has_message(MessageId id, Completion<Result<bool>> done) = 0;
+    // Whether a batch with this id was committed, and is remembered.
+    virtual void was_taken(MessageId taken_as, Completion<Result<bool>> done) = 0;
     // Only the stored tasks, for listings. Unknown keys are left out.
     virtual void load_tasks(std::vector<TaskKey> keys, Completion<Result<std::vector<Task>>> done) = 0;
 

@@ -47,6 +47,8 @@ struct BrokerTakeInPorts {
     std::function<void(std::unique_ptr<BrokerConsumer>)> dispose;
     BrokerPublisher& publisher;
     Handover& handover;
+    // Whether the spool has taken a hand-over of this id (Spool::was_taken).
+    std::function<void(MessageId taken_as, Completion<Result<bool>> done)> was_taken;
     std::function<Sender::Backlog()> backlog;
     std::function<std::uint64_t(std::string_view domain, std::string_view virtual_mta)> queued_for;
     Metrics& metrics;

@@ -33,6 +33,7 @@ public:
     void load(TaskKey key, Completion<Result<Loaded>> done) override;
     void load_facts(std::vector<TaskKey> keys, Completion<Result<std::vector<Loaded>>> done) override;
     void has_message(MessageId id, Completion<Result<bool>> done) override;
+    void was_taken(MessageId taken_as, Completion<Result<bool>> done) override;
     void read_chunk(MessageId id, std::uint32_t chunk, Completion<Result<SharedOctets>> done) override;
     void load_tasks(std::vector<TaskKey> keys, Completion<Result<std::vector<Task>>> done) override;
     Status scan_tasks(UniqueFunction<void(Task&&)> visit) override;
