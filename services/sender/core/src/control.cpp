@@ -20,9 +20,9 @@ void answer(Completion<T>&& done, Value&& value) {
 
 // --- looking -------------------------------------------------------------------------------------------
 
-std::vector<QueueStatus> Control::queue_statuses(SteadyTime now) const {
+std::vector<QueueStatus> Control::queue_statuses(const Executor& clock) const {
     std::vector<QueueStatus> out;
-    for (const auto& queue : engine_.queues.all()) out.push_back(queue->status(now));
+    for (const auto& queue : engine_.queues.all()) out.push_back(queue->status(clock));
     std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     return out;
 }
@@ -31,7 +31,7 @@ void Control::status(Completion<SenderStatus> done) {
     engine_.on_shard(0, [this, done = std::move(done)](Shard& shard) mutable {
         SenderStatus out;
         for (const auto& queue : engine_.queues.all()) {
-            const QueueStatus status = queue->status(shard.executor->now());
+            const QueueStatus status = queue->status(*shard.executor);
             ++out.queues;
             out.ready += status.ready;
             out.waiting += status.waiting;
@@ -66,7 +66,7 @@ void Control::status(Completion<SenderStatus> done) {
 
 void Control::list_queues(Completion<std::vector<QueueStatus>> done) {
     engine_.on_shard(0, [this, done = std::move(done)](Shard& shard) mutable {
-        answer(std::move(done), queue_statuses(shard.executor->now()));
+        answer(std::move(done), queue_statuses(*shard.executor));
     });
 }
 
@@ -77,7 +77,7 @@ void Control::list_virtual_mtas(Completion<std::vector<VirtualMtaStatus>> done) 
             VirtualMtaStatus& status = by_name[identity->name] = identity->status(shard.executor->now());
             status.connections = engine_.limits.of_virtual_mta(identity->name)->connections();
         }
-        for (const QueueStatus& queue : queue_statuses(shard.executor->now())) {
+        for (const QueueStatus& queue : queue_statuses(*shard.executor)) {
             VirtualMtaStatus& status = by_name[queue.virtual_mta];
             ++status.queues;
             status.warm_up_day = std::max(status.warm_up_day, queue.warm_up_day);

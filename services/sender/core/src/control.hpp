@@ -38,7 +38,7 @@ public:
 private:
     std::vector<std::shared_ptr<VirtualMta>> with_address(const SourceSelector& which, const IpAddress& source) const;
     struct Listing;
-    std::vector<QueueStatus> queue_statuses(SteadyTime now) const;
+    std::vector<QueueStatus> queue_statuses(const Executor& clock) const;
     void finish_listing(const std::shared_ptr<Listing>& listing, Result<std::vector<Spool::Loaded>> loaded);
 
     Engine& engine_;

@@ -299,8 +299,8 @@ void Engine::pump_all() {
 }
 
 void Engine::look_after_tables() {
-    queues.forget_abandoned();
     Executor& executor = *shards[0]->executor;
+    queues.forget_abandoned(executor.now());
     sts_policies.refresh(executor);
     executor.schedule_at(executor.now() + kLookEvery, [this] { look_after_tables(); });
 }

@@ -74,7 +74,7 @@ void Queue::arrive(schedule::NewTask&& task, const std::shared_ptr<Destination>&
     {
         const std::lock_guard lock(mutex_);
         waits_for_others = task.shares_message && settings_->max_domains_per_transaction > 1;
-        const std::uint32_t number = task.destination = route_of_locked(to);
+        const std::uint32_t number = task.destination = route_of_locked(to, shard);
         if (task.attachment && !may_keep_content_locked(task.destination, shard.executor->now())) {
             forgotten = std::move(task.attachment);
         }
@@ -133,7 +133,7 @@ void Queue::on_resolve_failed(const std::shared_ptr<Destination>& to, Shard& sha
     Action action;
     {
         const std::lock_guard lock(mutex_);
-        const std::uint32_t number = route_of_locked(to);
+        const std::uint32_t number = route_of_locked(to, shard);
         Route& route = routes_[number];
         ++route.failures;
         route.retry_at =
@@ -407,7 +407,7 @@ void Queue::look_where_they_go(const std::vector<Woken>& woken, Shard& shard) {
                 leaving.push_back(extract_locked(id, to));
                 continue;
             }
-            tasks_.set_destination(id, route_of_locked(to));
+            tasks_.set_destination(id, route_of_locked(to, shard));
             if (!to) unknown.insert(domain);
         }
     }

@@ -158,10 +158,10 @@ public:
     void configure(SettingsPointer settings);
     SettingsPointer settings() const;
     void set_paused(bool paused, std::string reason);
-    QueueStatus status(SteadyTime now) const;
-    std::uint64_t recipients() const;  // ready, waiting, held or in flight
-    bool is_abandoned() const;         // empty, not paused, no sessions: may be forgotten
-    void abandon();                    // the process ends: lets go of the sessions
+    QueueStatus status(const Executor& clock) const;
+    std::uint64_t recipients() const;         // ready, waiting, held or in flight
+    bool is_abandoned(SteadyTime now) const;  // empty, not paused, no sessions: may be forgotten
+    void abandon();                           // the process ends: lets go of the sessions
     struct Listed {
         TaskKey key;
         std::string state;  // "ready", "waiting", "in flight", "held: …"
@@ -259,14 +259,14 @@ private:
     void mark_paced_locked(Work& work, const std::shared_ptr<DeliverySession>& session);
     bool is_held_locked(const Route& route, SteadyTime now) const;
     bool may_keep_content_locked(std::uint32_t route, SteadyTime now) const;
-    std::uint32_t route_of_locked(const std::shared_ptr<Destination>& to);
+    std::uint32_t route_of_locked(const std::shared_ptr<Destination>& to, const Shard& shard);
     void forget_routes_locked(SteadyTime now);
     using Moves = std::unordered_map<std::uint32_t, std::shared_ptr<Destination>>;  // of domains
     void make_moves(Shard& shard);
     void make_moves_at(SteadyTime when);
     void go_on_moving(std::shared_ptr<const Moves> moves, std::uint32_t from, Shard& shard);
     void finish_moves(Shard& shard);
-    std::vector<Leaving> move_slice(const Moves& moves, std::uint32_t& from);
+    std::vector<Leaving> move_slice(const Moves& moves, std::uint32_t& from, const Shard& shard);
     Leaving extract_locked(schedule::TaskId id, const std::shared_ptr<Destination>& to);
     Work take_locked(std::uint32_t route, WallTime now, std::vector<Work>& expired);
     Work make_work_locked(schedule::TaskId id);
@@ -281,7 +281,7 @@ private:
     bool leaves_instead_locked(SteadyTime now, WallTime wall_now, SteadyTime& wake_at) const;
     bool is_deferred_locked(SteadyTime now, SteadyTime& wake_at) const;
     SteadyTime next_message_permit_locked() const;
-    std::string hold_reason_locked(SteadyTime now) const;
+    std::string hold_reason_locked(const Executor& clock) const;
     std::string why_no_connection_locked(const Route& route, SteadyTime now) const;
     std::shared_ptr<DeliverySession> pop_idle_locked(std::uint32_t route, unsigned shard, SteadyTime now,
                                                      SteadyTime& wake_at);

@@ -44,7 +44,7 @@ void Queue::make_moves(Shard& shard) {
 void Queue::go_on_moving(std::shared_ptr<const Moves> moves, std::uint32_t from, Shard& shard) {
     constexpr int kSlicesAtOnce = 8;
     for (int slices = 0; slices < kSlicesAtOnce; ++slices) {
-        for (Leaving& task : move_slice(*moves, from)) engine_.move_to(std::move(task), *this, shard);
+        for (Leaving& task : move_slice(*moves, from, shard)) engine_.move_to(std::move(task), *this, shard);
         if (from == 0) return finish_moves(shard);
     }
     shard.executor->post([self = shared_from_this(), moves = std::move(moves), from, &shard]() mutable {
@@ -65,7 +65,7 @@ void Queue::finish_moves(Shard& shard) {
 }
 
 // Those of one slice that leave this queue; what is in flight stays, and is asked for its destination when it comes back.
-std::vector<Queue::Leaving> Queue::move_slice(const Moves& moves, std::uint32_t& from) {
+std::vector<Queue::Leaving> Queue::move_slice(const Moves& moves, std::uint32_t& from, const Shard& shard) {
     const std::lock_guard lock(mutex_);
     std::vector<std::pair<schedule::TaskId, const std::shared_ptr<Destination>*>> found;
     from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
@@ -74,7 +74,7 @@ std::vector<Queue::Leaving> Queue::move_slice(const Moves& moves, std::uint32_t&
     std::vector<Leaving> leaving;
     for (const auto& [id, to] : found) {
         if ((*to)->site == site) {
-            tasks_.set_destination(id, route_of_locked(*to));
+            tasks_.set_destination(id, route_of_locked(*to, shard));
         } else if (tasks_[id].state != schedule::TaskState::InFlight) {
             leaving.push_back(extract_locked(id, *to));
         }

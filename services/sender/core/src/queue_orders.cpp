@@ -32,12 +32,11 @@ void Queue::set_paused(bool paused, std::string reason) {
     if (paused) forget_content(SteadyTime::max());
 }
 
-bool Queue::is_abandoned() const {
+bool Queue::is_abandoned(SteadyTime now) const {
     const std::lock_guard lock(mutex_);
     if (!tasks_.is_empty() || connections_ > 0 || paused_ || is_in_backoff()) return false;
     if (!settings_->warm_up.values.empty() && warm_up_.day() > 0) return false;
     // A rate that is still being paid for must not begin anew.
-    const SteadyTime now = engine_.shards[home]->executor->now();
     const shaping::Pace messages{settings_->max_message_rate.interval(), settings_->max_data_rate};
     return messages_.next(messages) <= now && connects_.next({settings_->max_connect_rate.interval(), {}}) <= now;
 }
@@ -49,7 +48,8 @@ void Queue::abandon() {
 
 // --- status --------------------------------------------------------------------------------------------
 
-QueueStatus Queue::status(SteadyTime now) const {
+QueueStatus Queue::status(const Executor& clock) const {
+    const SteadyTime now = clock.now();
     const std::lock_guard lock(mutex_);
     QueueStatus out;
     out.name = name;
@@ -72,8 +72,8 @@ QueueStatus Queue::status(SteadyTime now) const {
         if (mode_.until != schedule::kNever) out.backoff_until = mode_.until;
         out.backoff_reason = mode_.reason;
     }
-    out.hold_reason = hold_reason_locked(now);
-    out.warm_up = warm_up_.describe(settings_->warm_up.values, engine_.shards[home]->executor->wall_now());
+    out.hold_reason = hold_reason_locked(clock);
+    out.warm_up = warm_up_.describe(settings_->warm_up.values, clock.wall_now());
     out.warm_up_day = out.warm_up.empty() ? 0 : warm_up_.day();
     out.next_due = tasks_.next_due();
     out.last_reply = last_failure_;
@@ -87,7 +87,8 @@ std::uint64_t Queue::recipients() const {
 }
 
 // Why ready mail does not go now; empty when it does, or when there is none.
-std::string Queue::hold_reason_locked(SteadyTime now) const {
+std::string Queue::hold_reason_locked(const Executor& clock) const {
+    const SteadyTime now = clock.now();
     if (paused_) return pause_reason_.empty() ? "paused" : "paused: " + pause_reason_;
     if (!virtual_mta->is_configured()) return tasks_.is_empty() ? "" : "virtual-mta-missing";
     if (tasks_.counts().ready == 0) return tasks_.counts().held > 0 ? "held by orders" : "";
@@ -106,7 +107,7 @@ std::string Queue::hold_reason_locked(SteadyTime now) const {
             reason = "dns failed: " + route.to->text;
         } else if (route.failures > 0 && route.open == 0) {
             reason = "connecting failed: " + last_failure_;
-        } else if (const WallTime today = engine_.shards[home]->executor->wall_now(); !has_warm_up_left_locked(today)) {
+        } else if (const WallTime today = clock.wall_now(); !has_warm_up_left_locked(today)) {
             reason = "warm-up limit: " + warm_up_.describe(settings_->warm_up.values, today);
         } else {
             reason = why_no_connection_locked(route, now);
@@ -149,7 +150,7 @@ void Queue::list(const Selection& which, std::size_t limit, Executor& clock, std
     std::uint32_t from = 0;
     do {  // in slices, so that traffic is not held up
         const std::lock_guard lock(mutex_);
-        const std::string held = hold_reason_locked(clock.now());
+        const std::string held = hold_reason_locked(clock);
         from = tasks_.visit_tasks(from, kSlice, [&](schedule::TaskId id, schedule::WaitingTask& task) {
             if (out.size() >= limit || !which.covers_waiting(facts_locked(id), engine_.sites)) return;
             std::string state;
@@ -216,7 +217,7 @@ std::vector<Work> Queue::claim(std::span<const Found> found) {
 
 Work Queue::arrive_claimed(schedule::NewTask&& task, const std::shared_ptr<Destination>& to, Shard& shard) {
     const std::lock_guard lock(mutex_);
-    task.destination = route_of_locked(to);
+    task.destination = route_of_locked(to, shard);
     const schedule::TaskId id = tasks_.add(std::move(task), shard.executor->wall_now());
     tasks_.claim(id);
     tasks_[id].is_claimed = true;

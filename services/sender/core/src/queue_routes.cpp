@@ -11,11 +11,9 @@
 
 namespace postfleet::sender {
 
-std::uint32_t Queue::route_of_locked(const std::shared_ptr<Destination>& to) {
+std::uint32_t Queue::route_of_locked(const std::shared_ptr<Destination>& to, const Shard& shard) {
     if (const auto known = route_numbers_.find(to.get()); known != route_numbers_.end()) return known->second;
-    if (free_routes_.empty() && routes_.size() >= forget_routes_at_) {
-        forget_routes_locked(engine_.shards[home]->executor->now());
-    }
+    if (free_routes_.empty() && routes_.size() >= forget_routes_at_) forget_routes_locked(shard.executor->now());
     if (free_routes_.empty()) {
         free_routes_.push_back(static_cast<std::uint32_t>(routes_.size()));
         routes_.emplace_back();

@@ -62,12 +62,12 @@ std::size_t QueueTable::size() const {
     return size_;
 }
 
-void QueueTable::forget_abandoned() {
+void QueueTable::forget_abandoned(SteadyTime now) {
     const std::lock_guard lock(mutex_);
     for (auto it = sites_.begin(); it != sites_.end();) {
         // Somebody who holds the pointer may be about to add mail; such a queue stays.
         size_ -= std::erase_if(it->second,
-                               [](const auto& queue) { return queue.use_count() == 1 && queue->is_abandoned(); });
+                               [&](const auto& queue) { return queue.use_count() == 1 && queue->is_abandoned(now); });
         it = it->second.empty() ? sites_.erase(it) : std::next(it);
     }
 }

@@ -26,7 +26,7 @@ public:
     std::vector<std::shared_ptr<Queue>> all() const;
     std::size_t size() const;
     // Removes the queues that nobody needs any more.
-    void forget_abandoned();
+    void forget_abandoned(SteadyTime now);
 
     std::shared_ptr<VirtualMta> virtual_mta(std::string_view name);
     std::vector<std::shared_ptr<VirtualMta>> virtual_mtas() const;
