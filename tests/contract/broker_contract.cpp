@@ -49,6 +49,7 @@ void check_delivery(const Make& make) {
     World world(make);
     auto message = broker_message("id-1", std::string("b\0dy", 4));
     message.content_type = "text/plain";
+    message.content_encoding = "identity";
     message.type = "kind";
     message.correlation_id = "correlation";
     message.reply_to = "reply";
@@ -63,6 +64,7 @@ void check_delivery(const Make& make) {
     CHECK(*got.message.body == std::string("b\0dy", 4));
     CHECK(got.message.message_id == "id-1");
     CHECK(got.message.content_type == "text/plain");
+    CHECK(got.message.content_encoding == "identity");
     CHECK(got.message.type == "kind");
     CHECK(got.message.correlation_id == "correlation");
     CHECK(got.message.reply_to == "reply");

@@ -4,17 +4,19 @@ under load (F01, F19, F27)."""
 import collections
 import email
 import email.policy
+import gzip
 import json
 import os
 import random
 import re
 import sys
+import tempfile
 import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support/brokers"))
 import rabbitmq  # noqa: E402
-from harness import EndToEnd, wait_for  # noqa: E402
+from harness import EndToEnd, run, wait_for  # noqa: E402
 
 pika = rabbitmq.import_pika()
 PROPERTIES = dict(delivery_mode=2)
@@ -142,6 +144,32 @@ class SubmissionQueue(EndToEnd):
             self.assertEqual(properties.headers["x-postfleet-queue"], "postfleet.submit")
         self.assertEqual(reasons[0], "sbject: is no field that is known here; what is yours alone belongs into metadata")
         self.assertTrue(reasons[3].startswith('content_type: "text/plain" is none of'))
+        # What is compressed would go out as it is.
+        publisher.publish(gzip.compress(b"From: a@src.test\r\n\r\nHi\r\n"), "message/rfc822", content_encoding="gzip",
+                          headers={"mail-from": "a@src.test", "rcpt-to": "x@dst.test"})
+        properties, _ = wait_for(lambda: publisher.get("postfleet.rejected"), "a rejected submission")
+        self.assertEqual(properties.headers["x-postfleet-reason"],
+                         'content_encoding: "gzip" is not understood; publish the body as it is, not compressed')
+        self.assertEqual(properties.content_encoding, "gzip")
+        publisher.publish({"to": "x@dst.test", "sbject": "?"})
+        self.check_that_it_is_listed_with_the_services_password()
+
+    def check_that_it_is_listed_with_the_services_password(self):
+        """`postfleet rejected` takes what lets the services in, and does not wait for ever where nothing does."""
+        with tempfile.TemporaryDirectory() as folder:
+            right, wrong = os.path.join(folder, "right"), os.path.join(folder, "wrong")
+            for path, password in ((right, "guest"), (wrong, "guessed")):
+                with open(path, "w") as file:
+                    file.write(password)
+            variables = {"POSTFLEET_BROKER": self.broker.url.replace("guest:guest@", "guest:nothing@")}
+
+            def listed(password):
+                return run("rejected", "list", check=False, env={**variables, "POSTFLEET_BROKER_PASSWORD_FILE": password})
+            wait_for(lambda: "sbject: is no field" in listed(right).stdout, "the rejected submission to be listed")
+            done = listed(wrong)
+            self.assertEqual(1, done.returncode)
+            self.assertIn("postfleet: the broker cannot be reached: ", done.stderr)
+            self.assertIn("cannot log in as guest", done.stderr)
         wait_for(lambda: self.left() == 0, "the queue to be empty")
 
     def test_a_key_or_a_message_id_is_sent_once_also_over_a_restart(self):

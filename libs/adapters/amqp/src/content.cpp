@@ -33,6 +33,7 @@ void Content::read_properties(const amqp_basic_properties_t& properties) {
     const auto has = [&](amqp_flags_t flag) { return (properties._flags & flag) != 0; };
     BrokerMessage& message = delivery_.message;
     if (has(AMQP_BASIC_CONTENT_TYPE_FLAG)) message.content_type = to_view(properties.content_type);
+    if (has(AMQP_BASIC_CONTENT_ENCODING_FLAG)) message.content_encoding = to_view(properties.content_encoding);
     if (has(AMQP_BASIC_MESSAGE_ID_FLAG)) message.message_id = to_view(properties.message_id);
     if (has(AMQP_BASIC_TYPE_FLAG)) message.type = to_view(properties.type);
     if (has(AMQP_BASIC_CORRELATION_ID_FLAG)) message.correlation_id = to_view(properties.correlation_id);

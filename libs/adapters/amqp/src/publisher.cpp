@@ -37,8 +37,8 @@ std::string Publisher::what_is_wrong(const BrokerAddress& to, const BrokerMessag
         return fmt::format("{} octets; the broker takes at most {}", message.body->size(), most);
     }
     if (message.message_id.empty()) return "it has no message id, by which it is known when it comes back";
-    for (const std::string* text : {&to.exchange, &to.routing_key, &message.content_type, &message.message_id,
-                                    &message.type, &message.correlation_id, &message.reply_to}) {
+    for (const std::string* text : {&to.exchange, &to.routing_key, &message.content_type, &message.content_encoding,
+                                    &message.message_id, &message.type, &message.correlation_id, &message.reply_to}) {
         if (text->size() > kMostShortText) return "a property is longer than 255 octets";
     }
     std::size_t octets = 0;
@@ -187,6 +187,7 @@ Status Publisher::send(Connection& connection, const Waiting& waiting, std::uint
         properties._flags |= flag;
     };
     set(properties.content_type, message.content_type, AMQP_BASIC_CONTENT_TYPE_FLAG);
+    set(properties.content_encoding, message.content_encoding, AMQP_BASIC_CONTENT_ENCODING_FLAG);
     set(properties.message_id, message.message_id, AMQP_BASIC_MESSAGE_ID_FLAG);
     set(properties.type, message.type, AMQP_BASIC_TYPE_FLAG);
     set(properties.correlation_id, message.correlation_id, AMQP_BASIC_CORRELATION_ID_FLAG);

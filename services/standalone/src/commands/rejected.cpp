@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "../cli/broker_options.hpp"
 #include "../cli/context.hpp"
 #include "../cli/terminal.hpp"
 #include "postfleet/amqp/broker.hpp"
@@ -21,14 +22,16 @@ namespace postfleet::standalone {
 namespace {
 
 struct RejectedOptions {
-    std::string broker = "amqp://guest:guest@127.0.0.1:5672/", broker_ca;
+    BrokerOptions broker;
     std::string queue;  // whose messages go back; empty: they are counted only
 };
 
 constexpr Duration kLook = std::chrono::milliseconds(100);
-constexpr Duration kQuiet = std::chrono::seconds(5);  // without another message: that was the last
-constexpr std::uint32_t kMostSeen = 20'000;           // of those that stay
-constexpr std::uint64_t kAllOctets = 64ull << 30;     // the queue is smaller; bodies of those that stay are dropped
+constexpr Duration kQuiet = std::chrono::seconds(5);      // without another message: that was the last
+constexpr Duration kTellAfter = std::chrono::seconds(1);
+constexpr Duration kPatience = std::chrono::seconds(20);  // with a broker that lets nobody in
+constexpr std::uint32_t kMostSeen = 20'000;               // of those that stay
+constexpr std::uint64_t kAllOctets = 64ull << 30;         // the queue is smaller; bodies of those that stay are dropped
 constexpr const char* kTooOften = "given out too often: its consumer died each time";
 
 struct Origin {
@@ -70,10 +73,10 @@ public:
     Passage(Executor& on, amqp::Broker& broker, std::string queue)
         : on_(on), queue_(std::move(queue)), publisher_(broker.publisher({.name = "rejected"})), broker_(broker) {}
 
-    Seen run() {
+    Result<Seen> run() {
         auto answer = result_.get_future();
         on_.post([this] {
-            last_ = on_.now();
+            last_ = connected_ = on_.now();
             consumer_ =
                 broker_.consumer({.queue = std::string(wire::kRejectedQueue),
                                   .name = "rejected",
@@ -120,16 +123,25 @@ private:
     void look() {
         std::string obstacle = consumer_->obstacle();
         if (obstacle.empty()) obstacle = publisher_->obstacle();
-        if (!obstacle.empty()) {
+        if (obstacle.empty()) {
+            connected_ = on_.now();
+        } else {
             last_ = on_.now();
-            if (std::exchange(told_, obstacle) != obstacle) {
+            if (under_way_ == 0 && on_.now() - connected_ >= kPatience) {
+                return stop(Error{ErrorKind::Unavailable, "the broker cannot be reached: " + obstacle});
+            }
+            if (on_.now() - connected_ >= kTellAfter && std::exchange(told_, obstacle) != obstacle) {
                 fmt::print(stderr, "waiting for the broker: {}\n", obstacle);
             }
         }
-        if (under_way_ == 0 && on_.now() - last_ >= kQuiet) {
-            return consumer_->stop({&on_, [this](const Status&) { result_.set_value(std::move(seen_)); }});
-        }
+        if (under_way_ == 0 && on_.now() - last_ >= kQuiet) return stop(std::move(seen_));
         on_.schedule_at(on_.now() + kLook, [this] { look(); });
+    }
+
+    void stop(Result<Seen> result) {
+        consumer_->stop({&on_, [this, result = std::move(result)](const Status&) mutable {
+                             result_.set_value(std::move(result));
+                         }});
     }
 
     Executor& on_;
@@ -137,12 +149,12 @@ private:
     const std::unique_ptr<BrokerPublisher> publisher_;
     amqp::Broker& broker_;
     std::unique_ptr<BrokerConsumer> consumer_;
-    SteadyTime last_{};
+    SteadyTime last_{}, connected_{};
     std::size_t under_way_ = 0;
     std::set<std::string> returned_;
     Seen seen_;
     std::string told_;
-    std::promise<Seen> result_;
+    std::promise<Result<Seen>> result_;
 };
 
 // Submissions are left to applications: the broker's word for who published one would be lost.
@@ -157,15 +169,15 @@ Status check_queue(const std::string& queue) {
 }
 
 Result<Seen> go_through(const RejectedOptions& options) {
-    const auto url = BrokerUrl::parse(options.broker);
-    if (!url) return Error{ErrorKind::InvalidArgument, "--broker: " + url.error().text};
+    auto access = access_of(options.broker);
+    if (!access) return access.error();
     if (Status right = options.queue.empty() ? Status() : check_queue(options.queue); !right) return right.error();
-    amqp::Broker broker({.access = {.url = *url, .ca_file = options.broker_ca}, .name = "postfleet rejected"});
+    amqp::Broker broker({.access = *std::move(access), .name = "postfleet rejected"});
     auto loop = net::LoopGroup::create(1);
     if (!loop) return loop.error();
     Passage passage((**loop)[0], broker, options.queue);
     (*loop)->start();
-    Seen seen = passage.run();
+    auto seen = passage.run();
     (*loop)->stop();
     (*loop)->join();
     return seen;
@@ -200,16 +212,6 @@ int run_rejected(const RejectedOptions& options) {
     return 1;
 }
 
-void add_broker(CLI::App& command, RejectedOptions& options) {
-    command.add_option("--broker", options.broker, "RabbitMQ of the cluster")
-        ->envname("POSTFLEET_BROKER")
-        ->type_name("URL")
-        ->capture_default_str();
-    command.add_option("--broker-ca", options.broker_ca, "CA of the broker's certificate; without it: the system's")
-        ->envname("POSTFLEET_BROKER_CA")
-        ->type_name("FILE");
-}
-
 }  // namespace
 
 void register_rejected_command(CLI::App& app, int& exit_code) {
@@ -225,7 +227,7 @@ void register_rejected_command(CLI::App& app, int& exit_code) {
         "It may be interrupted and run again: a message leaves postfleet.rejected when its queue has it, and a sender\n"
         "drops what it has had.");
     for (CLI::App* command : {list, back}) {
-        add_broker(*command, *options);
+        add_broker_options(*command, options->broker);
         command->callback([&exit_code, options] { exit_code = run_rejected(*options); });
     }
 }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "../cli/broker_options.hpp"
 #include "../cli/context.hpp"
 #include "postfleet/amqp/broker.hpp"
 #include "postfleet/base/metrics.hpp"
@@ -27,7 +28,8 @@ namespace {
 using event_queues::OutboxPublishing;
 
 struct DrainOptions {
-    std::string directory, broker = "amqp://guest:guest@127.0.0.1:5672/", broker_ca, sender, from;
+    BrokerOptions broker;
+    std::string directory, sender, from;
     std::vector<std::string> reports;
 };
 
@@ -105,8 +107,8 @@ void await_events(const OutboxPublishing& events) {
 }
 
 Result<Drained> drain(const DrainOptions& options) {
-    const auto url = BrokerUrl::parse(options.broker);
-    if (!url) return Error{ErrorKind::InvalidArgument, "--broker: " + url.error().text};
+    auto access = access_of(options.broker);
+    if (!access) return access.error();
     if (Status there = check_directory(options); !there) return there.error();
     // The lock is the spool's: a process that still delivers from it keeps us out.
     auto spool = spool::RocksSpool::open({.directory = options.directory, .min_free = 0});
@@ -114,9 +116,8 @@ Result<Drained> drain(const DrainOptions& options) {
     if (Status known = check_reports(options, (*spool)->unread()); !known) return known.error();
     wire::BrokerTopology topology = wire::deliver_topology(options.sender);
     topology += wire::events_topology(options.reports);
-    amqp::Broker broker({.access = {.url = *url, .ca_file = options.broker_ca},
-                         .topology = std::move(topology),
-                         .name = "postfleet spool drain"});
+    amqp::Broker broker(
+        {.access = *std::move(access), .topology = std::move(topology), .name = "postfleet spool drain"});
     const event_queues::EventQueueOptions queues{
         .make_publisher = [&](const std::string& sink) { return broker.publisher({.name = "events " + sink}); },
         .source = options.from.empty() ? "/spools/" + (*spool)->spool_id() : "/senders/" + options.from};
@@ -172,13 +173,7 @@ void register_spool_command(CLI::App& app, int& exit_code) {
         "publish its events");
     command->add_option("directory", options->directory, "The spool: DATA-DIR/spool")->required()->type_name("DIR");
     command->add_option("--to", options->sender, "The sender that gets it")->required()->type_name("NAME");
-    command->add_option("--broker", options->broker, "RabbitMQ of the cluster")
-        ->envname("POSTFLEET_BROKER")
-        ->type_name("URL")
-        ->capture_default_str();
-    command->add_option("--broker-ca", options->broker_ca, "CA of the broker's certificate; without it: the system's")
-        ->envname("POSTFLEET_BROKER_CA")
-        ->type_name("FILE");
+    add_broker_options(*command, options->broker);
     command
         ->add_option("--reports", options->reports,
                      "Publish the events that wait for these reports, as the configuration names them; feedback must "

@@ -39,7 +39,7 @@ using BrokerHeaders = std::vector<std::pair<std::string, std::string>>;
 
 struct BrokerMessage {
     SharedOctets body;  // never null
-    std::string content_type, message_id, type, correlation_id, reply_to;
+    std::string content_type, content_encoding, message_id, type, correlation_id, reply_to;
     BrokerHeaders headers;
     std::uint8_t priority = 0;
 };
