@@ -100,7 +100,7 @@ def is_closed(connection):
 
 def room(octets):
     """How much memory a process may take meanwhile; under a sanitizer (CMakePresets.json) it takes several times as much."""
-    return octets * int(os.environ.get("POSTFLEET_TEST_MEMORY", "1"))
+    return octets * 4 if "POSTFLEET_SANITIZED" in os.environ else octets
 
 
 def memory_of(pid):
