@@ -236,6 +236,44 @@ TEST_CASE("what has a message_id is taken under the same id whenever it comes, a
     CHECK_FALSE(out.handover.accepted[10].taken_as);
 }
 
+TEST_CASE("what is tried again is bound the same way, recipient by recipient", "[ingest][submission]") {
+    // One sender may have its part by then, and drops what comes as the same.
+    std::string body =
+        R"({"mail_from": "a@src.test", "pool": "bulk", "mime": "From: a@src.test\r\n\r\nHi [name]\r\n",)";
+    body += R"("recipients": [)";
+    for (int i = 0; i < 5; ++i) {
+        body += (i > 0 ? ", " : "") + std::string(R"({"to": "b)") + std::to_string(i) +
+                R"(@dst.test", "variables": {"name": "B"}})";
+    }
+    body += "]}";
+    std::set<std::string> bindings, ids;
+    for (int failures = 0; failures < 4; ++failures) {
+        Outside out;
+        SubmissionWorld world(out);
+        out.handover.mode = FakeHandover::Mode::Hold;
+        out.submit(body);
+        world.run();
+        for (int i = 0; i < failures; ++i) {
+            out.handover.release(Error{ErrorKind::DeadlineExceeded, "a sender may have its part"});
+            world.pass(std::chrono::seconds(1));
+        }
+        out.handover.release({});
+        world.run();
+        INFO(out.reason());
+        REQUIRE(out.accepted() == 1);
+        const AcceptedMessage& accepted = out.handover.accepted[0];
+        REQUIRE(accepted.tasks.size() == 5);
+        std::string bound;
+        for (const Task& task : accepted.tasks) bound += task.virtual_mta + " ";
+        bindings.insert(bound);
+        ids.insert(accepted.message->id.to_string());
+        CHECK(bound.find("bulk-1") != std::string::npos);
+        CHECK(bound.find("bulk-2") != std::string::npos);
+    }
+    CHECK(ids.size() == 1);
+    CHECK(bindings.size() == 1);
+}
+
 TEST_CASE("a submission that kills its process is found out, alone, and rejected", "[ingest][submission][F27]") {
     struct Died {};
     Outside out;

@@ -66,6 +66,33 @@ TEST_CASE("what is given out again while the first one is under way is handed ov
     CHECK(world.left(kHigh) == 0);
 }
 
+TEST_CASE("a message that is offered again with other tasks is no copy: its sender has others of them now") {
+    World world;
+    wire::Handover first = sample_handover(1);
+    const auto offer = [&](const std::vector<std::uint32_t>& numbers) {
+        wire::Handover other = first;
+        other.tasks.assign(numbers.size(), first.tasks[0]);
+        for (std::uint32_t i = 0; i < numbers.size(); ++i) {
+            other.tasks[i].key.number = numbers[i];
+            other.tasks[i].recipients.resize(1);
+            other.tasks[i].recipients[0].index = numbers[i];
+        }
+        world.publish(kDeliver, other);
+    };
+    for (const auto& numbers : std::vector<std::vector<std::uint32_t>>{{0}, {0, 1}, {1}, {0, 1}, {0}, {1}})
+        offer(numbers);
+    world.start();
+    CHECK(world.taken() == Numbers{1, 1, 1});  // what is the same waits once
+    for (const auto& numbers : std::vector<std::vector<std::uint32_t>>{{0}, {0, 1}, {1}}) offer(numbers);
+    REQUIRE(world.taken() == Numbers{1, 1, 1, 1, 1, 1});
+    const auto& accepted = world.handover.accepted;
+    CHECK(accepted[0].taken_as == first.id);
+    for (std::size_t i = 0; i < 3; ++i) CHECK(accepted[i].taken_as == accepted[i + 3].taken_as);
+    CHECK(accepted[1].taken_as != first.id);
+    CHECK(accepted[2].taken_as != first.id);
+    CHECK(accepted[1].taken_as != accepted[2].taken_as);
+}
+
 TEST_CASE("the high queue goes first, and the normal one is not starved") {
     World world;
     world.start();

@@ -177,7 +177,7 @@ std::optional<smtp::Decision> Intake::bind(const HeaderFacts& facts) {
         }
         if (task.key.number == 0 || merge_ != nullptr || routing.depends_on_recipient()) {
             request.rcpt_domain = task.domain;
-            bound = routing.bind(request, weight_choice());
+            bound = routing.bind(request, weight_choice(task.key.number));
             if (!bound) return refuse(Reason::UnknownVirtualMta, 554, {5, 3, 5}, std::move(bound.refusal));
         }
         task.virtual_mta = bound.virtual_mta;

@@ -19,12 +19,13 @@ void Intake::set_origin(MessageOrigin origin) {
 }
 
 // What may be offered again is bound as before: another sender would not know that it was taken.
-std::uint64_t Intake::weight_choice() {
-    if (origin_ == nullptr || !origin_->taken_as) return shard_.random();
+std::uint64_t Intake::weight_choice(std::uint32_t task) {
+    if (origin_ == nullptr) return shard_.random();
+    constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15;  // tasks that follow each other are spread evenly
+    const MessageId& id = origin_->taken_as ? *origin_->taken_as : origin_->id;
     std::uint64_t choice = 0;
-    for (std::size_t i = 8; i < origin_->taken_as->octets.size(); ++i)
-        choice = (choice << 8) | origin_->taken_as->octets[i];
-    return choice;
+    for (std::size_t i = 8; i < id.octets.size(); ++i) choice = (choice << 8) | id.octets[i];
+    return choice + task * kGolden;
 }
 
 void Intake::take_origin(Message& message) const {

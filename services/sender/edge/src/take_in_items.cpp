@@ -25,6 +25,18 @@ MessageId id_of_part(const MessageId& whole, std::uint32_t first_task) {
     return id;
 }
 
+// Under what a hand-over is taken once. Not under its id alone: a message that is offered again may be parted otherwise
+// than before, because a virtual MTA has another sender now, and what was never taken must not be dropped as a copy.
+MessageId taken_as(const wire::Handover& handover) {
+    const std::vector<Task>& tasks = handover.tasks;
+    if (tasks.size() == 1 && tasks.front().key.number == 0) return handover.id;
+    std::string which = "tasks/" + handover.id.to_string();
+    for (const Task& task : tasks) which.append("/").append(std::to_string(task.key.number));
+    MessageId id;
+    id.octets = hash_event_id(which).octets;
+    return id;
+}
+
 // What a hand-over of several chunks waits for.
 struct Appending {
     std::size_t left = 0;
@@ -52,7 +64,7 @@ void BrokerTakeIn::Work::on_delivery(TakeInLane& lane, BrokerDelivery&& delivery
             return end_sweep(OverflowSweep::Ended::AllSeen);
         }
     }
-    const MessageId id = handover->id;
+    const MessageId id = taken_as(*handover);
     const auto [found, is_new] = items_.try_emplace(id);
     found->second.sources.push_back(source);
     if (!is_new) {

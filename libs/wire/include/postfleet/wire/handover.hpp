@@ -29,7 +29,8 @@ inline constexpr std::size_t kMaxHandoverOctets = 64u << 20;
 inline constexpr std::size_t kMaxHandoverElements = 250'000;
 
 struct Handover {
-    // What a sender remembers, so as to drop the same hand-over when it comes again: the message's id for new mail.
+    // What a sender remembers, with the numbers of the tasks, so as to drop the same hand-over when it comes again: the
+    // message's id for new mail.
     MessageId id;
     std::shared_ptr<const Message> message;
     std::vector<Task> tasks;

@@ -136,7 +136,7 @@ private:
     std::optional<smtp::Decision> check_header_senders(std::string_view content);
     smtp::Decision refuse(Reason reason, int code, EnhancedStatus enhanced, std::string text);
     void take_origin(Message& message) const;
-    std::uint64_t weight_choice();
+    std::uint64_t weight_choice(std::uint32_t task);
     bool take_schedule(const smtp::MailSchedule& schedule, Message& message);
     std::optional<smtp::Decision> take_windows(std::string_view text);
     // Of a task: first due; what expire_after counts from; the latest.

@@ -6,7 +6,7 @@
 //                                                                queue, confirm ─▶ ack
 //
 //  * Nothing is acknowledged before the next hop has it durably. What is given out twice, or published twice, has the id of
-//    its hand-over: it waits once here, and is taken once by the spool (AcceptedMessage::taken_as).
+//    its hand-over, and its tasks: it waits once here, and is taken once by the spool (AcceptedMessage::taken_as).
 //  * The high queue goes first; one in kNormalShare hand-overs is a normal one as long as there are any.
 //  * At the high-water mark (messages or octets in the spool) it takes no more, at the low mark (kLowMark of it) it goes
 //    on. What the consumers have been given by then, at most the prefetch budget, still comes in.
