@@ -188,6 +188,64 @@ TEST_CASE("a key whose process died goes on under the message id that it has", "
     CHECK(out.handover.accepted[0].taken_as == first);
 }
 
+TEST_CASE("a key whose confirm the routers did not take is confirmed when they do",
+          "[ingest][submission][idempotency]") {
+    Outside out;
+    SubmissionWorld world(out);
+    out.handover.mode = FakeHandover::Mode::Hold;
+    out.submit_json("b@dst.test", R"(, "idempotency_key": "order-17")");
+    world.run();
+    out.keys.fail_next({ErrorKind::Unavailable, "the routers are changing"});
+    out.handover.release({});
+    world.run();
+    world.pass(std::chrono::seconds(2));
+    out.handover.mode = FakeHandover::Mode::Posted;
+    out.submit_json("c@dst.test", R"(, "idempotency_key": "order-17")");  // whatever its body is
+    world.run();
+    CHECK(out.recipients() == "b@dst.test ");
+    CHECK(world.submissions.duplicates.value() == 1);
+}
+
+TEST_CASE("keys are told in calls of the size that routers take", "[ingest][submission][idempotency]") {
+    struct SlowKeys final : KeyClaims {
+        explicit SlowKeys(KeyClaims& with) : keys(with) {}
+        void claim(std::vector<KeyClaim> claims, Completion<Result<std::vector<KeyVerdict>>> done) override {
+            keys.claim(std::move(claims), std::move(done));
+        }
+        void confirm(std::vector<IdempotencyKey> given, Completion<Status> done) override {
+            most = std::max(most, given.size());
+            confirmed += given.size();
+            if (!is_slow) return keys.confirm(std::move(given), std::move(done));
+            held = std::move(done);
+        }
+        void release(std::vector<IdempotencyKey>, Completion<Status>) override { FAIL("nothing was refused"); }
+        KeyClaims& keys;
+        bool is_slow = true;
+        std::optional<Completion<Status>> held;
+        std::size_t most = 0, confirmed = 0;
+    };
+    Outside out;
+    SubmissionWorld world(out);
+    SlowKeys keys(out.keys);
+    SubmissionDesk desk(world.shard, world.listener, &keys);
+    constexpr std::size_t kSubmissions = 1'500;
+    std::size_t accepted = 0;
+    for (std::size_t n = 0; n < kSubmissions; ++n) {
+        Submission submission = submission::parse_json(kBody).value();
+        submission.idempotency_key = "order-" + std::to_string(n);
+        desk.submit(std::move(submission), {.name = "shop", .rules = world.rules}, [&](SubmissionOutcome&& outcome) {
+            if (outcome.kind == SubmissionOutcome::Kind::Accepted) ++accepted;
+        });
+    }
+    world.run();
+    REQUIRE(accepted == kSubmissions);
+    keys.is_slow = false;
+    std::move(keys.held)->run({});
+    world.run();
+    CHECK(keys.confirmed == kSubmissions);
+    CHECK(keys.most <= 1'000);
+}
+
 TEST_CASE("a refused submission gives its key back", "[ingest][submission][idempotency]") {
     Outside out;
     SubmissionWorld world(out);

@@ -146,21 +146,38 @@ void SubmissionDesk::free_key(const Entry& entry) {
     claim(next);
 }
 
-// What cannot be told leaves its key as it is claimed: whoever comes with it goes on under the same message id.
-void SubmissionDesk::tell(KeyLine& line, void (KeyClaims::*what)(std::vector<IdempotencyKey>, Completion<Status>)) {
+void SubmissionDesk::tell(KeyLine& line, TellKeys what) {
     if (line.is_asking || line.waiting.empty()) return;
     line.is_asking = true;
-    (keys_->*what)(
-        std::exchange(line.waiting, {}),
-        {&shard_.executor(), [alive = alive_, &line, what](Status told) {
-             if (*alive == nullptr) return;
-             SubmissionDesk& desk = **alive;
-             line.is_asking = false;
-             if (!told) {
-                 desk.shard_.log().line(LogLevel::Warning, "idempotency-keys").field("text", told.error().text);
-             }
-             desk.tell(line, what);
-         }});
+    const auto end = line.waiting.begin() + static_cast<std::ptrdiff_t>(std::min(line.waiting.size(), kKeysAtOnce));
+    std::vector<IdempotencyKey> keys(line.waiting.begin(), end);
+    line.waiting.erase(line.waiting.begin(), end);
+    (keys_->*what)(keys, {&shard_.executor(), [alive = alive_, &line, what, keys](const Status& told) {
+                              if (*alive != nullptr) (*alive)->on_told(line, what, keys, told);
+                          }});
+}
+
+// What is never told leaves its key as it is claimed: whoever comes with it goes on under the same message id.
+void SubmissionDesk::on_told(KeyLine& line, TellKeys what, const std::vector<IdempotencyKey>& keys,
+                             const Status& told) {
+    if (told) {
+        line.has_failed = line.is_asking = false;
+        return tell(line, what);
+    }
+    if (!std::exchange(line.has_failed, true)) {
+        shard_.log().line(LogLevel::Warning, "idempotency-keys").field("text", told.error().text);
+    }
+    const ErrorKind kind = told.error().kind;
+    const bool may_pass =
+        kind == ErrorKind::Unavailable || kind == ErrorKind::DeadlineExceeded || kind == ErrorKind::ResourceExhausted;
+    if (may_pass && line.waiting.size() < kMostUntold) {
+        line.waiting.insert(line.waiting.begin(), keys.begin(), keys.end());
+    }
+    shard_.executor().schedule_at(shard_.executor().now() + kTellAgain, [alive = alive_, &line, what] {
+        if (*alive == nullptr) return;
+        line.is_asking = false;
+        (*alive)->tell(line, what);
+    });
 }
 
 }  // namespace postfleet::ingest

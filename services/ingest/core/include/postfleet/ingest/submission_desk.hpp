@@ -5,7 +5,8 @@
 //                  └─ under way here already ─▶ waits for that one
 //
 // An answer comes once, never inside submit(). A key whose claim nobody confirmed goes on under the message id that it
-// has (`taken_as`), so that the hand-over drops what it took before.
+// has (`taken_as`), so that the hand-over drops what it took before. What became of a key is told until the port has it,
+// as long as this lives and no more than kMostUntold keys wait.
 //
 // Threads: confined to its shard. Borrows what it is made from; it must outlive the answers of the ports, and is not
 // destroyed inside one of its own.
@@ -54,7 +55,8 @@ struct SubmissionSource {
 class SubmissionDesk final {
 public:
     using Answer = UniqueFunction<void(SubmissionOutcome&&)>;
-    static constexpr std::size_t kKeysAtOnce = 500;
+    static constexpr std::size_t kKeysAtOnce = 500, kMostUntold = 100'000;
+    static constexpr Duration kTellAgain = std::chrono::seconds(1);
 
     // Without `keys` nothing that has a key is taken.
     SubmissionDesk(IntakeShard& shard, ListenerShared& listener, KeyClaims* keys)
@@ -83,9 +85,11 @@ private:
     };
     // Keys that are told to the port together, one call at a time.
     struct KeyLine {
-        std::vector<IdempotencyKey> waiting;
-        bool is_asking = false;
+        std::deque<IdempotencyKey> waiting;
+        bool is_asking = false;  // or waits to ask again
+        bool has_failed = false;
     };
+    using TellKeys = void (KeyClaims::*)(std::vector<IdempotencyKey>, Completion<Status>);
 
     void take_key(Entry& entry);
     void claim(Entry& entry);
@@ -96,7 +100,8 @@ private:
     void answer_later(Entry& entry, SubmissionOutcome outcome);
     void finish(Entry& entry, SubmissionOutcome outcome);
     void free_key(const Entry& entry);
-    void tell(KeyLine& line, void (KeyClaims::*what)(std::vector<IdempotencyKey>, Completion<Status>));
+    void tell(KeyLine& line, TellKeys what);
+    void on_told(KeyLine& line, TellKeys what, const std::vector<IdempotencyKey>& keys, const Status& told);
 
     IntakeShard& shard_;
     ListenerShared& listener_;
