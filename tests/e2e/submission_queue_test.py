@@ -206,6 +206,23 @@ class SubmissionQueue(EndToEnd):
         self.publisher().publish(draft("queue@dst.test"))
         sink.wait(2)
 
+    def test_a_queue_that_the_configuration_has_no_more_is_let_go_and_nothing_waits_for_it(self):
+        sink = self.sink()
+        stack = self.start(sink)
+        stack.write_config("{}\n", "queues.yaml")
+        stack.command("reload")
+        wait_for(lambda: "consumer of" not in self.broker.ctl("list_connections", "-q", "client_properties"),
+                 "its consumers to go", 60)
+        code, text = stack.http("/healthz/ready")
+        self.assertEqual(code, 200, text)
+        self.publisher().publish(draft("queue@dst.test"))
+        stack.send("smtp@dst.test")
+        self.assertEqual(sink.wait(1)[0].recipient, "smtp@dst.test")
+        stack.write_config(document("yaml").replace(GUIDE_URL, self.broker.url), "queues.yaml")
+        stack.command("reload")  # it comes back
+        self.assertEqual(sink.wait(2)[1].recipient, "queue@dst.test")
+        wait_for(lambda: stack.http("/healthz/ready")[0] == 200, "the queue to be there again")
+
     def flood(self, stop):
         """Publishes until told to stop; what was confirmed is in `confirmed`, what may be there in `offered`."""
         self.confirmed, self.offered = set(), set()

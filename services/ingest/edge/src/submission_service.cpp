@@ -56,10 +56,20 @@ struct SubmissionService::Parts {
     explicit Parts(SubmissionDependencies given) : dependencies(std::move(given)) {}
     SubmissionDependencies dependencies;
     mutable std::mutex mutex;  // of the map
-    // A queue stays when it goes from the configuration: the store may still answer it.
     std::map<std::string, std::unique_ptr<Queue>> queues;
+    // They went from the configuration and are drained; the store may still answer them.
+    std::vector<std::unique_ptr<Queue>> retired;
     bool is_started = false;
 
+    template <class Do>
+    void for_all_workers(Do&& act) {
+        for (const auto& [name, queue] : queues) {
+            for (const auto& worker : queue->workers) act(*worker);
+        }
+        for (const auto& queue : retired) {
+            for (const auto& worker : queue->workers) act(*worker);
+        }
+    }
     Result<std::unique_ptr<Queue>> make(const IngestConfiguration& configuration, const config::SubmissionQueue& queue);
 };
 
@@ -104,18 +114,21 @@ Status SubmissionService::reload(const IngestConfiguration& configuration) {
         if (!one) return Error{one.error().kind, "submission_queues." + name + ": " + one.error().text};
         made.emplace(name, std::move(*one));
     }
-    for (auto& [name, queue] : parts_->queues) {
-        const auto wanted = configuration.config->submission_queues.find(name);
-        for (const auto& worker : queue->workers) {
-            if (wanted == configuration.config->submission_queues.end()) {
-                worker->drain([] {});
-                continue;
-            }
+    const std::lock_guard lock(parts_->mutex);
+    for (auto at = parts_->queues.begin(); at != parts_->queues.end();) {
+        const auto wanted = configuration.config->submission_queues.find(at->first);
+        if (wanted == configuration.config->submission_queues.end()) {
+            for (const auto& worker : at->second->workers) worker->drain([] {});
+            parts_->retired.push_back(std::move(at->second));
+            at = parts_->queues.erase(at);
+            continue;
+        }
+        for (const auto& worker : at->second->workers) {
             worker->use(ListenerRules::make(*configuration.config, wanted->second, configuration.routing),
                         wanted->second.idempotency_window);
         }
+        ++at;
     }
-    const std::lock_guard lock(parts_->mutex);
     for (auto& [name, queue] : made) {
         if (parts_->is_started) {
             for (const auto& worker : queue->workers) worker->start();
@@ -145,21 +158,18 @@ void SubmissionService::drain(Completion<Status> done) {
     };
     auto drain = std::make_shared<Drain>();
     drain->done = std::move(done);
-    for (auto& [name, queue] : parts_->queues) {
-        for (const auto& worker : queue->workers) {
-            ++drain->open;
-            worker->drain([drain] { drain->leave(); });
-        }
-    }
+    parts_->for_all_workers([&](SubmissionWorker& worker) {
+        ++drain->open;
+        worker.drain([drain] { drain->leave(); });
+    });
     drain->leave();
 }
 
 void SubmissionService::stop() {
     const std::lock_guard lock(parts_->mutex);
-    for (auto& [name, queue] : parts_->queues) {
-        for (const auto& worker : queue->workers) worker->stop();
-        queue->publisher.reset();
-    }
+    parts_->for_all_workers([](SubmissionWorker& worker) { worker.stop(); });
+    for (const auto& [name, queue] : parts_->queues) queue->publisher.reset();
+    for (const auto& queue : parts_->retired) queue->publisher.reset();
 }
 
 std::string SubmissionService::obstacle() const {

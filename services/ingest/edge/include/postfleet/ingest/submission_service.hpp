@@ -2,8 +2,7 @@
 //
 // Life: construct → open() → start() → traffic → drain() → stop() → destruction, when the ports have answered all they
 // were asked. A reload acts on the submissions that are taken afterwards. Queues appear and go without a restart; one
-// that keeps its name keeps its broker and its consumers until the next start, and one that went and comes back waits for
-// it.
+// that keeps its name keeps its broker and its consumers until the next start.
 //
 // A broker that is away is no error: it is an obstacle() until it is there.
 //
