@@ -161,6 +161,35 @@ TEST_CASE("content that came in chunks is handed over whole, and forgotten when 
     CHECK(world.handover.octets_under_way() == kContentChunkOctets);
 }
 
+TEST_CASE("of two who hand over under one id at once, as under one idempotency key, one is asked to come again") {
+    World world(2 << 20);
+    auto first = world.message({"tx-1"}, "end\r\n", 3);
+    const MessageId id = first.message->id;
+    const auto chunk = std::make_shared<const std::string>(kContentChunkOctets, 'x');
+    std::vector<std::string> appended;
+    const auto append = [&](std::uint32_t number) {
+        world.handover.append_content(id, number, chunk,
+                                      {&world.executor, [&](const Status& status) {
+                                           appended.push_back(status ? "ok" : to_string(status.error().kind));
+                                       }});
+        world.executor.run_until_idle();
+    };
+    append(0);
+    append(0);  // the other one
+    append(1);
+    // Nobody discards content of which it is not known whether it is needed.
+    CHECK(appended == Texts{"ok", to_string(ErrorKind::DeadlineExceeded), "ok"});
+    CHECK(world.handover.octets_under_way() == 2 * kContentChunkOctets);
+    world.hand_over(std::move(first));
+    CHECK(world.answers == Texts{"ok"});
+    CHECK(world.handover.octets_under_way() == 0);
+    append(1);
+    CHECK(appended.back() == to_string(ErrorKind::DeadlineExceeded));
+    append(0);
+    CHECK(appended.back() == "ok");
+    CHECK(world.handover.octets_under_way() == kContentChunkOctets);
+}
+
 TEST_CASE("what is under way to the broker is bounded") {
     World world(1000);
     world.broker.set_confirms(FakeBroker::Confirms::Hold);

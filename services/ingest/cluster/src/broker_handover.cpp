@@ -33,6 +33,14 @@ struct BrokerHandover::Shared {
     void give_room(std::uint64_t amount) {
         octets.set(static_cast<std::int64_t>(under_way.fetch_sub(amount, std::memory_order_relaxed) - amount));
     }
+    // False: it is not the next one. An idempotency key gives its message's id to all who come with it, at once, too.
+    bool add_chunk(MessageId id, std::uint32_t chunk, SharedOctets content) {
+        const std::lock_guard lock(mutex);
+        const auto found = chunks.find(id);
+        if (chunk != (found == chunks.end() ? 0 : found->second.size())) return false;
+        chunks[id].push_back(std::move(content));
+        return true;
+    }
     std::vector<SharedOctets> take_chunks(MessageId id) {
         const std::lock_guard lock(mutex);
         auto node = chunks.extract(id);
@@ -241,13 +249,13 @@ void BrokerHandover::begin(AcceptedMessage message, LocalBuffer* buffer, Complet
 
 void BrokerHandover::append_content(MessageId id, std::uint32_t chunk, SharedOctets octets, Completion<Status> done) {
     Status status;
-    if (!shared_->take_room(octets->size())) {
+    const std::uint64_t room = octets->size();
+    if (!shared_->take_room(room)) {
         status = Error{ErrorKind::ResourceExhausted, "too much mail waits for the broker"};
-    } else {
-        const std::lock_guard lock(shared_->mutex);
-        auto& chunks = shared_->chunks[id];
-        require(chunks.size() == chunk);
-        chunks.push_back(std::move(octets));
+    } else if (!shared_->add_chunk(id, chunk, std::move(octets))) {
+        shared_->give_room(room);
+        // Of this kind, so that who is refused does not discard what the other one has appended.
+        status = Error{ErrorKind::DeadlineExceeded, "the message is being handed over already, under the same key"};
     }
     done.on->post([run = std::move(done.run), status = std::move(status)]() mutable { run(std::move(status)); });
 }
