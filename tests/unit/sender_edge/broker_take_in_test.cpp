@@ -353,6 +353,38 @@ TEST_CASE("who stops finishes what is under way, and gives the rest back") {
     CHECK(world.broker.unsettled(kDeliver) == 0);
 }
 
+namespace {
+
+// Of a broker that hangs: its end comes when it is destroyed.
+class HangingConsumer final : public BrokerConsumer {
+public:
+    explicit HangingConsumer(int& alive) : alive_(alive) { ++alive_; }
+    ~HangingConsumer() override { --alive_; }
+    void settle(std::uint64_t, BrokerVerdict) override {}
+    void pause() override {}
+    void resume() override {}
+    void stop(Completion<Status> done) override { stopped_ = std::move(done); }
+    std::string obstacle() const override { return "it hangs"; }
+
+private:
+    int& alive_;
+    Completion<Status> stopped_;
+};
+
+}  // namespace
+
+TEST_CASE("consumers of a broker that hangs end with the take-in, which their broker outlives") {
+    int alive = 0;
+    World world;
+    world.consume = [&](BrokerConsumerOptions) { return std::make_unique<HangingConsumer>(alive); };
+    world.start();
+    REQUIRE(alive > 0);
+    world.take_in->stop({&world.executor, [](const Status&) {}});
+    world.executor.run_until_idle();
+    world.take_in.reset();
+    CHECK(alive == 0);
+}
+
 TEST_CASE("a broker that goes away and comes back costs nothing and doubles nothing, down to the sink", "[P1][P3]") {
     SenderWorld world;
     world.route("example.org", "192.0.2.1:25");

@@ -57,7 +57,7 @@ struct TakeInWorld {
             BrokerTakeInPorts{
                 .on = executor,
                 .shards = {&executor},
-                .consume = [this](BrokerConsumerOptions options) { return broker.consumer(std::move(options)); },
+                .consume = consume,
                 .publisher = *publisher,
                 .handover = handover,
                 .was_taken =
@@ -97,6 +97,8 @@ struct TakeInWorld {
         return numbers;
     }
 
+    std::function<std::unique_ptr<BrokerConsumer>(BrokerConsumerOptions)> consume =
+        [this](BrokerConsumerOptions options) { return broker.consumer(std::move(options)); };
     config::TakeIn settings;
     std::uint64_t published = 0;
     ManualExecutor executor;

@@ -83,6 +83,7 @@ private:
     void pause_where_needed();
     void set_obstacle();
     void finish_stopping();
+    void let_go(std::unique_ptr<BrokerConsumer> consumer, UniqueFunction<void()> then);
     // Runs on the executor of the take-in, if that still is.
     template <class Run>
     auto guarded(Run run) {
@@ -98,6 +99,8 @@ private:
     Gauge& waiting_gauge_;
 
     std::array<TakeInLane, 3> lanes_;
+    // That are stopping: a broker that hangs holds that up, and they must not outlast us.
+    std::vector<std::unique_ptr<BrokerConsumer>> leaving_;
     std::unordered_map<MessageId, Item> items_;
     std::size_t under_way_ = 0, overflow_under_way_ = 0, rejecting_ = 0;
     std::uint64_t octets_under_way_ = 0;

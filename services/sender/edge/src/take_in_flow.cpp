@@ -95,11 +95,20 @@ void BrokerTakeIn::Work::open(TakeInLane& lane) {
 void BrokerTakeIn::Work::close(TakeInLane& lane) {
     if (!lane.consumer) return;
     forget(lane);
-    BrokerConsumer& consumer = *lane.consumer;
-    consumer.stop({&ports_.on, guarded([gone = std::move(lane.consumer)](Work& self, const Status&) mutable {
-                       if (self.ports_.dispose) self.ports_.dispose(std::move(gone));
-                       gone.reset();
-                   })});
+    let_go(std::move(lane.consumer), [] {});
+}
+
+void BrokerTakeIn::Work::let_go(std::unique_ptr<BrokerConsumer> consumer, UniqueFunction<void()> then) {
+    BrokerConsumer* const raw = leaving_.emplace_back(std::move(consumer)).get();
+    raw->stop({&ports_.on, guarded([raw, then = std::move(then)](Work& self, const Status&) mutable {
+                   const auto found = std::find_if(self.leaving_.begin(), self.leaving_.end(),
+                                                   [&](const auto& one) { return one.get() == raw; });
+                   std::unique_ptr<BrokerConsumer> gone = std::move(*found);
+                   self.leaving_.erase(found);
+                   if (self.ports_.dispose) self.ports_.dispose(std::move(gone));
+                   gone.reset();
+                   then();
+               })});
 }
 
 void BrokerTakeIn::Work::pause_where_needed() {
@@ -273,8 +282,7 @@ void BrokerTakeIn::Work::finish_stopping() {
     for (TakeInLane& lane : lanes_) {
         if (!lane.consumer) continue;
         ++*left;
-        BrokerConsumer& consumer = *lane.consumer;
-        consumer.stop({&ports_.on, [gone = std::move(lane.consumer), one_less](const Status&) { one_less(); }});
+        let_go(std::move(lane.consumer), one_less);
     }
     one_less();
 }
