@@ -111,20 +111,23 @@ TEST_CASE("what the spool has had goes into no overflow queue, whole or in part"
     World world({.queue_quota = 10});
     world.start();
     world.executor.advance(10s);
-    world.queued["slow.test"] = kFull;
     auto both = sample_handover(1, "fast.test");
     Task other = sample_task(1, 5);
     other.domain = "slow.test";
     for (Recipient& recipient : other.recipients) recipient.index += 5;
     both.tasks.push_back(other);
     // Taken before their queue was full; the acknowledgements were lost.
-    world.remembered = {sample_id(1), sample_id(2)};
-    world.publish(kDeliver, both);
-    world.publish(kDeliver, sample_handover(2, "slow.test"));
+    for (int copy = 0; copy < 2; ++copy) {
+        world.publish(kDeliver, both);
+        world.publish(kDeliver, sample_handover(2, "slow.test"));
+        for (const AcceptedMessage& taken : world.handover.accepted) world.remembered.insert(*taken.taken_as);
+        world.queued["slow.test"] = kFull;
+    }
+    CHECK(world.taken() == Numbers{1, 2});
+    CHECK(world.left(kOverflow) == 0);
     world.publish(kDeliver, sample_handover(3, "slow.test"));
-    CHECK(world.left(kDeliver) == 0);
     CHECK(world.left(kOverflow) == 1);
-    CHECK(world.taken().empty());
+    CHECK(world.left(kDeliver) == 0);
 }
 
 TEST_CASE("mail that an operator has returned to the overflow queue is found", "[P5]") {
