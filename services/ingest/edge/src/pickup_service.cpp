@@ -46,6 +46,7 @@ Status PickupService::reload(const IngestConfiguration& configuration) {
         }
     }
     for (auto& [name, worker] : made) {
+        worker->settle_leftovers();
         if (parts_->is_started) worker->start();
         parts_->workers.emplace(name, std::move(worker));
     }

@@ -64,6 +64,22 @@ PickupWorker::PickupWorker(const PickupDependencies& dependencies, Setup setup, 
 
 PickupWorker::~PickupWorker() { stop(); }
 
+void PickupWorker::settle_leftovers() {
+    const SteadyTime now = steady_clock_now();
+    for (Claim& claim : directory_->leftovers(kFilesAtOnce)) {
+        take({.claim = std::move(claim), .not_before = now, .since = now, .is_left_over = true});
+    }
+    if (entries_.empty()) return;
+    is_settling_ = true;
+    const TimerId limit = loop_->schedule_at(now + kLongestAsk, [this] { end_settling(); });
+    loop_->run();
+    loop_->cancel(limit);
+}
+
+void PickupWorker::end_settling() {
+    if (std::exchange(is_settling_, false)) loop_->stop();
+}
+
 void PickupWorker::start() {
     loop_->post([this] { begin(); });
     // A new thread inherits the mask: signals are the main thread's.
@@ -173,11 +189,6 @@ std::vector<PickupWorker::Waiting> PickupWorker::gather() {
         paused_until_ = now + kPause;
         return batch;
     }
-    if (std::exchange(has_leftovers_, false)) {
-        for (Claim& claim : directory_->leftovers(kFilesAtOnce)) {
-            batch.push_back({.claim = std::move(claim), .not_before = now, .since = now, .is_left_over = true});
-        }
-    }
     const auto due = std::partition(waiting_.begin(), waiting_.end(),
                                     [now](const Waiting& waiting) { return waiting.not_before > now; });
     std::move(due, waiting_.end(), std::back_inserter(batch));
@@ -248,7 +259,8 @@ void PickupWorker::ask_whether_known(Entry& entry) {
                                                 } else {
                                                     counters_.recovered.add();
                                                     entry.waited.is_left_over = false;
-                                                    open(entry);
+                                                    if (is_settling_) keep_for_later(entry, {});
+                                                    else open(entry);
                                                 }
                                             }});
 }
@@ -306,6 +318,10 @@ void PickupWorker::keep_for_later(Entry& entry, Duration pause) {
 void PickupWorker::forget(Entry& entry) {
     loop_->post([this, self = entry.self] {
         entries_.erase(self);
+        if (is_settling_) {
+            if (entries_.empty()) end_settling();
+            return;
+        }
         if (!entries_.empty()) {
             if (room() >= kFilesAtOnce / 2) pump();
             return;

@@ -7,9 +7,11 @@
 //
 // At most kFilesAtOnce files are claimed: the others wait in the directory, however many they are. While the store takes
 // no mail nothing new is claimed. A file is removed inside the answer of the hand-over, which comes before the message is
-// scheduled: so after a crash of the process either the file is gone, or the message is still in the spool and known.
+// scheduled: so after a crash of the process either the file is gone, or the message is still in the spool and known, if
+// that is asked before the first delivery: settle_leftovers().
 //
-// Threads: open(), start(), use(), drain(), stop() from one thread that is not its own; the rest is confined to its own.
+// Threads: settle_leftovers(), start(), use(), drain(), stop() from one thread that is not its own; the rest is confined to
+// its own.
 // stop() waits for the thread and gives up what is under way; it must come before the hand-over goes. The object outlives
 // every completion of the port.
 #pragma once
@@ -50,6 +52,9 @@ public:
     PickupWorker(const PickupWorker&) = delete;
     PickupWorker& operator=(const PickupWorker&) = delete;
 
+    // Once, before start(): removes what was claimed by an earlier process and is in the spool. Waits for the spool's
+    // answers, a minute at most; the rest is taken by start().
+    void settle_leftovers();
     void start();
     // For the files that are claimed from now on, also after drain(). The directories stay the same.
     void use(const config::Pickup& pickup, std::shared_ptr<const ListenerRules> rules);
@@ -61,6 +66,7 @@ private:
     static constexpr std::size_t kFilesAtOnce = 64;
     static constexpr std::size_t kNamesKept = 4096;
     static constexpr Duration kPause = std::chrono::seconds(1);
+    static constexpr Duration kLongestAsk = std::chrono::minutes(1);
     static constexpr Duration kShortest = std::chrono::milliseconds(1);  // between two looks
     // A file that is still being written after this long will not be finished.
     static constexpr Duration kLongestChange = std::chrono::minutes(10);
@@ -94,6 +100,7 @@ private:
     bool claim(const std::string& name, std::vector<Waiting>& batch);
     void take(Waiting waiting);
     void ask_whether_known(Entry& entry);
+    void end_settling();
     void open(Entry& entry);
     void settle(Entry& entry, PickupFile::Outcome outcome);
     void keep_for_later(Entry& entry, Duration pause);
@@ -109,7 +116,7 @@ private:
     std::shared_ptr<const ListenerRules> rules_;
     std::unique_ptr<PickupDirectory> directory_;
     std::unique_ptr<net::EpollLoop> loop_;
-    net::UniqueFd watch_;  // inotify; none where the file system has none
+    net::UniqueFd watch_;   // inotify; none where the file system has none
     ProcessLimits limits_;  // of its own: one file at a time needs little, and no connection
     ListenerShared shared_;
     PickupCounters counters_;
@@ -119,7 +126,7 @@ private:
     std::list<Entry> entries_;         // under way
     std::vector<Waiting> waiting_;     // claimed, for later
     std::deque<std::string> arrived_;  // moved in, not claimed yet
-    bool has_leftovers_ = true;
+    bool is_settling_ = false;
     bool is_scanning_ = true;
     bool is_draining_ = false;
     bool is_unsynced_ = false;  // files were removed

@@ -66,12 +66,11 @@ Status check_directory(const DrainOptions& options) {
                                           "'postfleet-spool' (DATA-DIR/spool)"};
 }
 
-Result<sender::EvacuationReport> drain_mail(const DrainOptions& options, spool::RocksSpool& spool,
-                                            amqp::Broker& broker) {
-    auto loop = net::LoopGroup::create(1);
-    if (!loop) return loop.error();
+// The loop outlives the spool and the broker, whose threads post to it.
+Result<sender::EvacuationReport> drain_mail(const DrainOptions& options, net::LoopGroup& loops,
+                                            spool::RocksSpool& spool, amqp::Broker& broker) {
     const auto publisher = broker.publisher({.name = "drain"});
-    sender::Evacuation evacuation({.on = (**loop)[0],
+    sender::Evacuation evacuation({.on = loops[0],
                                    .spool = spool,
                                    .spool_id = spool.spool_id(),
                                    .publisher = *publisher,
@@ -79,9 +78,9 @@ Result<sender::EvacuationReport> drain_mail(const DrainOptions& options, spool::
                                    .log = Log()});
     std::promise<Result<sender::EvacuationReport>> result;
     auto answer = result.get_future();
-    Status started = evacuation.start({&(**loop)[0], [&](auto report) { result.set_value(std::move(report)); }});
+    Status started = evacuation.start({&loops[0], [&](auto report) { result.set_value(std::move(report)); }});
     if (!started) return started.error();
-    (*loop)->start();
+    loops.start();
     std::string told;
     while (answer.wait_for(kTellEvery) != std::future_status::ready) {
         const std::string obstacle = publisher->obstacle();
@@ -90,8 +89,8 @@ Result<sender::EvacuationReport> drain_mail(const DrainOptions& options, spool::
         }
     }
     auto report = answer.get();
-    (*loop)->stop();
-    (*loop)->join();
+    loops.stop();
+    loops.join();
     return report;
 }
 
@@ -110,6 +109,8 @@ Result<Drained> drain(const DrainOptions& options) {
     auto access = access_of(options.broker);
     if (!access) return access.error();
     if (Status there = check_directory(options); !there) return there.error();
+    auto loops = net::LoopGroup::create(1);
+    if (!loops) return loops.error();
     // The lock is the spool's: a process that still delivers from it keeps us out.
     auto spool = spool::RocksSpool::open({.directory = options.directory, .min_free = 0});
     if (!spool) return spool.error();
@@ -126,7 +127,7 @@ Result<Drained> drain(const DrainOptions& options) {
     Metrics metrics;
     auto events = OutboxPublishing::start(**spool, std::move(sinks), OutboxPublishing::Others::Kept, metrics, Log());
     if (!events) return events.error();
-    auto mail = drain_mail(options, **spool, broker);
+    auto mail = drain_mail(options, **loops, **spool, broker);
     if (!mail) return mail.error();
     await_events(**events);
     (*events)->stop();

@@ -4,7 +4,8 @@
 // A reload acts on the files that are claimed afterwards. Directories appear and go without a restart; one that keeps its
 // name keeps its paths until the next start.
 //
-// Threads: from one thread at a time. open() and reload() read directories; stop() waits for the threads.
+// Threads: from one thread at a time. open() and reload() read directories, and wait for the port to say which files left by
+// a crash it has; stop() waits for the threads.
 // Errors: open() and reload(): a directory that cannot be used, with its place in the configuration; then nothing has
 // changed.
 #pragma once
