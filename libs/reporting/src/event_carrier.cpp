@@ -27,7 +27,7 @@ void EventCarrier::reconfigure(std::vector<SinkSetup> sinks) {
     }
     for (const auto& worker : leaving) worker->join();
 
-    if (options_.others == CarrierOptions::Others::Forgotten) forget_others(sinks);
+    if (are_registered(sinks) && options_.others == CarrierOptions::Others::Forgotten) forget_others(sinks);
     for (SinkSetup& sink : sinks) {
         if (workers_.contains(sink.name)) continue;
         const std::string name = sink.name;
@@ -35,6 +35,17 @@ void EventCarrier::reconfigure(std::vector<SinkSetup> sinks) {
         worker->start();
         workers_.emplace(name, std::move(worker));
     }
+}
+
+// Before anything is forgotten: as long as no reader is known, what was passed is everything.
+bool EventCarrier::are_registered(const std::vector<SinkSetup>& sinks) {
+    return std::all_of(sinks.begin(), sinks.end(), [this](const SinkSetup& sink) {
+        const Result<std::uint64_t> cursor = events_.open_cursor(sink.name);
+        if (cursor) return true;
+        // Its thread tries again, and tells.
+        log_.line(LogLevel::Warning, "report_cursors_not_forgotten").field("error", cursor.error().text);
+        return false;
+    });
 }
 
 void EventCarrier::forget_others(const std::vector<SinkSetup>& sinks) {

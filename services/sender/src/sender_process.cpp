@@ -168,6 +168,7 @@ Status SenderProcess::make_sender() {
 
 Status SenderProcess::start_work() {
     if (Status started = sender_->start(); !started) return started;
+    start_carrier();
     host_->start_shards();
     holding_ = sender_.get();
     // By way of the main thread, whose the sender is: when that has ended it, what still comes is for nobody.
@@ -176,7 +177,6 @@ Status SenderProcess::start_work() {
             if (sender_) sender_->follow_orders(changes);
         });
     });
-    start_carrier();
     suppressions_ = std::make_unique<SuppressionGate>(
         sender_->handover(),
         [this](AcceptedMessage message, std::vector<EndedTask> ended, Completion<Status> done) {

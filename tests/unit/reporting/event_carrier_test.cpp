@@ -30,12 +30,13 @@ public:
     }
     Result<std::uint64_t> open_cursor(const std::string& name) override {
         std::lock_guard lock(mutex_);
-        return cursors_[name];
+        return cursors_.try_emplace(name, passed_).first->second;
     }
     Status keep_only_cursors(const std::vector<std::string>& names) override {
         std::lock_guard lock(mutex_);
         std::erase_if(cursors_,
                       [&](const auto& c) { return std::find(names.begin(), names.end(), c.first) == names.end(); });
+        if (cursors_.empty()) passed_ = events_.size();  // nobody reads
         return {};
     }
     Result<std::vector<LoggedEvent>> read(std::uint64_t after, std::size_t max_events) override {
@@ -86,6 +87,7 @@ private:
     std::condition_variable changed_;
     std::vector<LoggedEvent> events_;
     std::map<std::string, std::uint64_t> cursors_;
+    std::uint64_t passed_ = 0;
     int fail_advance_ = 0;
 };
 

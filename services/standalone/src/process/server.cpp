@@ -177,12 +177,12 @@ Status Server::open_doors() {
 
 Status Server::start_work() {
     if (Status started = sender_->start(); !started) return started;
+    feedback_->start(feedback::report_sinks(*config_, host_->metrics(), host_->log()));
     host_->loops().start();
     const std::lock_guard lock(operations_);
     pickups_->start();
     submissions_->start();
     grpc_->start();
-    feedback_->start(feedback::report_sinks(*config_, host_->metrics(), host_->log()));
     return {};
 }
 

@@ -97,7 +97,8 @@ public:
     EventCarrier(const EventCarrier&) = delete;
     EventCarrier& operator=(const EventCarrier&) = delete;
 
-    // Forgets the cursors of sinks that are not named, if it is to, then starts a thread for each.
+    // Registers the sinks, forgets the cursors of others if it is to, then starts a thread for each. Comes before the first
+    // event of a new outbox: what was committed before any reader was known is for nobody.
     void start(std::vector<SinkSetup> sinks);
     // Stops sinks that are gone or changed, starts new and changed ones; the others do not notice.
     void reconfigure(std::vector<SinkSetup> sinks);
@@ -108,6 +109,7 @@ public:
     Admission admission() const { return gate_.admission(); }
 
 private:
+    bool are_registered(const std::vector<SinkSetup>& sinks);
     void forget_others(const std::vector<SinkSetup>& sinks);
 
     EventLog& events_;
