@@ -99,7 +99,7 @@ THIRD_PARTY = {
                "tests"],
     "CLI/": ["services", "libs/cluster_member/src", "tests/bench"],
     "openssl/": ["libs/adapters/crypto/src", "libs/adapters/tls/src", "libs/dkim/src", "tests/unit/tls"],
-    "libpq-fe.h": ["libs/adapters/postgres/src"],
+    "libpq-fe.h": ["libs/adapters/postgres/src", "tests/unit/postgres"],
     "sqlite3.h": ["libs/adapters/sqlite/src", "tests/unit/sqlite"],
     "google/protobuf/": ["libs/wire/src", "libs/adapters/rpc/src"],
     "postfleet/v1/": ["libs/wire/src", "libs/adapters/rpc/src", "services", "tests"],

@@ -377,9 +377,9 @@ int unlink(const char* name) noexcept {
     return do_name(Mark::Remove, Operation::Remove, path, path, [&] { return REAL(unlink)(name); });
 }
 
-// A sanitizer calls it, with the folder of its reports, before there is memory to be had.
+// A sanitizer calls it, with the folder of its reports, before there is memory to be had or a lock to be taken.
 int mkdir(const char* name, mode_t mode) noexcept {
-    if (::access(name, F_OK) == 0) return REAL(mkdir)(name, mode);
+    if (::access(name, F_OK) == 0) return errno = EEXIST, -1;
     auto path = absolute(name);
     return do_name(Mark::MakeDirectory, Operation::Create, path, path, [&] { return REAL(mkdir)(name, mode); });
 }
