@@ -115,6 +115,7 @@ void RocksSpool::append_content(MessageId id, std::uint32_t chunk, SharedOctets 
 void RocksSpool::discard_content(MessageId id, std::uint32_t chunks) {
     WriteItem item;
     item.is_urgent = false;
+    item.discarded = id;
     for (std::uint32_t chunk = 0; chunk < chunks; chunk++) item.batch.remove(Column::Chunk, key_of(id, chunk));
     item.octets = item.batch.size();
     // When this is lost to a failure, the next start finds chunks without a message, and removes them.

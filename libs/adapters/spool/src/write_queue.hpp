@@ -47,6 +47,8 @@ struct WriteItem {
         std::uint32_t appended_chunks = 0;  // its content that is there already
     };
     std::optional<Once> once;
+    // Whose content is removed: only if the message is not there.
+    std::optional<MessageId> discarded;
     std::unique_ptr<Error> refused;                              // by the writer; null: it is written
     std::vector<std::pair<std::string, std::uint64_t>> cursors;  // to give back if the write fails
     std::uint64_t octets = 0;                                    // in flight

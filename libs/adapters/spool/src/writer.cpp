@@ -131,7 +131,7 @@ bool Writer::is_ready_to_write() {
 
 bool Writer::asks_index(std::size_t items) const {
     auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(items);
-    return std::any_of(waiting_.begin(), end, [](auto& item) { return item.move || item.once; });
+    return std::any_of(waiting_.begin(), end, [](auto& item) { return item.move || item.once || item.discarded; });
 }
 
 std::vector<WriteItem> Writer::next_items() {
@@ -186,11 +186,17 @@ void Writer::drop_stale_moves(std::vector<WriteItem>& group) {
 }
 
 // Here, because nothing else sees every batch in its order: two copies that are under way together meet in one group,
-// or the later one finds the earlier one in the index.
+// or the later one finds the earlier one in the index. Who gives up a message that somebody else has committed under the
+// same id leaves its content alone, likewise.
 void Writer::drop_repeated(std::vector<WriteItem>& group) {
     std::unordered_set<MessageId> taken_here, put_here;
     for (std::size_t at = 0; at < group.size(); at++) {
         auto& item = group[at];
+        if (item.discarded) {
+            const auto message = is_there(Column::Message, key_of(*item.discarded), group, at);
+            if (!message || *message) item.batch = BatchBuilder();
+            continue;
+        }
         if (!item.once) continue;
         const auto once = *item.once;
         const bool is_here = taken_here.contains(once.taken_as);
@@ -221,18 +227,25 @@ void Writer::drop_repeated(std::vector<WriteItem>& group) {
 // The chunks that were appended for a batch go with a message of the same id that ends before the batch is written.
 bool Writer::has_chunks(const WriteItem::Once& once, const std::vector<WriteItem>& group, std::size_t at) {
     for (std::uint32_t chunk = 0; chunk < once.appended_chunks; chunk++) {
-        const auto key = key_of(once.message, chunk);
-        const auto stored = parts_.index.get(Column::Chunk, key);
-        bool is_there = stored && *stored;
-        for (std::size_t before = 0; before < at; before++) {
-            OperationReader operations(group[before].batch.operations());
-            for (Operation operation; operations.next(operation);) {
-                if (operation.column == Column::Chunk && operation.key == key) is_there = !operation.remove;
-            }
-        }
-        if (!is_there) return false;
+        const auto content = is_there(Column::Chunk, key_of(once.message, chunk), group, at);
+        if (!content || !*content) return false;
     }
     return true;
+}
+
+// When what comes before in the group is written.
+Result<bool> Writer::is_there(Column column, std::string_view key, const std::vector<WriteItem>& group,
+                              std::size_t at) {
+    const auto stored = parts_.index.get(column, key);
+    if (!stored) return stored.error();
+    bool is_there = stored->has_value();
+    for (std::size_t before = 0; before < at; before++) {
+        OperationReader operations(group[before].batch.operations());
+        for (Operation operation; operations.next(operation);) {
+            if (operation.column == column && operation.key == key) is_there = !operation.remove;
+        }
+    }
+    return is_there;
 }
 
 void Writer::remove_chunks(WriteItem& item, const WriteItem::Once& once) {

@@ -92,6 +92,7 @@ private:
     void drop_stale_moves(std::vector<WriteItem>& group);
     void drop_repeated(std::vector<WriteItem>& group);
     bool has_chunks(const WriteItem::Once& once, const std::vector<WriteItem>& group, std::size_t at);
+    Result<bool> is_there(Column column, std::string_view key, const std::vector<WriteItem>& group, std::size_t at);
     static void remove_chunks(WriteItem& item, const WriteItem::Once& once);
     void drop(WriteItem& item, Error why);
     Group write(std::vector<WriteItem> items, std::size_t lane);

@@ -95,6 +95,7 @@ void FakeSpool::discard_content(MessageId id, std::uint32_t chunks) {
     std::lock_guard lock(mutex_);
     take(
         [this, id, chunks] {
+            if (messages_.contains(id)) return Status();
             for (std::uint32_t chunk = 0; chunk < chunks; chunk++) content_.erase({id, chunk});
             return Status();
         },

@@ -77,6 +77,7 @@ public:
 
     // For content above one chunk: written as it comes, made durable by the commit that names the message.
     virtual void append_content(MessageId id, std::uint32_t chunk, SharedOctets octets, Completion<Status> done) = 0;
+    // Of a message that is given up; when it is there, somebody else has committed it under the same id, and it stays.
     virtual void discard_content(MessageId id, std::uint32_t chunks) = 0;
 
     // What a delivery needs: the task as stored, its message, and the first chunk of content.
