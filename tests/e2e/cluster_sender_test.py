@@ -75,7 +75,7 @@ class ClusterSender(unittest.TestCase):
             process.kill()
         if self.sink:
             self.sink.close()
-        for queue in ("s0", "s1"):
+        for queue in ("s0", "s1", "s-0"):
             for name in (f"postfleet.deliver.{queue}", f"postfleet.deliver.{queue}.high", f"postfleet.overflow.{queue}"):
                 if self.queue_length(name) is not None:
                     self.broker.ctl("delete_queue", name)
@@ -383,6 +383,15 @@ class ClusterSender(unittest.TestCase):
         done = self.ask(*arguments, "--json")
         return json.loads(done.stdout) if done.returncode == 0 else None
 
+    def test_a_sender_whose_name_is_a_slip_says_so(self):
+        self.start_router()
+        lonely = self.start_sender("lonely", name="s-0")
+        wait_for(lambda: "no virtual MTA of the configuration has `sender: s-0`" in lonely.output(), "the warning")
+        slip = self.start_sender("slip", name="s 0", ready=False)
+        wait_for(lambda: not slip.is_running(), "the sender to end")
+        self.assertEqual(slip.child.returncode, 2)
+        self.assertIn("'s 0' is no name", slip.output())
+
     def test_an_operator_who_names_a_router_sees_and_tells_all_senders(self):
         self.start_router(retry="1h")
         self.refusing = True
@@ -397,6 +406,8 @@ class ClusterSender(unittest.TestCase):
         both = {("dest.test/one", "s0"): 2, ("dest.test/two", "s1"): 1}
         wait_for(lambda: queues() == both, "the queues of both senders", 90)
         self.assertEqual(self.answer("status")["sender"]["queued_recipients"], 3)
+        # A name in the configuration that no sender has: its mail would wait for ever in a queue that nobody reads.
+        self.assertIn("no sender has the name s9, to which the configuration gives virtual MTAs", self.ask("status").stderr)
         text = self.ask("show", "queues")
         self.assertIn("dest.test/one", text.stdout)
         self.assertIn("dest.test/two", text.stdout)
@@ -438,6 +449,12 @@ class ClusterSender(unittest.TestCase):
             self.assertEqual([q for q in ("dest.test/one", "dest.test/two") if q in text], shown, (arguments, text))
         at_router = {"POSTFLEET_ROUTER": router, "POSTFLEET_SOCKET": os.path.join(self.router_data, "control.sock")}
         self.assertIn("Nobody is suppressed", within(at_router, "suppressions", "list"))
+
+        named = within(at_router, "show", "senders")
+        self.assertRegex(named, r"s9 +0 +\(never started\)")
+        early = subprocess.run([POSTFLEET, "--router", router, "status"], capture_output=True, text=True, timeout=60)
+        self.assertEqual(early.returncode, 2)
+        self.assertIn("options stand behind the command", early.stderr)
 
         # Who is not there is named, and the others are shown.
         second.kill()

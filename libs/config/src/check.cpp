@@ -407,6 +407,7 @@ private:
         refuse_keys(path, !is_kafka, of_kafka);
         refuse_keys(path, !is_amqp && !is_kafka, of_both);
         check_accounting(report, path);
+        if (reader_.has_problem(path + ".")) return;  // what is missing may be what was wrong
         if (is_kafka) return check_kafka(report.kafka, report.broker, path);
         if (is_amqp && report.broker.url.hosts.empty()) this->report(path, "needs a `url`");
         if (!is_amqp && report.path.empty()) this->report(path, "needs a `path`");

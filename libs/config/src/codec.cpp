@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "postfleet/config/names.hpp"
 #include "postfleet/base/pattern.hpp"
 #include "postfleet/base/text.hpp"
 #include "postfleet/mail/address.hpp"
@@ -136,10 +137,13 @@ Duration DataRate::time_for(std::uint64_t amount) const {
     return Duration(static_cast<Duration::rep>(std::min(share * static_cast<long double>(period.count()), kLongest)));
 }
 
+bool is_name(std::string_view text) {
+    return !text.empty() && text.size() <= kMaxNameOctets && is_label_octet(text.front()) &&
+           std::all_of(text.begin(), text.end(), [](char c) { return is_label_octet(c) || c == '.'; });
+}
+
 std::optional<std::string> check_name(std::string& text) {
-    const bool good = !text.empty() && text.size() <= kMaxNameOctets && is_label_octet(text.front()) &&
-                      std::all_of(text.begin(), text.end(), [](char c) { return is_label_octet(c) || c == '.'; });
-    if (good) return std::nullopt;
+    if (is_name(text)) return std::nullopt;
     return fmt::format("is not a name; use up to {} letters, digits, '-', '_' and '.'", kMaxNameOctets);
 }
 

@@ -79,7 +79,18 @@ SenderVerdict judge_claim(const SenderClaim& claim, SenderRecord& record, const 
     return {.granted = true, .grant = grant, .refusal = {}};
 }
 
+void add_named(const std::set<std::string>& named, std::vector<SenderRecord>& records) {
+    std::set<std::string> missing = named;
+    for (SenderRecord& record : records) record.has_virtual_mtas = missing.erase(record.grant.sender) > 0;
+    for (const std::string& name : missing) {
+        SenderRecord record{.grant = {}, .waiting_spool_id = {}, .waiting_holder = {}, .has_virtual_mtas = true};
+        record.grant.sender = name;
+        records.push_back(std::move(record));
+    }
+}
+
 Status judge_release(std::uint64_t epoch, SenderRecord& record) {
+    if (record.grant.is_free()) return Error{ErrorKind::NotFound, "nobody has the name " + record.grant.sender};
     if (record.grant.epoch != epoch) {
         return Error{ErrorKind::NotFound, "the name " + record.grant.sender + " is not held with epoch " +
                                               std::to_string(epoch) + " but with " +

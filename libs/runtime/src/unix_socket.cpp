@@ -73,8 +73,8 @@ Result<UnixSocket> UnixSocket::connect(const std::string& path) {
     if (::connect(socket.descriptor_, where, sizeof *address) == 0) return socket;
     if (errno == ENOENT || errno == ECONNREFUSED) {
         return Error{ErrorKind::Unavailable, "no Postfleet answers on " + path +
-                                                 "; is `postfleet standalone` running? Say where with --config DIR "
-                                                 "or --socket PATH"};
+                                                 "; is it running? Say where with --config DIR or --socket PATH, "
+                                                 "or ask a cluster with --router"};
     }
     return system_error("cannot connect to " + path, errno);
 }

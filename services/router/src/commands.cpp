@@ -29,16 +29,18 @@ std::string render(const SenderGrant& grant) {
     return out;
 }
 
-Result<std::string> senders(StateStore& store, Executor& executor) {
-    const auto records =
+Result<std::string> senders(StateStore& store, Executor& executor, const std::set<std::string>& named) {
+    auto records =
         wait_for<Result<std::vector<SenderRecord>>>(executor, [&](auto done) { store.list_senders(std::move(done)); });
     if (!records) return records.error();
+    add_named(named, *records);
     std::string out;
     JsonWriter json(out);
     json.begin_object().key("senders").begin_array();
     for (const SenderRecord& record : *records) {
         json.begin_object();
         write_grant(json, record.grant);
+        json.member("has_virtual_mtas", record.has_virtual_mtas);
         if (!record.waiting_spool_id.empty()) {
             json.key("waiting").begin_object().member("spool", record.waiting_spool_id);
             json.member("holder", record.waiting_holder).member("since", format_rfc3339(record.waiting_since));
@@ -78,8 +80,9 @@ Result<std::string> release(const runtime::ControlRequest& request, StateStore& 
 
 }  // namespace
 
-Result<std::string> run_command(const runtime::ControlRequest& request, StateStore& store, Executor& executor) {
-    if (request.command == "senders") return senders(store, executor);
+Result<std::string> run_command(const runtime::ControlRequest& request, StateStore& store, Executor& executor,
+                                const std::set<std::string>& named_senders) {
+    if (request.command == "senders") return senders(store, executor, named_senders);
     if (request.command == "takeover") return take_over(request, store, executor);
     if (request.command == "release") return release(request, store, executor);
     if (auto answer = run_suppression_command(request, store, executor)) return *std::move(answer);

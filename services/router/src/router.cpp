@@ -114,6 +114,8 @@ Status Router::open_doors() {
             host_->loops()[0], [&](auto done) { store_->active(0, std::move(done)); });
         if (!active) return active.error();
         if (!*active) return activated.error();
+        const config::LoadResult loaded = config_files::load_files((*active)->files, options_.config);
+        if (loaded.config) note_senders(*loaded.config);
         host_->log()
             .line(LogLevel::Error, "configuration_refused")
             .field("problem", activated.error().text)
@@ -124,7 +126,8 @@ Status Router::open_doors() {
                                             .store = *store_,
                                             .executor = host_->loops()[0],
                                             .metrics = host_->metrics(),
-                                            .log = host_->log()});
+                                            .log = host_->log(),
+                                            .named_senders = [this] { return named_senders(); }});
     if (!server) return server.error();
     server_ = *std::move(server);
     feed_->start();
@@ -161,12 +164,25 @@ Result<std::string> Router::activate_directory(const std::string& who) {
     const auto epoch = wait_for<Result<std::uint64_t>>(
         host_->loops()[0], [&](auto done) { store_->activate(std::move(snapshot), std::move(done)); });
     if (!epoch) return epoch.error();
+    note_senders(*loaded.config);
     if (server_) feed_->look_now();  // before, there is nobody to tell
     std::string answer;
     JsonWriter json(answer);
     json.begin_object().member("version", version).member("epoch", *epoch).key("changes").begin_array().end_array();
     json.end_object();
     return answer;
+}
+
+void Router::note_senders(const config::Config& config) {
+    std::set<std::string> named;
+    for (const auto& [name, mta] : config.virtual_mtas) named.insert(mta.sender);
+    const std::lock_guard lock(names_);
+    named_senders_ = std::move(named);
+}
+
+std::set<std::string> Router::named_senders() const {
+    const std::lock_guard lock(names_);
+    return named_senders_;
 }
 
 void Router::activate_by_itself(const char* why) {
@@ -189,7 +205,7 @@ void Router::on_tick() {
 
 Result<std::string> Router::command(const runtime::ControlRequest& request) {
     if (request.command == "reload") return activate_directory(request.who);
-    return run_command(request, *store_, host_->loops()[0]);
+    return run_command(request, *store_, host_->loops()[0], named_senders());
 }
 
 int Router::run() {

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "options.hpp"
@@ -15,6 +16,10 @@
 #include "postfleet/runtime/control.hpp"
 #include "postfleet/service_host/service_host.hpp"
 #include "postfleet/sql_state/state_store.hpp"
+
+namespace postfleet::config {
+struct Config;
+}
 
 namespace postfleet::router {
 
@@ -41,10 +46,14 @@ private:
     void activate_by_itself(const char* why);
     void on_tick();
     Result<std::string> command(const runtime::ControlRequest& request);
+    void note_senders(const config::Config& config);
+    std::set<std::string> named_senders() const;
     std::string address() const;
 
     const Options options_;
     std::mutex operations_;  // activations, and watch_
+    mutable std::mutex names_;
+    std::set<std::string> named_senders_;  // of the configuration that this router has activated
 
     // In the order of their start; destroyed the other way round.
     std::unique_ptr<service_host::ServiceHost> host_;

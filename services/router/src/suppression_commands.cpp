@@ -26,7 +26,9 @@ Result<std::string> target_of(std::string_view text) {
     if (text.starts_with('@')) text.remove_prefix(1);
     if (text.find('@') == std::string_view::npos) {
         auto domain = normalize_domain(text);
-        if (!domain) return invalid("'" + printable(text, 64) + "' is no address and no domain");
+        // A word alone is a slip, or the heading of a list.
+        if (!domain || domain->find('.') == std::string::npos)
+            return invalid("'" + printable(text, 64) + "' is no address and no domain");
         return *std::move(domain);
     }
     const auto mailbox = Mailbox::parse(text, Mailbox::Utf8::Allow);

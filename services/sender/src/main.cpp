@@ -2,7 +2,9 @@
 #include <cstdio>
 #include <cstring>
 
+#include "postfleet/base/text.hpp"
 #include "postfleet/cluster_member/options.hpp"
+#include "postfleet/config/names.hpp"
 #include "sender_process.hpp"
 
 namespace {
@@ -19,7 +21,9 @@ const postfleet::cluster_member::MemberProgram kProgram{
         "SIGTERM: transactions under way end, the mail stays in the spool, and the next start goes on.\n"
         "postfleet-sender --evacuate …: deliver nothing; hand all mail of the spool over to the senders that have\n"
         "its virtual MTAs now, publish its events, release the name, and end. It may be interrupted and run again.",
-    .process_name_help = "The sender's name: virtual_mtas.<name>.sender says whose mail it gets",
+    .process_name_help =
+        "The sender's name: virtual_mtas.<name>.sender says whose mail it gets; without it: this "
+        "machine's name",
     .data_dir = "/var/lib/postfleet-sender",
     .http = "127.0.0.1:8083",
     .control = "127.0.0.1:0",
@@ -42,6 +46,13 @@ int main(int argc, char** argv) {
     postfleet::cluster_member::MemberOptions options;
     int exit_code = 0;
     if (!postfleet::cluster_member::parse_member_options(argc, argv, kProgram, options, exit_code)) return exit_code;
+    if (!postfleet::config::is_name(options.name)) {
+        std::fprintf(stderr,
+                     "postfleet-sender: --name: '%s' is no name that virtual_mtas.<name>.sender can have; use letters, "
+                     "digits, '-', '_' and '.'; see `postfleet-sender --help`\n",
+                     postfleet::printable(options.name, 100).c_str());
+        return 2;
+    }
     auto process = SenderProcess::start(std::move(options), purpose);
     if (!process) {
         std::fprintf(stderr, "postfleet-sender: %s\n", process.error().text.c_str());

@@ -207,7 +207,19 @@ Status SenderProcess::start_work() {
             .log = host_->log()},
         options_.name, member_->configuration()->take_in);
     take_in_->start();
+    say_if_nothing_is_its_own(*member_->configuration());
     return {};
+}
+
+// A slip in one of the two names would leave mail in a queue that nobody reads.
+void SenderProcess::say_if_nothing_is_its_own(const config::Config& config) {
+    const auto is_own = [this](const auto& mta) { return mta.second.sender == options_.name; };
+    if (std::any_of(config.virtual_mtas.begin(), config.virtual_mtas.end(), is_own)) return;
+    host_->log()
+        .line(LogLevel::Warning, "no-virtual-mtas")
+        .field("sender", options_.name)
+        .field("reason",
+               "no virtual MTA of the configuration has `sender: " + options_.name + "`, so it gets no new mail");
 }
 
 void SenderProcess::start_carrier() {
@@ -239,6 +251,7 @@ Status SenderProcess::apply(const ConfigPointer& next) {
     parts_->load_tls_contexts(*next);
     sender_->reload(*std::move(configuration));
     take_in_->reload(next->take_in);
+    say_if_nothing_is_its_own(*next);
     broker_->declare(topology_of(*next));
     const std::lock_guard lock(operations_);
     carrier_->reconfigure(event_queues(*next));

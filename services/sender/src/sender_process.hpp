@@ -75,6 +75,7 @@ private:
     void start_carrier();
     std::vector<reporting::SinkSetup> event_queues(const config::Config& config);
     void add_readiness_checks();
+    void say_if_nothing_is_its_own(const config::Config& config);
     void say_what_it_waits_for(const std::string& what);
     void stop_all();
 

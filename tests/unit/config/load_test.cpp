@@ -448,6 +448,7 @@ TEST_CASE("each type of report has its own keys, and those of another are refuse
         return bad(std::string(kMinimal) + "reports: [{type: amqp" + keys + "}]\n");
     };
     CHECK(amqp("").find("reports[0]: needs a `url`") != std::string::npos);
+    CHECK(amqp(", url: \"http://h\"").find("needs a `url`") == std::string::npos);  // there is one, which is wrong
     CHECK(amqp(", url: \"amqp://h\", path: x").find("path: is of another `type` of report") != std::string::npos);
     CHECK(amqp(", url: \"amqp://h\", topic: t").find("topic: is of another `type` of report") != std::string::npos);
     const auto kafka = [](const std::string& keys) {

@@ -86,6 +86,27 @@ TEST_CASE("an owner whose name was released does not get it back by asking wheth
     CHECK(judge_claim(kMine, record, {}, kNow).grant.epoch == 2);
 }
 
+TEST_CASE("a name that nobody has cannot be released") {
+    SenderRecord record;
+    record.grant.sender = "sender-7";
+    const Status released = judge_release(3, record);
+    REQUIRE_FALSE(released.has_value());
+    CHECK(released.error().text == "nobody has the name sender-7");
+}
+
+TEST_CASE("senders that the configuration names are listed whether or not anybody ever had their names") {
+    std::vector<SenderRecord> records{held_by_me()};
+    records.push_back(held_by_me());
+    records.back().grant.sender = "old";
+    add_named({"sender-0", "sender-O"}, records);
+    REQUIRE(records.size() == 3);
+    CHECK(records[0].has_virtual_mtas);
+    CHECK_FALSE(records[1].has_virtual_mtas);
+    CHECK(records[2].grant.sender == "sender-O");
+    CHECK(records[2].grant.is_free());
+    CHECK(records[2].has_virtual_mtas);
+}
+
 TEST_CASE("a takeover for nobody is refused with what to do") {
     SenderRecord record = held_by_me();
     const auto taken = judge_takeover({.sender = "sender-0"}, record, {}, kNow);

@@ -103,7 +103,12 @@ Status Connection::connect(const BrokerOptions& options, const BrokerHost& host)
     amqp_set_handshake_timeout(state_, &patience);
     amqp_set_rpc_timeout(state_, &patience);
     const int status = amqp_socket_open_noblock(*socket, host.name.c_str(), host.port, &patience);
-    if (status != AMQP_STATUS_OK) return unavailable("cannot connect: " + problem_of(status));
+    if (status != AMQP_STATUS_OK) {
+        // The library's own text is "a socket error occurred".
+        const std::string why = status == AMQP_STATUS_SOCKET_ERROR ? "nothing listens there, or the way to it is closed"
+                                                                   : problem_of(status);
+        return unavailable("cannot connect: " + why);
+    }
     fd_ = amqp_get_sockfd(state_);
     stall_.attach(fd_);
     set_socket_options(options);

@@ -31,7 +31,16 @@ std::string with_numbers(const std::string& sql) {
     return out;
 }
 
-std::string text_of(const char* message) { return printable(std::string(trim(message)), kMostErrorText); }
+// In one line: libpq gives advice in lines of its own.
+std::string text_of(const char* message) {
+    std::string text;
+    for (const char c : trim(message)) {
+        const bool is_space = c == '\n' || c == '\t' || c == ' ';
+        if (!is_space) text += c;
+        else if (!text.ends_with(' ')) text += ' ';
+    }
+    return printable(text, kMostErrorText);
+}
 
 ErrorKind kind_of(std::string_view state) {
     if (state.starts_with("53")) return ErrorKind::ResourceExhausted;  // disk, memory, connections

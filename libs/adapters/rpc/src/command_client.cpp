@@ -50,7 +50,7 @@ using Async = class v1::Router::Stub::async;
 
 Error unanswered(const std::string& address, const grpc::Status& status) {
     const Error error = from_grpc(status);
-    return {error.kind, address + ": " + error.text};
+    return {error.kind, "the router " + address + " does not answer: " + error.text};
 }
 
 // A command to one process, whichever of the two services it has.
@@ -85,7 +85,7 @@ Result<ClusterView> view_cluster(const std::vector<std::string>& routers, const 
     }
     all->wait();
     std::set<Member> members;
-    std::set<std::string> senders;
+    std::set<std::string> senders, spoolless;
     Result<ClusterView> view(Error{ErrorKind::InvalidArgument, "no router is named"});
     for (std::size_t i = 0; i < asked.size(); ++i) {
         const Ask& ask = *asked[i];
@@ -100,11 +100,13 @@ Result<ClusterView> view_cluster(const std::vector<std::string>& routers, const 
         }
         for (const v1::SenderRecordMessage& sender : ask.senders.response.senders()) {
             if (!sender.grant().spool_id().empty()) senders.insert(sender.grant().sender());
+            else if (sender.has_virtual_mtas()) spoolless.insert(sender.grant().sender());
         }
     }
     if (!view) return view;
     view->members.assign(members.begin(), members.end());
     view->senders.assign(senders.begin(), senders.end());
+    view->spoolless.assign(spoolless.begin(), spoolless.end());
     return view;
 }
 

@@ -337,16 +337,12 @@ private:
                 v1::SenderGrantMessage message;
                 write(*granted_, message);
                 keep(kept_grant_, message);
-                settings_.log.line(LogLevel::Info, "sender_granted")
-                    .field("sender", granted_->sender)
-                    .field("epoch", granted_->epoch);
                 told.on_granted(*granted_);
             }
         } else if (granted_ || was_refused_ != verdict->refusal) {
             granted_.reset();
             kept_grant_value_.reset();
             was_refused_ = verdict->refusal;
-            settings_.log.line(LogLevel::Error, "sender_refused").field("reason", printable(was_refused_, 1'000));
             told.on_refused(was_refused_);
         }
         settings_.executor.schedule_at(settings_.executor.now() + kAskOwnership,

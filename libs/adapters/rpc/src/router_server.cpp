@@ -30,6 +30,7 @@ public:
         : store_(settings.store),
           executor_(settings.executor),
           log_(settings.log),
+          named_senders_(settings.named_senders),
           watchers_(settings.store, settings.executor, RouterServer::kMostWatchers),
           good_(settings.metrics.counter("postfleet_router_requests_total", "Requests of other services, by outcome.",
                                          {{"outcome", "ok"}})),
@@ -120,6 +121,7 @@ public:
         if (call == nullptr) return context->DefaultReactor();
         store_.list_senders({&executor_, [=, this](Result<std::vector<SenderRecord>> records) {
                                  if (records) {
+                                     if (named_senders_) add_named(named_senders_(), *records);
                                      for (const SenderRecord& record : *records)
                                          write(record, *response->add_senders());
                                  }
@@ -222,6 +224,7 @@ private:
     StateStore& store_;
     Executor& executor_;
     const Log log_;
+    const std::function<std::set<std::string>()> named_senders_;
     Watchers watchers_;
     MemberTable members_;
     Counter& good_;

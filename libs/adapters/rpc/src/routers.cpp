@@ -4,12 +4,14 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace postfleet::rpc {
 
 namespace {
 
 constexpr int kMostSnapshotOctets = 64 << 20;
+constexpr Duration kTellAgainAfter = std::chrono::minutes(1);
 
 grpc::ChannelArguments channel_arguments() {
     grpc::ChannelArguments arguments;
@@ -38,7 +40,8 @@ Routers::Routers(const RouterLinkSettings& settings)
       addresses_(settings.addresses),
       calls_(calls_counter(settings.metrics, "answered")),
       failures_(calls_counter(settings.metrics, "unanswered")),
-      retries_(settings.metrics.counter("postfleet_router_retries_total", "Calls to routers that were sent again.")) {
+      retries_(settings.metrics.counter("postfleet_router_retries_total", "Calls to routers that were sent again.")),
+      log_(settings.log) {
     for (const std::string& address : addresses_) {
         stubs_.push_back(v1::Router::NewStub(
             grpc::CreateCustomChannel(address, channel_credentials(settings.tls), channel_arguments())));
@@ -59,19 +62,35 @@ void Routers::leave(std::size_t router) {
     if (seen % stubs_.size() == router) current_.compare_exchange_strong(seen, router + 1);
 }
 
-void Routers::succeeded(std::size_t) {
+void Routers::succeeded(std::size_t router) {
     calls_.add();
     int budget = budget_.load();
     while (budget < kMostRetries * kCostOfRetry && !budget_.compare_exchange_weak(budget, budget + 1)) {
     }
-    const std::lock_guard lock(mutex_);
-    obstacle_.clear();
+    {
+        const std::lock_guard lock(mutex_);
+        obstacle_.clear();
+        if (!std::exchange(is_away_told_, false)) return;
+    }
+    log_.line(LogLevel::Info, "router_answers").field("router", addresses_[router]);
 }
 
 void Routers::failed(std::size_t router, const Error& error) {
     failures_.add();
-    const std::lock_guard lock(mutex_);
-    obstacle_ = addresses_[router] + ": " + error.text;
+    {
+        const std::lock_guard lock(mutex_);
+        obstacle_ = addresses_[router] + ": " + error.text;
+        const SteadyTime now = steady_clock_now();
+        // Routers that answer some calls and not others are not worth a line each time.
+        if (closing_) return;
+        if (away_told_ && (is_away_told_ || now - *away_told_ < kTellAgainAfter)) return;
+        away_told_ = now;
+        is_away_told_ = true;
+    }
+    log_.line(LogLevel::Warning, "router_away")
+        .field("router", addresses_[router])
+        .field("reason", error.text)
+        .field("then", "what is known goes on; it is asked again");
 }
 
 bool Routers::may_retry() {

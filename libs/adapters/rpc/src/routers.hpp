@@ -59,6 +59,9 @@ private:
     std::condition_variable ended_;
     std::size_t under_way_ = 0;
     std::string obstacle_ = "no router has answered yet";
+    std::optional<SteadyTime> away_told_;  // when the log was last told that they are away
+    bool is_away_told_ = true;             // and not yet that they are back
+    const Log log_;
 };
 
 inline std::chrono::system_clock::time_point deadline_in(Duration duration) {

@@ -297,6 +297,7 @@ void write(const SenderRecord& record, v1::SenderRecordMessage& message) {
     message.set_waiting_spool_id(record.waiting_spool_id);
     message.set_waiting_holder(record.waiting_holder);
     message.set_waiting_since(to_unix_microseconds(record.waiting_since));
+    message.set_has_virtual_mtas(record.has_virtual_mtas);
 }
 
 Result<SenderRecord> read(const v1::SenderRecordMessage& message) {
@@ -304,7 +305,8 @@ Result<SenderRecord> read(const v1::SenderRecordMessage& message) {
     if (!grant) return grant.error();
     const auto since = read_time("waiting_since", message.waiting_since());
     if (!since) return since.error();
-    return SenderRecord{*grant, message.waiting_spool_id(), message.waiting_holder(), *since};
+    return SenderRecord{*grant, message.waiting_spool_id(), message.waiting_holder(), *since,
+                        message.has_virtual_mtas()};
 }
 
 // --- recipients

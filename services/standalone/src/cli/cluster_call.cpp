@@ -35,7 +35,8 @@ std::vector<std::string> addresses_of(const std::string& routers) {
 
 struct Senders {
     std::vector<rpc::Member> there;
-    std::vector<std::string> silent;  // names that belong to a spool, and no process says where it is
+    std::vector<std::string> silent;     // names that belong to a spool, and no process says where it is
+    std::vector<std::string> spoolless;  // names that belong to none, and get mail
 };
 
 // A message's past is in the reports, which feedback has.
@@ -59,6 +60,7 @@ Result<Senders> senders_of(const ClusterAccess& access, const std::string& comma
         });
         if (!is_there) senders.silent.push_back(name);
     }
+    if (access.sender.empty()) senders.spoolless = view->spoolless;
     if (!senders.there.empty()) return senders;
     return Error{ErrorKind::Unavailable, access.sender.empty()
                                              ? "the routers know of no sender that runs"
@@ -84,17 +86,22 @@ Result<std::string> ask_any(const Senders& senders, const rpc::OperatorCommand& 
 }
 
 Result<std::string> ask_every(const Senders& senders, const rpc::OperatorCommand& command, const rpc::TlsFiles& tls,
-                              Duration timeout, const std::function<void(const std::string&)>& complain) {
+                              Duration timeout, const CallRemarks& remarks) {
     const auto answers = rpc::run_commands(senders.there, command, tls, timeout);
     std::vector<SenderAnswer> good;
     std::optional<Error> refused;
     for (std::size_t i = 0; i < answers.size(); ++i) {
         const std::string& name = senders.there[i].name;
         if (answers[i]) good.push_back({name, *answers[i]});
-        else if (is_away(answers[i].error())) complain(name + " does not answer: " + answers[i].error().text);
+        else if (is_away(answers[i].error())) remarks.missing(name + " does not answer: " + answers[i].error().text);
         else refused = answers[i].error();  // it has no such mail, or nobody may ask this
     }
-    for (const std::string& name : senders.silent) complain(name + " does not answer: it is not running");
+    for (const std::string& name : senders.silent) remarks.missing(name + " does not answer: it is not running");
+    for (const std::string& name : senders.spoolless) {
+        remarks.note("no sender has the name " + name +
+                     ", to which the configuration gives virtual MTAs: their mail "
+                     "waits in RabbitMQ");
+    }
     if (good.empty()) {
         if (refused && command.command == "history" && refused->kind == ErrorKind::NotFound) {
             return Error{ErrorKind::NotFound, "nothing is known of message " + command.arguments.at("message") +
@@ -111,7 +118,7 @@ Result<std::string> ask_every(const Senders& senders, const rpc::OperatorCommand
 
 Result<std::string> call_cluster(const ClusterAccess& access, const std::string& command,
                                  const runtime::ControlArguments& arguments, Duration timeout,
-                                 const std::function<void(const std::string&)>& complain) {
+                                 const CallRemarks& remarks) {
     const Recipients recipients = recipients_of(command, arguments);
     const auto senders = senders_of(access, command);
     if (!senders) return senders.error();
@@ -121,7 +128,7 @@ Result<std::string> call_cluster(const ClusterAccess& access, const std::string&
         for (const rpc::Member& member : senders->there) names += (names.empty() ? "" : ", ") + member.name;
         return Error{ErrorKind::InvalidArgument, "name one of the senders with --sender: " + names};
     }
-    return recipients == Recipients::EverySender ? ask_every(*senders, asked, access.tls, timeout, complain)
+    return recipients == Recipients::EverySender ? ask_every(*senders, asked, access.tls, timeout, remarks)
                                                  : ask_any(*senders, asked, access.tls, timeout);
 }
 

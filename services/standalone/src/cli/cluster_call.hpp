@@ -2,7 +2,7 @@
 // (recipients_of()).
 //
 // Threads: any; blocks, at most for `timeout` beside the time that routers take. Errors: no router answers, or none of
-// those who are asked; who of several does not answer is told to `complain`, and the others' answers count.
+// those who are asked; who of several does not answer is told to `remarks`, and the others' answers count.
 #pragma once
 
 #include <functional>
@@ -22,8 +22,14 @@ struct ClusterAccess {
     rpc::TlsFiles tls;
 };
 
+// What an operator should know beside the answer.
+struct CallRemarks {
+    std::function<void(const std::string&)> missing;  // somebody's answer
+    std::function<void(const std::string&)> note;     // the answer is whole all the same
+};
+
 Result<std::string> call_cluster(const ClusterAccess& access, const std::string& command,
                                  const runtime::ControlArguments& arguments, Duration timeout,
-                                 const std::function<void(const std::string&)>& complain);
+                                 const CallRemarks& remarks);
 
 }  // namespace postfleet::standalone

@@ -77,14 +77,32 @@ Result<std::string> Context::call(const std::string& command, const runtime::Con
     // A router's own business goes to its socket, wherever senders are.
     const bool is_for_senders = recipients_of(command, arguments) != Recipients::NoSender;
     if (const auto asked = is_for_senders ? asked_cluster() : std::nullopt) {
-        return call_cluster(*asked, command, arguments, timeout, [this](const std::string& who) {
+        const auto note = [this](const std::string& text) {
+            if (told.insert(text).second) std::fprintf(stderr, "postfleet: %s\n", printable(text, 1'000).c_str());
+        };
+        const auto missing = [this, note](const std::string& text) {
             exit_code = 1;
-            if (silent.insert(who).second) std::fprintf(stderr, "postfleet: %s\n", printable(who, 1'000).c_str());
-        });
+            note(text);
+        };
+        return call_cluster(*asked, command, arguments, timeout, {.missing = missing, .note = note});
     }
+    if (is_of_router(command)) return call_router(command, arguments, timeout);
     const Result<std::string> path = find_socket();
     if (!path) return path.error();
     return runtime::call_control(*path, command, arguments, timeout);
+}
+
+Result<std::string> Context::call_router(const std::string& command, const runtime::ControlArguments& arguments,
+                                         Duration timeout) const {
+    std::string path = socket.empty() ? environment(kSocketVariable) : socket;
+    const bool is_guess = path.empty();
+    if (is_guess) path = kDefaultRouterSocket;
+    auto answer = runtime::call_control(path, command, arguments, timeout);
+    std::error_code ignored;
+    if (answer || !is_guess || std::filesystem::exists(path, ignored)) return answer;
+    return Error{ErrorKind::Unavailable, "a router answers this, on its machine; there is none at " + path +
+                                             "; name its control socket with --socket (DATA-DIR/control.sock of "
+                                             "postfleet-router)"};
 }
 
 std::optional<ClusterAccess> Context::asked_cluster() const {

@@ -23,8 +23,8 @@ struct Context {
     std::string socket;  // --socket
     ClusterAccess cluster;
     bool json = false;
-    mutable int exit_code = 0;               // 1 after an answer that is not of all
-    mutable std::set<std::string> silent{};  // who did not answer, and why; said once
+    mutable int exit_code = 0;             // 1 after an answer that is not of all
+    mutable std::set<std::string> told{};  // beside the answers; said once
 
     void fail(const Error& error);
     // Calls the running process, or with --router the senders of the cluster. An error was reported when there is no value.
@@ -35,10 +35,15 @@ struct Context {
     std::optional<ClusterAccess> asked_cluster() const;
     // The control socket: --socket or POSTFLEET_SOCKET, else what the configuration says, else the usual place.
     Result<std::string> find_socket() const;
+
+private:
+    Result<std::string> call_router(const std::string& command, const runtime::ControlArguments& arguments,
+                                    Duration timeout) const;
 };
 
 inline constexpr const char* kDefaultConfig = "/etc/postfleet";
 inline constexpr const char* kDefaultSocket = "/var/lib/postfleet/control.sock";
+inline constexpr const char* kDefaultRouterSocket = "/var/lib/postfleet-router/control.sock";
 
 // --config, --socket, --router and --json, for commands that talk to a running process.
 void add_connection_options(CLI::App& command, Context& context);

@@ -166,15 +166,20 @@ value merge_status(const Answers& answers) {
 
 }  // namespace
 
+bool is_of_router(const std::string& command) {
+    static const std::set<std::string> all{"senders",      "takeover",         "release",
+                                           "suppressions", "suppressions-add", "suppressions-remove"};
+    return all.contains(command);
+}
+
 Recipients recipients_of(const std::string& command, const runtime::ControlArguments& arguments) {
     static const std::set<std::string> every{"status",  "queues", "vmtas",    "limits",         "list",
                                              "history", "retry",  "set-mode", "disable-source", "enable-source"};
     static const std::set<std::string> one{"trace", "trace-read"};
-    static const std::set<std::string> none{"senders", "takeover",     "release",          "reload",
-                                            "intake",  "suppressions", "suppressions-add", "suppressions-remove"};
+    static const std::set<std::string> none{"reload", "intake"};
     if (every.contains(command) || arguments.contains("dry_run")) return Recipients::EverySender;
     if (one.contains(command)) return Recipients::OneSender;
-    return none.contains(command) ? Recipients::NoSender : Recipients::AnySender;
+    return none.contains(command) || is_of_router(command) ? Recipients::NoSender : Recipients::AnySender;
 }
 
 Result<std::string> merge_answers(const std::string& command, const runtime::ControlArguments& arguments,

@@ -20,6 +20,8 @@ enum class Recipients {
     OneSender,    // what makes sense at one only: a live dialogue
     NoSender,     // a router's own business
 };
+// Does a router answer it, at its control socket?
+bool is_of_router(const std::string& command);
 Recipients recipients_of(const std::string& command, const runtime::ControlArguments& arguments);
 
 struct SenderAnswer {

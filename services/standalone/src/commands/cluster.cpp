@@ -32,12 +32,13 @@ Result<std::string> view_senders(const std::string& answer, const Style& style) 
         const bool is_free = sender.text("spool").empty();
         const std::string refused =
             waiting.text("spool").empty() ? "" : waiting.text("spool") + " at " + waiting.text("holder");
-        table.add_row({{printable(sender.text("sender"))},
-                       {std::to_string(sender.count("epoch"))},
-                       {is_free ? "(free)" : printable(sender.text("spool"))},
-                       {printable(sender.text("holder"))},
-                       {sender.text("since")},
-                       {printable(refused), Tone::Warning}});
+        table.add_row(
+            {{printable(sender.text("sender"))},
+             {std::to_string(sender.count("epoch"))},
+             {is_free ? (sender.count("epoch") == 0 ? "(never started)" : "(free)") : printable(sender.text("spool"))},
+             {printable(sender.text("holder"))},
+             {sender.text("since")},
+             {printable(refused), Tone::Warning}});
     }
     return table.rows() == 0 ? std::string("No sender has claimed a name.\n") : table.render(style);
 }

@@ -63,7 +63,9 @@ int run_command_line(int argc, char** argv, const MoreCommands& more) {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-        std::fprintf(stderr, "postfleet: %s; see `%s`\n", error.what(), help_of(app).c_str());
+        const bool is_before = argc > 2 && argv[1][0] == '-' && !app.get_subcommands().empty();
+        std::fprintf(stderr, "postfleet: %s%s; see `%s`\n", is_before ? "options stand behind the command: " : "",
+                     error.what(), help_of(app).c_str());
         return 2;
     }
     return context.exit_code;

@@ -27,7 +27,7 @@ struct RejectedOptions {
 };
 
 constexpr Duration kLook = std::chrono::milliseconds(100);
-constexpr Duration kQuiet = std::chrono::seconds(5);      // without another message: that was the last
+constexpr Duration kQuiet = std::chrono::seconds(5);  // without another message: that was the last
 constexpr Duration kTellAfter = std::chrono::seconds(1);
 constexpr Duration kPatience = std::chrono::seconds(20);  // with a broker that lets nobody in
 constexpr std::uint32_t kMostSeen = 20'000;               // of those that stay

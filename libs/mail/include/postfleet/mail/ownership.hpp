@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,7 @@ struct SenderRecord {
     // Who was refused last.
     std::string waiting_spool_id, waiting_holder;
     WallTime waiting_since{};
+    bool has_virtual_mtas = false;  // the active configuration gives it mail, whether or not anybody ever had the name
     friend bool operator==(const SenderRecord&, const SenderRecord&) = default;
 };
 
@@ -60,7 +62,9 @@ struct SenderVerdict {
 // `record`: of the name that is claimed, as it becomes; `spool`: what the claimant's spool holds now, if anything.
 SenderVerdict judge_claim(const SenderClaim& claim, SenderRecord& record, const std::optional<SenderGrant>& spool,
                           WallTime now);
-// NotFound: held with another epoch.
+// `named`: the senders of the configuration; who is not among the records is added.
+void add_named(const std::set<std::string>& named, std::vector<SenderRecord>& records);
+// NotFound: held with another epoch, or by nobody.
 Status judge_release(std::uint64_t epoch, SenderRecord& record);
 // Of `takeover`, the spool that is to have the name; NotFound: nobody was refused, and none is named.
 Result<std::string> heir_of(const SenderTakeover& takeover, const SenderRecord& record);

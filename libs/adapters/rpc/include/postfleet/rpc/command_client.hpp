@@ -15,8 +15,9 @@
 namespace postfleet::rpc {
 
 struct ClusterView {
-    std::vector<Member> members;       // that have announced themselves lately
-    std::vector<std::string> senders;  // names that belong to a spool, whether or not it is there
+    std::vector<Member> members;         // that have announced themselves lately
+    std::vector<std::string> senders;    // names that belong to a spool, whether or not it is there
+    std::vector<std::string> spoolless;  // that have none, although the configuration gives them mail
 };
 
 // What all routers know between them.

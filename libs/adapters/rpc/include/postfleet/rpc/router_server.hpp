@@ -10,7 +10,9 @@
 // Errors: start(): the address or a TLS file cannot be used. Callers get gRPC's codes for our error kinds.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <set>
 
 #include "postfleet/base/log.hpp"
 #include "postfleet/base/metrics.hpp"
@@ -27,6 +29,7 @@ struct RouterServerSettings {
     Executor& executor;
     Metrics& metrics;
     Log log;
+    std::function<std::set<std::string>()> named_senders{};  // that the configuration gives mail; none: not known
 };
 
 class RouterServer final {
