@@ -79,7 +79,7 @@ TEST_CASE("a message that is offered again with other tasks is no copy: its send
         }
         world.publish(kDeliver, other);
     };
-    for (const auto& numbers : std::vector<std::vector<std::uint32_t>>{{0}, {0, 1}, {1}, {0, 1}, {0}, {1}})
+    for (const auto& numbers : std::vector<std::vector<std::uint32_t>>{{0}, {0, 1}, {1}, {1, 0}, {0}, {1}})
         offer(numbers);
     world.start();
     CHECK(world.taken() == Numbers{1, 1, 1});  // what is the same waits once

@@ -30,8 +30,11 @@ MessageId id_of_part(const MessageId& whole, std::uint32_t first_task) {
 MessageId taken_as(const wire::Handover& handover) {
     const std::vector<Task>& tasks = handover.tasks;
     if (tasks.size() == 1 && tasks.front().key.number == 0) return handover.id;
+    std::vector<std::uint32_t> numbers;  // in one order: overflowing changes that of the tasks
+    for (const Task& task : tasks) numbers.push_back(task.key.number);
+    std::sort(numbers.begin(), numbers.end());
     std::string which = "tasks/" + handover.id.to_string();
-    for (const Task& task : tasks) which.append("/").append(std::to_string(task.key.number));
+    for (const std::uint32_t number : numbers) which.append("/").append(std::to_string(number));
     MessageId id;
     id.octets = hash_event_id(which).octets;
     return id;
