@@ -6,7 +6,7 @@ import subprocess
 import time
 import unittest
 
-from harness import wait_for
+from harness import run, wait_for
 from router_harness import CONFIGURATION, ControlPlane
 
 
@@ -135,6 +135,10 @@ class RouterTest(ControlPlane):
         for probe in (foreign, plain):
             probe.child.wait(60)
             self.assertEqual((probe.child.returncode, probe.events), (1, []))
+        for env in ({}, strangers):
+            def told():
+                return run("status", "--router", router.address, check=False, env=env).stderr
+            wait_for(lambda: "certificates of one CA" in told(), "the word that certificates are wanted", 60)
 
     def test_f62_new_certificates_are_taken_without_a_restart(self):
         """F62"""

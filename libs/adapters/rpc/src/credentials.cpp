@@ -106,8 +106,21 @@ grpc::Status to_grpc(const Error& error) {
     return {grpc::StatusCode::INTERNAL, text};
 }
 
+namespace {
+
+// Who shows no certificate, or a wrong one, hears no more than that the connection ended.
+bool may_want_certificates(std::string_view text) {
+    if (!text.starts_with("failed to connect")) return false;
+    return text.find("Socket closed") != std::string_view::npos || text.find("andshake") != std::string_view::npos;
+}
+
+}  // namespace
+
 Error from_grpc(const grpc::Status& status) {
-    const std::string text = printable(status.error_message(), kMostErrorText);
+    std::string text = printable(status.error_message(), kMostErrorText);
+    if (may_want_certificates(text)) {
+        text += "; do both sides have certificates of one CA (--tls-ca, --tls-certificate, --tls-key)?";
+    }
     switch (status.error_code()) {
         case grpc::StatusCode::INVALID_ARGUMENT: return {ErrorKind::InvalidArgument, text};
         case grpc::StatusCode::NOT_FOUND: return {ErrorKind::NotFound, text};
