@@ -48,7 +48,7 @@ std::string_view choose(const Target& target, std::span<const std::string_view> 
 }  // namespace
 
 struct Snapshot::Tables {
-    explicit Tables(const config::Config& config)
+    Tables(const config::Config& config, std::string_view sender)
         : version(config.version),
           unknown(config.unknown_virtual_mta),
           bindings(config.bindings),
@@ -56,12 +56,24 @@ struct Snapshot::Tables {
           target_rules(config),
           routes(config.routes.begin(), config.routes.end()),
           origins(config.origins) {
+        const auto is_its = [sender](const auto& mta) { return mta.second.sender == sender; };
+        const auto first = std::find_if(config.virtual_mtas.begin(), config.virtual_mtas.end(), is_its);
+        const bool all = sender.empty() || first == config.virtual_mtas.end();
+        if (!all) otherwise = first->first;
+        const auto may_choose = [&](const std::string& name) {
+            const auto mta = config.virtual_mtas.find(name);
+            return all || (mta != config.virtual_mtas.end() && is_its(*mta));
+        };
         for (const auto& [name, mta] : config.virtual_mtas) {
-            targets.emplace(name, Target{name, false, Priority::Normal, {{name, 1}}});
+            Target target{name, false, Priority::Normal, {}};
+            if (may_choose(name)) target.members.push_back({name, 1});
+            targets.emplace(name, std::move(target));
         }
         for (const auto& [name, pool] : config.pools) {
             Target target{name, true, pool.priority, {}};
-            for (const auto& [member, weight] : pool.members) target.members.push_back({member, weight});
+            for (const auto& [member, weight] : pool.members) {
+                if (may_choose(member)) target.members.push_back({member, weight});
+            }
             targets.emplace(name, std::move(target));
         }
         for (const auto& rule : config.shaping) {
@@ -79,6 +91,7 @@ struct Snapshot::Tables {
     }
 
     std::string version;
+    std::string otherwise;  // what is chosen where nothing may be
     config::Unknown unknown;
     Bindings bindings;
     Providers providers;
@@ -94,9 +107,9 @@ struct Snapshot::Tables {
 Snapshot::Snapshot() = default;
 Snapshot::~Snapshot() = default;
 
-std::shared_ptr<const Snapshot> Snapshot::compile(const config::Config& config) {
+std::shared_ptr<const Snapshot> Snapshot::compile(const config::Config& config, std::string_view sender) {
     const std::shared_ptr<Snapshot> snapshot(new Snapshot);
-    snapshot->tables_ = std::make_unique<const Tables>(config);
+    snapshot->tables_ = std::make_unique<const Tables>(config, sender);
     return snapshot;
 }
 
@@ -118,7 +131,8 @@ BindResult Snapshot::bind(const BindRequest& request, std::uint64_t random) cons
     }
     BindResult result;
     result.virtual_mta = choose(*target, {}, random);
-    if (target->is_pool) result.pool = target->name;
+    if (result.virtual_mta.empty()) result.virtual_mta = tables_->otherwise;
+    else if (target->is_pool) result.pool = target->name;
     result.priority = target->priority;
     return result;
 }

@@ -157,7 +157,7 @@ Status SenderProcess::make_sender() {
     auto parts = SenderParts::make(*config, host_->loops().loops(), host_->metrics(), host_->log());
     if (!parts) return parts.error();
     parts_ = *std::move(parts);
-    auto configuration = parts_->load(config);
+    auto configuration = parts_->load(config, options_.name);
     if (!configuration) return configuration.error();
     sender_ =
         std::make_unique<Sender>(parts_->dependencies(*spool_, member_->link().orders()), *std::move(configuration));
@@ -246,7 +246,7 @@ void SenderProcess::on_tick() {
 // Everything that can fail comes first; what cannot fail follows.
 Status SenderProcess::apply(const ConfigPointer& next) {
     if (Status bound = check_source_addresses(*next, options_.name); !bound) return bound;
-    auto configuration = parts_->load(next);
+    auto configuration = parts_->load(next, options_.name);
     if (!configuration) return configuration.error();
     parts_->load_tls_contexts(*next);
     sender_->reload(*std::move(configuration));

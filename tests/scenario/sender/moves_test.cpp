@@ -171,6 +171,27 @@ TEST_CASE("rechoose decides whether deferred mail gets another virtual MTA of it
     CHECK(ids.delivered_by() == By{{by, 1}});
 }
 
+TEST_CASE("mail does not move to a virtual MTA that another sender of the cluster has", "[P7]") {
+    Identities ids;
+    ids.world.own_name = "sender-0";
+    ids.world.config.virtual_mtas.at("v2").sender = ids.world.config.virtual_mtas.at("v3").sender = "sender-1";
+    ids.world.config.pools["p"].rechoose = config::Rechoose::EveryAttempt;
+    ids.rule("v1").backoff_reroute_to = config::VirtualMtaName{GENERATE(as<std::string>(), "v3", "p", "")};
+    ids.world.shaping().backoff_retry_after = std::vector<Duration>{10s};
+    ids.world.host("192.0.2.1:25").on_command = [n = 0](Peer&, const std::string& command) mutable {
+        return command.starts_with("RCPT") && n++ == 0 ? std::optional<std::string>("451 4.7.1 greylisted\r\n")
+                                                       : std::nullopt;
+    };
+    ids.world.start();
+    ids.send(1);
+    ids.set_backoff("v1", true);
+    ids.send(2);
+    ids.world.must_give({.action = OrderAction::Move, .which = {.virtual_mta = "v1"}, .text = "v2", .who = "olaf"});
+    ids.world.advance(2min);
+    CHECK(ids.world.count(EventType::Deferred) >= 1);
+    CHECK(ids.delivered_by() == By{{"v1", 3}});
+}
+
 TEST_CASE("a virtual MTA that warms up takes its share of the day, and the rest goes by the others of the pool") {
     Identities ids;
     ids.rule("v1").warm_up = config::CountList{{2, 5}};

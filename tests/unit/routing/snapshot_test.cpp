@@ -50,6 +50,24 @@ TEST_CASE("without a rule the default decides, and a pool chooses by weight") {
     CHECK_FALSE(snapshot->depends_on_recipient());
 }
 
+TEST_CASE("for a sender of a cluster its own virtual MTAs are chosen, as long as it has any") {
+    const auto loaded = config_files::load_text(kBase);
+    REQUIRE(loaded.config);
+    config::Config config = *loaded.config;
+    config.virtual_mtas.at("promo-2").sender = "s2";
+    const auto theirs = Snapshot::compile(config, "s2");
+    for (std::uint64_t random = 0; random < 10; ++random) {
+        CHECK(theirs->bind({}, random).virtual_mta == "promo-2");
+        CHECK(theirs->choose_from_pool("bulk", {}, random) == "promo-2");
+        CHECK(theirs->choose_from_pool("transactional", {}, random).empty());
+        CHECK(theirs->choose_from_pool("tx-1", {}, random).empty());
+        // What has to go out somehow goes out here.
+        CHECK(theirs->bind({.virtual_mta = "transactional"}, random).virtual_mta == "promo-2");
+        CHECK(theirs->bind({.virtual_mta = "transactional"}, random).pool.empty());
+    }
+    CHECK(Snapshot::compile(config, "nobody")->choose_from_pool("tx-1", {}, 0) == "tx-1");
+}
+
 TEST_CASE("the first rule whose conditions all hold decides") {
     const auto snapshot = compile(R"(
 bindings:

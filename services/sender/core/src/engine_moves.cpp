@@ -124,13 +124,14 @@ Engine::Identity Engine::rerouted_to(const Queue& queue, Shard& shard) const {
 // Whether any pool of this virtual MTA has a member that may send more today. Spares reading mail that cannot move.
 bool Engine::has_somewhere_else(const Queue& queue, WallTime now) const {
     const auto config = configuration();
+    const auto names = routing();
     const std::string& here = queue.virtual_mta->name;
     return std::any_of(config->pools.begin(), config->pools.end(), [&](const auto& pool) {
         const auto& members = pool.second.members;
         const auto is_here = [&](const auto& member) { return member.first == here; };
         if (std::none_of(members.begin(), members.end(), is_here)) return false;
         return std::any_of(members.begin(), members.end(), [&](const auto& member) {
-            if (member.first == here) return false;
+            if (member.first == here || names->choose_from_pool(member.first, {}, 0).empty()) return false;
             const auto at = queues.find(queue.site, member.first);
             return !at || !at->is_warm_up_used_up(now);
         });

@@ -144,6 +144,14 @@ std::vector<std::string> OrderDesk::targets_of(const std::string& name) const {
     return members;
 }
 
+// In a cluster others may be another sender's: mail does not leave its sender by an order.
+std::vector<std::string> OrderDesk::targets_here(const std::string& name) const {
+    std::vector<std::string> targets = targets_of(name);
+    const auto routing = engine_.routing();
+    std::erase_if(targets, [&](const std::string& one) { return routing->choose_from_pool(one, {}, 0).empty(); });
+    return targets;
+}
+
 Result<std::shared_ptr<ActiveOrder>> OrderDesk::activate(Order order) const {
     auto selection = Selection::parse(order.which);
     if (!selection) return selection.error();
@@ -151,7 +159,7 @@ Result<std::shared_ptr<ActiveOrder>> OrderDesk::activate(Order order) const {
     active->reason = reason_of(active->order);
     active->recipients = active->order.recipients;
     if (active->order.action == OrderAction::Bounce) active->reply = parse_reply(active->order.text).value_or(Reply{});
-    if (active->order.action == OrderAction::Move) active->targets = targets_of(active->order.text);
+    if (active->order.action == OrderAction::Move) active->targets = targets_here(active->order.text);
     return active;
 }
 
@@ -402,7 +410,7 @@ void OrderDesk::resume_sweeps() {
 void OrderDesk::on_reload() {
     for (const OrderPointer& order : engine_.orders.all()) {
         if (order->order.action != OrderAction::Move) continue;
-        std::vector<std::string> targets = targets_of(order->order.text);
+        std::vector<std::string> targets = targets_here(order->order.text);
         if (targets == order->targets) continue;
         Order again = order->order;
         again.recipients = order->recipients.load();

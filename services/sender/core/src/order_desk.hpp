@@ -48,6 +48,7 @@ private:
     Status check_move(const Order& order, const Selection& selection) const;
     Result<std::shared_ptr<ActiveOrder>> activate(Order order) const;
     std::vector<std::string> targets_of(const std::string& name) const;
+    std::vector<std::string> targets_here(const std::string& name) const;  // those that its mail may end at
     void add(const OrderPointer& order);
     bool is_known(OrderId id) const;
     void follow_removals(const OrderChanges& changes);

@@ -53,11 +53,12 @@ SenderDependencies SenderParts::dependencies(Spool& spool, OrderStore& state) {
             .compressor = &compressor_};
 }
 
-Result<SenderConfiguration> SenderParts::load(std::shared_ptr<const config::Config> config) const {
+Result<SenderConfiguration> SenderParts::load(std::shared_ptr<const config::Config> config,
+                                              std::string_view sender) const {
     std::vector<config::Problem> problems;
     auto secrets = config_files::load_secrets(*config, problems);
     if (!problems.empty()) return Error{ErrorKind::InvalidArgument, problems.front().to_string()};
-    auto routing = routing::Snapshot::compile(*config);
+    auto routing = routing::Snapshot::compile(*config, sender);
     auto keys = load_signing_keys(*config, log_);
     return SenderConfiguration{std::move(config), std::move(routing), std::move(secrets), std::move(keys)};
 }

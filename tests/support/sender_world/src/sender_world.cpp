@@ -51,7 +51,7 @@ sender::SenderConfiguration SenderWorld::compiled() const {
     auto secrets = std::make_shared<sender::Secrets>();
     for (const auto& [file, secret] : secret_files) secrets->emplace(file, Secret(secret));
     return {.config = copy,
-            .routing = routing::Snapshot::compile(*copy),
+            .routing = routing::Snapshot::compile(*copy, own_name),
             .secrets = std::move(secrets),
             .signing_keys = signing_keys};
 }

@@ -67,7 +67,8 @@ class Snapshot {
 public:
     // The configuration was checked by load_config(): its references exist and its patterns compile.
     // shared_ptr because a reload replaces it while sessions still bind with the old one.
-    static std::shared_ptr<const Snapshot> compile(const config::Config& config);
+    // `sender`: whose virtual MTAs are chosen (virtual_mtas.<name>.sender), as long as it has any; empty: all are.
+    static std::shared_ptr<const Snapshot> compile(const config::Config& config, std::string_view sender = {});
     ~Snapshot();
     Snapshot(const Snapshot&) = delete;
     Snapshot& operator=(const Snapshot&) = delete;

@@ -34,7 +34,8 @@ public:
 
     SenderDependencies dependencies(Spool& spool, OrderStore& state);
     // With what is in the files that it names. Errors: a secret cannot be read; a key that cannot be is logged.
-    Result<SenderConfiguration> load(std::shared_ptr<const config::Config> config) const;
+    // `sender`: of a cluster, whose virtual MTAs its mail moves between; empty: all.
+    Result<SenderConfiguration> load(std::shared_ptr<const config::Config> config, std::string_view sender = {}) const;
     // The usual ones, which are read again; those that are put together of several rules come when they are used.
     void load_tls_contexts(const config::Config& config);
     // Before the Sender goes.

@@ -78,6 +78,8 @@ public:
     void route(const std::string& domain, const std::string& endpoint);  // in config.routes
     std::map<std::string, std::string> secret_files;                     // path → what is in it
 
+    std::string own_name;  // of a cluster's sender; empty: it is none
+
     void start();
     void reload();
     void stop();  // the process is gone; the spool stays (call spool.restart() for a crash)
