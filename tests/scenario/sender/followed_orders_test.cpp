@@ -64,18 +64,46 @@ TEST_CASE("a deletion that was given elsewhere is carried out here once, however
 TEST_CASE("a complete list ends what is not on it, but not what was given here meanwhile") {
     Cluster cluster;
     SenderWorld& world = cluster.world;
-    const Order ours = world.pause({.tenant = "ours"});  // order 1
-    const Order older = order(20, OrderAction::Pause, {.tenant = "older"});
-    const Order younger = order(21, OrderAction::Pause, {.tenant = "younger"});
-    cluster.follow({.revision = 1, .changed = {older, younger}});
-    CHECK(world.orders().size() == 3);
-    cluster.follow({.revision = 9, .complete = true, .changed = {ours, order(19, OrderAction::Pause, {.job = "j"})}});
-    std::vector<OrderId> left;
-    for (const Order& one : world.orders()) left.push_back(one.id);
-    CHECK(left == std::vector{ours.id, OrderId{19}, OrderId{20}, OrderId{21}});
-    cluster.follow({.revision = 10, .complete = true, .changed = {younger}});
+    const auto ids = [&] {
+        std::vector<OrderId> all;
+        for (const Order& one : world.orders()) all.push_back(one.id);
+        return all;
+    };
+    const Order first = world.pause({.tenant = "first"});  // order 1
+    cluster.follow({.revision = 1, .changed = {first}});
+    const Order second = world.pause({.tenant = "second"});
+    cluster.follow({.revision = 9, .complete = true, .changed = {first}});
+    CHECK(ids() == std::vector{first.id, second.id});
+    const Order other = order(20, OrderAction::Pause, {.tenant = "other"});
+    cluster.follow({.revision = 10, .changed = {second, other}});
+    cluster.follow({.revision = 11, .complete = true, .changed = {first, order(19, OrderAction::Pause, {.job = "j"})}});
+    CHECK(ids() == std::vector{first.id, OrderId{19}});
+}
+
+TEST_CASE("a complete list with nothing on it ends everything that was heard of, and the mail goes on") {
+    Cluster cluster;
+    SenderWorld& world = cluster.world;
+    cluster.follow({.revision = 1, .changed = {order(7, OrderAction::Pause, {.domain = "x.test"})}});
+    world.accept({.to = {"a@x.test"}});
+    world.advance(std::chrono::minutes(1));
+    CHECK(world.count(EventType::Delivered) == 0);
+    cluster.follow({.revision = 20'000, .complete = true});
+    CHECK(world.orders().empty());
+    world.advance(std::chrono::minutes(1));
+    CHECK(world.count(EventType::Delivered) == 1);
+}
+
+TEST_CASE("after a complete list a number that is given again is another order") {
+    Cluster cluster;
+    SenderWorld& world = cluster.world;
+    Order before = order(7, OrderAction::Delete, {.tenant = "before"});
+    before.which.accepted_before = world.executors[0]->wall_now();
+    cluster.follow({.revision = 9, .changed = {before}});
+    world.finished(OrderId{7});
+    cluster.follow({.revision = 3, .complete = true});  // of a store from a backup
+    cluster.follow({.revision = 4, .changed = {order(7, OrderAction::Pause, {.tenant = "after"})}});
     REQUIRE(world.orders().size() == 1);
-    CHECK(world.orders()[0].id == OrderId{21});
+    CHECK(world.orders()[0].which.tenant == "after");
 }
 
 TEST_CASE("an order that cannot be carried out here is logged, and the others are followed") {

@@ -202,6 +202,53 @@ TEST_CASE("orders reach those that watch, as changes, and are known at the next 
     CHECK(kept.at(0).which.tenant == "acme");
 }
 
+TEST_CASE("what a router with a new state does not know of holds, until that is given an order") {
+    World before;
+    Order order;
+    order.action = OrderAction::Pause;
+    order.who = "root";
+    order.which.tenant = "before";
+    const auto give = [&](World& world, RouterLink& link) {
+        const auto ids = await_result<Result<std::vector<OrderId>>>(
+            world.executor(), [&](auto done) { link.orders().add_orders({order}, std::move(done)); });
+        REQUIRE(ids->has_value());
+    };
+    const auto tenants = [](RouterLink& link) {
+        std::vector<std::string> all;
+        for (const Order& known : link.orders().orders().value()) all.push_back(known.which.tenant);
+        return all;
+    };
+    {
+        const auto router = before.router();
+        const auto link = before.link({router->port()}, true);
+        give(before, *link);
+        router->announce_orders(1);
+        CHECK(eventually([&] { return std::filesystem::exists(before.directory.file("router") + "/orders"); }));
+    }
+    World after;
+    std::filesystem::copy(before.directory.file("router"), after.directory.file("router"));
+    const auto router = after.router();
+    std::atomic<bool> was_told_nothing_is_left{false};
+    const auto link = after.link({router->port()}, true);
+    link->on_orders([&](const OrderChanges& changes) {
+        if (changes.complete && changes.changed.empty()) was_told_nothing_is_left = true;
+    });
+    // The store answers one after the other: who watches has asked before the order is given.
+    const auto watchers = [&] {
+        for (const Metrics::Family& family : after.metrics.collect()) {
+            if (family.name == "postfleet_router_watchers") return family.samples.at(0).value;
+        }
+        return 0.0;
+    };
+    CHECK(eventually([&] { return watchers() == 2; }));  // of orders, and of the configuration
+    CHECK(tenants(*link) == std::vector<std::string>{"before"});
+    order.which.tenant = "after";
+    give(after, *link);
+    router->announce_orders(1);
+    CHECK(eventually([&] { return tenants(*link) == std::vector<std::string>{"after"}; }));
+    CHECK_FALSE(was_told_nothing_is_left);
+}
+
 TEST_CASE("an owner hears of a takeover, and goes on without routers [F57]") {
     World world;
     auto router = world.router();

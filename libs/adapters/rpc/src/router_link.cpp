@@ -237,6 +237,7 @@ private:
             settings_.log.line(LogLevel::Error, "orders_unusable").field("reason", changes.error().text);
             return;
         }
+        if (is_of_new_state(*changes)) return;
         apply(*changes);
         give_orders(*changes);
         if (std::exchange(orders_unkept_, true)) return;
@@ -249,6 +250,17 @@ private:
             write(known, all);
             self->keep(self->kept_orders_, all);
         });
+    }
+    // A state that never had an order cannot tell which were withdrawn: it was lost, or it is another's. Pauses and
+    // suppressions stay until it is given its first one.
+    bool is_of_new_state(const OrderChanges& changes) {
+        const bool is_new = changes.revision == 0 && !orders_.empty();
+        if (is_new) {
+            settings_.log.line(LogLevel::Warning, "orders_kept")
+                .field("orders", orders_.size())
+                .field("reason", "the router's state is new and has none; those known here hold until it has one");
+        }
+        return is_new;
     }
     void apply(const OrderChanges& changes) {
         if (changes.complete) orders_.clear();

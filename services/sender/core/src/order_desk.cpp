@@ -291,16 +291,25 @@ void OrderDesk::follow(const OrderChanges& changes) {
     set_timer();
 }
 
+// What was given here after the list was made is younger than all that was heard of.
+std::vector<OrderId> OrderDesk::missing_in(const std::vector<Order>& all) {
+    std::set<OrderId> there;
+    for (const Order& order : all) there.insert(order.id);
+    const auto is_missing = [&](OrderId id) { return id <= newest_heard_ && !there.contains(id); };
+    // A store from a backup gives the same numbers again, to others.
+    std::erase_if(finished_, [&](const Order& order) { return is_missing(order.id); });
+    std::vector<OrderId> missing;
+    for (const OrderPointer& order : engine_.orders.all()) {
+        if (is_missing(order->order.id)) missing.push_back(order->order.id);
+    }
+    newest_heard_ = kNoOrder;
+    return missing;
+}
+
 void OrderDesk::follow_removals(const OrderChanges& changes) {
     std::vector<OrderId> gone = changes.removed;
-    if (changes.complete && !changes.changed.empty()) {
-        std::set<OrderId> there;
-        for (const Order& order : changes.changed) there.insert(order.id);
-        // A younger one may have been given after the list was made.
-        for (const OrderPointer& order : engine_.orders.all()) {
-            if (order->order.id < *there.rbegin() && !there.contains(order->order.id)) gone.push_back(order->order.id);
-        }
-    }
+    if (changes.complete) gone = missing_in(changes.changed);
+    for (const Order& order : changes.changed) newest_heard_ = std::max(newest_heard_, order.id);
     for (const OrderId id : gone) {
         const OrderPointer order = engine_.orders.remove(id);
         if (!order) continue;  // withdrawn here, or finished
@@ -382,6 +391,7 @@ Status OrderDesk::restore() {
     if (!stored) return stored.error();
     const WallTime now = executor().wall_now();
     for (Order& order : *stored) {
+        newest_heard_ = std::max(newest_heard_, order.id);
         if (!order.finished_at && order.expires_at && *order.expires_at <= now) order.finished_at = order.expires_at;
         if (order.finished_at) {
             finished_.push_back(std::move(order));

@@ -52,6 +52,7 @@ private:
     void add(const OrderPointer& order);
     bool is_known(OrderId id) const;
     void follow_removals(const OrderChanges& changes);
+    std::vector<OrderId> missing_in(const std::vector<Order>& all);
     void put_in_force(const OrderPointer& order);
     void end(const OrderPointer& order);  // out of the book
     void finish(const OrderPointer& order, std::string_view how);
@@ -65,6 +66,7 @@ private:
     Engine& engine_;
     OrderSweeps sweeps_;
     std::deque<Order> finished_;                       // oldest first
+    OrderId newest_heard_ = kNoOrder;                  // of the store: a younger one was given here a moment ago
     std::set<std::pair<WallTime, OrderId>> expiries_;  // also of orders that were withdrawn meanwhile
     TimerId timer_;
 };
