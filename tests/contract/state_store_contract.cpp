@@ -186,6 +186,7 @@ void contract_of_order_changes(StateStoreUnderTest* under_test, Caller& caller) 
         const WallTime early(std::chrono::seconds(10)), late(std::chrono::seconds(20));
         CHECK(report("a", 5, {}).recipients == 5);
         CHECK(report("a", 6, late).finished_at == std::nullopt);
+        CHECK(report("a", 0, late).recipients == 6);  // it has started again, and found nothing left
         CHECK(report("b", 10, {}).recipients == 16);
         const Order finished = report("b", 11, early);
         CHECK(finished.recipients == 17);

@@ -1,6 +1,8 @@
 // Orders that were given at another sender of the cluster, or at a router.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
 #include "postfleet/support/sender_world.hpp"
 
 using namespace postfleet;
@@ -104,6 +106,27 @@ TEST_CASE("after a complete list a number that is given again is another order")
     cluster.follow({.revision = 4, .changed = {order(7, OrderAction::Pause, {.tenant = "after"})}});
     REQUIRE(world.orders().size() == 1);
     CHECK(world.orders()[0].which.tenant == "after");
+}
+
+TEST_CASE("that orders are finished is told again until the store has taken it") {
+    Cluster cluster;
+    SenderWorld& world = cluster.world;
+    const WallTime over = world.executors[0]->wall_now() + std::chrono::minutes(10);
+    const auto is_known_to_be_over = [&](OrderId id) {
+        const std::vector<Order> all = world.state.orders().value();
+        return std::any_of(all.begin(), all.end(),
+                           [&](const Order& kept) { return kept.id == id && kept.finished_at.has_value(); });
+    };
+    const auto first = world.must_give({.which = {.tenant = "a"}, .expires_at = over});
+    const auto second = world.must_give({.which = {.tenant = "b"}, .expires_at = over});
+    world.advance(std::chrono::minutes(9));
+    world.state.fail_next({ErrorKind::Unavailable, "no router answers"});
+    world.advance(std::chrono::minutes(1));
+    CHECK(world.finished(first.id).finished_at.has_value());
+    CHECK_FALSE(is_known_to_be_over(first.id));
+    world.advance(std::chrono::minutes(1));
+    CHECK(is_known_to_be_over(first.id));
+    CHECK(is_known_to_be_over(second.id));
 }
 
 TEST_CASE("an order that cannot be carried out here is logged, and the others are followed") {

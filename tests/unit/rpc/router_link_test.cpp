@@ -193,6 +193,18 @@ TEST_CASE("orders reach those that watch, as changes, and are known at the next 
         CHECK(eventually([&] { return count() == 1; }));
         CHECK(eventually([&] { return std::filesystem::exists(world.directory.file("router") + "/orders"); }));
         CHECK(eventually([&] { return link->orders().orders().value().size() == 1; }));
+        // What another sender has done of it is not ours.
+        Order left = link->orders().orders().value()[0];
+        left.recipients = 5;
+        CHECK(await_result<Status>(world.executor(), [&](auto done) {
+                  world.store->report_progress("another", left, std::move(done));
+              })->has_value());
+        router->announce_orders(3);
+        CHECK(eventually([&] {
+            const std::lock_guard lock(mutex);
+            return known.at(left.id).recipients == 5;
+        }));
+        CHECK(link->orders().orders().value().at(0).recipients == 0);
     }
     router.reset();
     // What was kept may be half a second old; the link before wrote after its last change or not at all.

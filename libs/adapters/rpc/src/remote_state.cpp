@@ -136,7 +136,11 @@ void RemoteState::update_order(Order order, Completion<Status> done) {
 Result<std::vector<Order>> RemoteState::orders() {
     const std::lock_guard lock(mutex_);
     std::vector<Order> all;
-    for (const auto& [id, order] : known_) all.push_back(order);
+    for (const auto& [id, order] : known_) {
+        all.push_back(order);
+        // They are of all senders together; how many of them were this one's, the router knows.
+        if (!order.finished_at) all.back().recipients = 0;
+    }
     return all;
 }
 

@@ -175,8 +175,9 @@ Status report_progress(Connection& database, const std::string& sender, const Or
     if (!is_there) return {};
     Status kept = run(database,
                       "INSERT INTO order_progress (order_id, sender, recipients, finished_at) VALUES (?, ?, ?, ?) "
-                      "ON CONFLICT (order_id, sender) DO UPDATE SET recipients = excluded.recipients, "
-                      "finished_at = excluded.finished_at",
+                      "ON CONFLICT (order_id, sender) DO UPDATE SET finished_at = excluded.finished_at, recipients = "
+                      "CASE WHEN excluded.recipients > order_progress.recipients THEN excluded.recipients "
+                      "ELSE order_progress.recipients END",
                       [&](Statement& statement) {
                           statement.bind(id).bind(std::string_view(sender));
                           statement.bind(static_cast<std::int64_t>(order.recipients)).bind(stored(order.finished_at));

@@ -44,6 +44,12 @@ bool are_apart(const MailSelector& a, const MailSelector& b) {
            (a.message && b.message && a.message != b.message);
 }
 
+// Whether the store may take the same later.
+bool may_pass(const Error& error) {
+    return error.kind == ErrorKind::Unavailable || error.kind == ErrorKind::DeadlineExceeded ||
+           error.kind == ErrorKind::ResourceExhausted;
+}
+
 template <class T>
 void answer(Completion<T>&& done, T value) {
     Executor& on = *done.on;
@@ -337,9 +343,23 @@ void OrderDesk::finish(const OrderPointer& order, std::string_view how) {
     finished.recipients = order->recipients.load();
     finished.finished_at = executor().wall_now();
     log(how, finished);
-    // Should this not become durable, the next process finds nothing left to do and says so again.
-    engine_.dependencies.state.update_order(finished, {&executor(), [](Status) {}});
+    unreported_.push_back(finished);
+    if (unreported_.size() == 1) report_next();
     keep_finished(std::move(finished));
+}
+
+// Should it not become durable in our time, the next process finds nothing left to do and says so again.
+void OrderDesk::report_next() {
+    if (unreported_.empty()) return;
+    const auto told = [this](const Status& status) {
+        if (!status && may_pass(status.error())) {
+            executor().schedule_at(executor().now() + kReportAgain, [this] { report_next(); });
+            return;
+        }
+        unreported_.pop_front();
+        report_next();
+    };
+    engine_.dependencies.state.update_order(unreported_.front(), {&executor(), told});
 }
 
 void OrderDesk::keep_finished(Order order) {

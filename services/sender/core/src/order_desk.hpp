@@ -3,6 +3,8 @@
 //   give ─▶ checked ─▶ stored (durable) ─▶ in the book: in force ─▶ answered; swept ─▶ finished (one-time orders)
 //   withdraw, expiry ─▶ out of the book and the store ─▶ what a pause held goes on
 //
+// That an order is finished is told to the store until it knows: in a cluster it may be away for a while.
+//
 // Finished orders are kept for kKeepFinished, to be looked up, at most kMostFinished of them.
 //
 // Threads: confined to the first shard, except restore() and resume_sweeps(), which come before traffic.
@@ -26,6 +28,7 @@ public:
     static constexpr std::size_t kMostFinished = 1'000;
     static constexpr std::size_t kMostText = 1'000;  // octets of a name, reason or pattern
     static constexpr Duration kLongestSleep = std::chrono::minutes(1);
+    static constexpr Duration kReportAgain = std::chrono::seconds(5);
 
     explicit OrderDesk(Engine& engine);
 
@@ -56,6 +59,7 @@ private:
     void put_in_force(const OrderPointer& order);
     void end(const OrderPointer& order);  // out of the book
     void finish(const OrderPointer& order, std::string_view how);
+    void report_next();
     void keep_finished(Order order);
     void forget_old(WallTime now);
     void set_timer();
@@ -67,6 +71,7 @@ private:
     OrderSweeps sweeps_;
     std::deque<Order> finished_;                       // oldest first
     OrderId newest_heard_ = kNoOrder;                  // of the store: a younger one was given here a moment ago
+    std::deque<Order> unreported_;                     // finished, and the store does not know it; one after the other
     std::set<std::pair<WallTime, OrderId>> expiries_;  // also of orders that were withdrawn meanwhile
     TimerId timer_;
 };

@@ -83,6 +83,7 @@ void FakeStateStore::report_progress(std::string sender, Order order, Completion
     if (const auto found = orders_.find(order.id); found != orders_.end()) {
         KeptOrder& kept = found->second;
         kept.revision = ++revision_;
+        order.recipients = std::max(order.recipients, kept.progress[sender].recipients);
         kept.progress[sender] = std::move(order);
         kept.order.recipients = 0;
         kept.order.finished_at.reset();

@@ -41,7 +41,8 @@ class StateStore : public OrderStore,
 public:
     // Of a store that has never changed the revision is 0.
     virtual void order_changes(std::uint64_t after_revision, Completion<Result<OrderChanges>> done) = 0;
-    // update_order() of one sender among several.
+    // update_order() of one sender among several. The number of its recipients does not become smaller: who has started
+    // again does not know how many there were before.
     virtual void report_progress(std::string sender, Order order, Completion<Status> done) = 0;
 };
 
