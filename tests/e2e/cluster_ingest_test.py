@@ -113,7 +113,7 @@ class ClusterIngestTest(unittest.TestCase):
 
     def test_a_new_configuration_brings_new_senders_without_a_restart(self):
         self.cluster.configure("  extra: {ehlo: extra.src.test, sender: sender-2}")
-        wait_for(lambda: "configuration_applied" in self.cluster.ingest.output(), "the new configuration")
+        wait_for(lambda: "configuration-applied" in self.cluster.ingest.output(), "the new configuration")
         self.cluster.send(["a@dst.test"], "X-Virtual-MTA: extra\r\n")
         wait_for(lambda: self.count("postfleet.deliver.sender-2") == 1, "the message for sender-2")
 
@@ -121,7 +121,7 @@ class ClusterIngestTest(unittest.TestCase):
         first = self.cluster.epoch()
         with socket.create_server(("127.0.0.1", 0)) as taken:
             self.cluster.configure(port=taken.getsockname()[1])
-            wait_for(lambda: "configuration_refused" in self.cluster.ingest.output(), "the refusal")
+            wait_for(lambda: "configuration-refused" in self.cluster.ingest.output(), "the refusal")
             self.assertEqual(self.cluster.epoch(), first)
             self.cluster.send(["a@dst.test"])
         self.cluster.configure("  later: {sender: sender-4}")

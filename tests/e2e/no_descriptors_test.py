@@ -21,7 +21,7 @@ class NoDescriptors(door_test.Door):
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
         self.assertEqual({reply[:9] for reply in replies[-4:]}, {"421 4.3.2"})
         self.assertGreaterEqual(self.refused(stack, "no_descriptors"), 4)
-        wait_for(lambda: "no_descriptors" in stack.process.output(), "the warning")
+        wait_for(lambda: "event=no-descriptors" in stack.process.output(), "the warning")
         self.assertTrue(self.client(stack).reply().startswith("220"))
 
 

@@ -33,7 +33,7 @@ class ReportQuota(EndToEnd):
         dropped = next(line for line in metrics.splitlines()
                        if line.startswith('postfleet_report_events_dropped_total{sink="kafka"}'))
         self.assertGreater(float(dropped.split()[-1]), 0)
-        wait_for(lambda: "report_events_dropped" in stack.process.output(), "the log to tell of it")
+        wait_for(lambda: "report-events-dropped" in stack.process.output(), "the log to tell of it")
         self.assertEqual(sent, len(stack.wait_events(sent, "delivered")))  # the other sink has everything
 
     def test_F64_a_sink_that_is_told_to_pause_stops_new_mail_until_it_is_told_otherwise(self):

@@ -40,7 +40,7 @@ class RouterTest(ControlPlane):
         probe = self.probe("probe-0", [router])
         probe.wait("configuration", 1)
         self.write("virtual_mtas:\n  a: {source: 127.0.0.1}\n  a: {source: 127.0.0.2}\n", "vmtas.yaml")
-        wait_for(lambda: "configuration_refused" in router.process.output(), "the refusal")
+        wait_for(lambda: "configuration-refused" in router.process.output(), "the refusal")
         self.assertIn("vmtas.yaml:3", router.process.output())
         answer = router.command("reload", check=False)
         self.assertEqual(answer.returncode, 1)

@@ -234,7 +234,7 @@ class TlsOutTest(EndToEnd):
                 self.assertGreaterEqual(len(mx.connections), 2)
                 self.assertEqual(mx.connections[0][-1][1], "STARTTLS")
                 self.assertEqual(stack.events("deferred"), [])
-                self.assertIn("tls-failed", stack.process.output())
+                wait_for(lambda: "tls-failed" in stack.process.output(), "the log to tell of it")
                 self.assertNotIn("tls", stack.wait_events(1, "delivered")[0]["data"]["delivery"])
 
     def test_the_next_host_is_tried(self):

@@ -5,6 +5,7 @@ layers       a source includes only what its layer may see (a library can reach 
 third-party  a foreign header stands only in its one adapter, and in no public header
 purity       domain libraries use no sockets, threads, clocks, files, environment or random numbers
 services     no file of one service includes another service
+log-events   the name of a log line is words with hyphens
 documents    paths and links in documents lead somewhere; every library is in docs/ARCHITECTURE.md
 spool-format docs/SPOOL_FORMAT.md has the fields that the codec writes
 readmes      every library says in under 40 lines what it is for
@@ -151,6 +152,19 @@ def check_services():
                         complain(path, number, f"{service} must not include {header} of {other}")
 
 
+LOG_EVENT = re.compile(r'\.line\(\s*[\w:]+,\s*"([^"]*)"')
+
+
+def check_log_events():
+    for folder in ("libs", "services"):
+        for path in sources(folder):
+            text = path.read_text(encoding="utf-8")
+            for found in LOG_EVENT.finditer(text):
+                if not re.fullmatch(r"[a-z]+(-[a-z]+)*", found.group(1)):
+                    complain(path, text.count("\n", 0, found.start()) + 1,
+                             f"a log event is words with hyphens, not \"{found.group(1)}\"")
+
+
 # What starts like a path of this tree, in backticks or as a link.
 TREE_PATH = re.compile(
     r"^(\.ci|cmake|console|deploy|docs|helm|libs|proto|services|tests)/[\w./+-]*$|^(Makefile|CMakePresets\.json)$")
@@ -292,6 +306,7 @@ RULES = {
     "third-party": check_third_party,
     "purity": check_purity,
     "services": check_services,
+    "log-events": check_log_events,
     "documents": check_documents,
     "readmes": check_readmes,
     "spool-format": check_spool_format,

@@ -97,11 +97,21 @@ Histogram& Metrics::histogram(const std::string& name, const std::string& help, 
 
 void Metrics::computed_gauge(const std::string& name, const std::string& help, const Labels& labels,
                              UniqueFunction<double()> read) {
+    const std::lock_guard computing(computing_);
     const std::lock_guard lock(mutex_);
     series(name, help, Kind::Gauge, labels).read = std::move(read);
 }
 
 std::vector<Metrics::Family> Metrics::collect() {
+    const std::lock_guard computing(computing_);
+    std::vector<std::pair<Sample*, Series*>> computed;
+    std::vector<Family> families = read_values(computed);
+    for (const auto& [sample, series] : computed) sample->value = series->read();
+    return families;
+}
+
+// All that needs no call; series never go.
+std::vector<Metrics::Family> Metrics::read_values(std::vector<std::pair<Sample*, Series*>>& computed) {
     const std::lock_guard lock(mutex_);
     std::vector<Family> families;
     families.reserve(groups_.size());
@@ -114,7 +124,8 @@ std::vector<Metrics::Family> Metrics::collect() {
             switch (group->kind) {
                 case Kind::Counter: sample.value = static_cast<double>(series.counter.value()); break;
                 case Kind::Gauge:
-                    sample.value = series.read ? series.read() : static_cast<double>(series.gauge.value());
+                    sample.value = static_cast<double>(series.gauge.value());
+                    if (series.read) computed.emplace_back(&sample, &series);
                     break;
                 case Kind::Histogram:
                     sample.bucket_counts = series.histogram->counts();

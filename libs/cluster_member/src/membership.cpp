@@ -95,18 +95,18 @@ void Membership::apply_new(const std::function<Status(const ConfigPointer&)>& ap
         news.swap(news_);
     }
     if (!news) return;
-    log_.line(LogLevel::Info, "configuration_received").field("epoch", news->epoch).field("version", news->version);
+    log_.line(LogLevel::Info, "configuration-received").field("epoch", news->epoch).field("version", news->version);
     auto loaded = load(*news);
     const Status applied = loaded ? apply(*loaded) : Status(loaded.error());
     if (!applied) {
-        log_.line(LogLevel::Error, "configuration_refused")
+        log_.line(LogLevel::Error, "configuration-refused")
             .field("problem", applied.error().text)
             .field("then", "what was active stays");
         return;
     }
     configuration_ = *std::move(loaded);
     epoch_ = news->epoch;
-    log_.line(LogLevel::Info, "configuration_applied").field("epoch", news->epoch);
+    log_.line(LogLevel::Info, "configuration-applied").field("epoch", news->epoch);
 }
 
 }  // namespace postfleet::cluster_member

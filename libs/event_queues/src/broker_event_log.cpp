@@ -37,7 +37,7 @@ void BrokerEventLog::State::take(BrokerDelivery&& delivery) {
     const std::lock_guard lock(mutex);
     if (!batch) {
         const bool is_newer = batch.error().kind == ErrorKind::Unavailable;
-        log.line(LogLevel::Error, "report_batch_unreadable")
+        log.line(LogLevel::Error, "report-batch-unreadable")
             .field("id", delivery.message.message_id)
             .field("error", batch.error().text)
             .field("then", is_newer ? "kept for a process of that version" : "put aside in the dead-letter queue");

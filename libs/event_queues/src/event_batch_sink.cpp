@@ -41,7 +41,7 @@ private:
         return sending_.send({std::string(wire::kEventsExchange), wire::sink_queue(options_.sink)}, std::move(message),
                              [this, count = batch.events.size()](const std::string& why) {
                                  // A batch is a fraction of what brokers take, so this is a broker with a wrong limit.
-                                 options_.log.line(LogLevel::Error, "report_events_refused")
+                                 options_.log.line(LogLevel::Error, "report-events-refused")
                                      .field("sink", options_.sink)
                                      .field("events", count)
                                      .field("because", why);

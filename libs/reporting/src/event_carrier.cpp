@@ -43,7 +43,7 @@ bool EventCarrier::are_registered(const std::vector<SinkSetup>& sinks) {
         const Result<std::uint64_t> cursor = events_.open_cursor(sink.name);
         if (cursor) return true;
         // Its thread tries again, and tells.
-        log_.line(LogLevel::Warning, "report_cursors_not_forgotten").field("error", cursor.error().text);
+        log_.line(LogLevel::Warning, "report-cursors-not-forgotten").field("error", cursor.error().text);
         return false;
     });
 }
@@ -54,7 +54,7 @@ void EventCarrier::forget_others(const std::vector<SinkSetup>& sinks) {
     const Status kept = events_.keep_only_cursors(names);
     if (kept) return;
     // They hold events back until the next start; nothing is lost.
-    log_.line(LogLevel::Warning, "report_cursors_not_forgotten").field("error", kept.error().text);
+    log_.line(LogLevel::Warning, "report-cursors-not-forgotten").field("error", kept.error().text);
 }
 
 void EventCarrier::stop() {

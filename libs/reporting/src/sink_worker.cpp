@@ -233,7 +233,7 @@ void SinkWorker::drop_oldest() {
     const SteadyTime now = steady_clock_now();
     if (untold_drops_ == 0 || now - drops_told_ < kFailureReminder) return;
     drops_told_ = now;
-    log_.line(LogLevel::Error, "report_events_dropped")
+    log_.line(LogLevel::Error, "report-events-dropped")
         .field("sink", setup_.name)
         .field("events", std::exchange(untold_drops_, 0))
         .field("because", "more than its quota of " + format_size(setup_.quota) + " waited for it; the oldest go");
@@ -248,10 +248,10 @@ void SinkWorker::set_full(std::uint64_t octets) {
     if (is_full) {
         gate_.close(setup_.name, "more than " + format_size(setup_.quota) + " of reports wait for the sink '" +
                                      setup_.name + "', which stops new mail (on_full: pause)");
-        log_.line(LogLevel::Error, "report_sink_full").field("sink", setup_.name).field("then", "no new mail");
+        log_.line(LogLevel::Error, "report-sink-full").field("sink", setup_.name).field("then", "no new mail");
     } else {
         gate_.open(setup_.name);
-        log_.line(LogLevel::Info, "report_sink_has_room").field("sink", setup_.name).field("then", "mail goes on");
+        log_.line(LogLevel::Info, "report-sink-has-room").field("sink", setup_.name).field("then", "mail goes on");
     }
 }
 
@@ -275,7 +275,7 @@ void SinkWorker::on_failure(const Error& error) {
     }
     if (!first && now - failure_told_ < kFailureReminder) return;
     failure_told_ = now;
-    log_.line(LogLevel::Error, "report_sink_failed")
+    log_.line(LogLevel::Error, "report-sink-failed")
         .field("sink", setup_.name)
         .field("error", error.text)
         .field("lag_events", lag());
@@ -289,7 +289,7 @@ void SinkWorker::on_success() {
         recovered = !last_error_.empty();
         last_error_.clear();
     }
-    if (recovered) log_.line(LogLevel::Info, "report_sink_recovered").field("sink", setup_.name);
+    if (recovered) log_.line(LogLevel::Info, "report-sink-recovered").field("sink", setup_.name);
 }
 
 // True: we are stopping.

@@ -38,7 +38,7 @@ Status ServiceHost::open_log(const LogFile& file) {
     log_ = Log(*log_sink_, file.level);
     const std::uint64_t descriptors = runtime::raise_descriptor_limit();
     if (descriptors < kFewDescriptors) {
-        log_.line(LogLevel::Warning, "few_file_descriptors")
+        log_.line(LogLevel::Warning, "few-file-descriptors")
             .field("limit", descriptors)
             .field("advice", "raise LimitNOFILE (systemd) or ulimit -n");
     }
@@ -188,7 +188,7 @@ Drained ServiceHost::await_drain(SteadyTime deadline, const std::function<void(C
 }
 
 void ServiceHost::leave_at_once() {
-    log_.line(LogLevel::Warning, "stopped_at_once").field("because", "a second signal");
+    log_.line(LogLevel::Warning, "stopped-at-once").field("because", "a second signal");
     log_sink_->flush();
     std::_Exit(1);
 }

@@ -81,7 +81,7 @@ Status Router::open_admin() {
                   .on_configuration =
                       [this](const ConfigurationSnapshot& snapshot) {
                           host_->log()
-                              .line(LogLevel::Info, "configuration_active")
+                              .line(LogLevel::Info, "configuration-active")
                               .field("epoch", snapshot.epoch)
                               .field("version", snapshot.version)
                               .field("by", snapshot.activated_by);
@@ -117,7 +117,7 @@ Status Router::open_doors() {
         const config::LoadResult loaded = config_files::load_files((*active)->files, options_.config);
         if (loaded.config) note_senders(*loaded.config);
         host_->log()
-            .line(LogLevel::Error, "configuration_refused")
+            .line(LogLevel::Error, "configuration-refused")
             .field("problem", activated.error().text)
             .field("then", fmt::format("epoch {} stays active", (*active)->epoch));
     }
@@ -150,7 +150,7 @@ Result<std::string> Router::activate_directory(const std::string& who) {
     if (!loaded.config) {
         std::string text = "the configuration in " + options_.config + " is not activated:";
         for (const config::Problem& problem : loaded.problems) {
-            host_->log().line(LogLevel::Error, "configuration_problem").field("problem", problem.to_string());
+            host_->log().line(LogLevel::Error, "configuration-problem").field("problem", problem.to_string());
             text += "\n  " + problem.to_string();
         }
         return Error{ErrorKind::InvalidArgument, text};
@@ -186,11 +186,11 @@ std::set<std::string> Router::named_senders() const {
 }
 
 void Router::activate_by_itself(const char* why) {
-    host_->log().line(LogLevel::Info, "reload_requested").field("because", why);
+    host_->log().line(LogLevel::Info, "reload-requested").field("because", why);
     const auto activated = activate_directory(why);
     if (!activated) {
         host_->log()
-            .line(LogLevel::Error, "configuration_refused")
+            .line(LogLevel::Error, "configuration-refused")
             .field("problem", activated.error().text)
             .field("then", "what was active stays");
     }

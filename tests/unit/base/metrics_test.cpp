@@ -45,6 +45,16 @@ TEST_CASE("gauges go up and down; computed ones ask when they are read, and the 
     CHECK(families[1].samples[0].value == 2.5);
 }
 
+TEST_CASE("what is asked while it is read may wait for somebody who registers something") {
+    Metrics metrics;
+    metrics.computed_gauge("postfleet_ready", "ready", {}, [&] {
+        std::thread([&] { metrics.counter("postfleet_x_total", "x").add(); }).join();
+        return 1.0;
+    });
+    CHECK(metrics.collect().at(0).samples.at(0).value == 1);
+    CHECK(metrics.counter("postfleet_x_total", "x").value() == 1);
+}
+
 TEST_CASE("a latency falls into the bucket whose bound it does not exceed") {
     Histogram histogram;
     histogram.observe(0);

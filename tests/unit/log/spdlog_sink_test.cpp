@@ -93,7 +93,7 @@ TEST_CASE("over its budget the sink drops, counts, and says so in the log") {
     const auto lines = lines_of(folder / "mta.log");
     REQUIRE(lines.size() == 2);
     CHECK(lines[0] == "fits");
-    CHECK(lines[1].find("event=log_lines_dropped count=1") != std::string::npos);
+    CHECK(lines[1].find("event=log-lines-dropped count=1") != std::string::npos);
 }
 
 TEST_CASE("the file rotates at its size and keeps as many as asked") {

@@ -157,7 +157,7 @@ Status RotatedFile::cut_partial_line() {
         end = start;
     }
     if (end == size) return {};
-    log_.line(LogLevel::Warning, "report_file_partial_line_cut")
+    log_.line(LogLevel::Warning, "report-file-partial-line-cut")
         .field("path", options_.path)
         .field("octets", size - end);
     return ::ftruncate(descriptor_, static_cast<::off_t>(end)) == 0 ? Status() : Status(failure("truncate", errno));
@@ -188,7 +188,7 @@ Status RotatedFile::ready_for(std::uint64_t octets) {
     if (rotated) return {};
     if (descriptor_ < 0) return rotated;
     rotation_failed_at_ = now;
-    log_.line(LogLevel::Warning, "report_file_not_rotated")
+    log_.line(LogLevel::Warning, "report-file-not-rotated")
         .field("path", options_.path)
         .field("error", rotated.error().text);
     return {};
@@ -199,7 +199,7 @@ Status RotatedFile::rotate(WallTime now) {
     if (!aside) return aside.error();
     rotation_failed_at_.reset();
     if (Status opened = open_file(); !opened) return opened;
-    log_.line(LogLevel::Info, "report_file_rotated").field("path", options_.path).field("to", *aside);
+    log_.line(LogLevel::Info, "report-file-rotated").field("path", options_.path).field("to", *aside);
     if (Status synced = sync_folder(); !synced) return synced;
     remove_old();
     return {};

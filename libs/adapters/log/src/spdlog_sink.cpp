@@ -174,7 +174,7 @@ private:
         const std::uint64_t dropped = dropped_.load(std::memory_order_relaxed);
         if (dropped == dropped_told_) return;
         text += "time=" + format_rfc3339(wall_clock_now()) +
-                " level=warning event=log_lines_dropped count=" + std::to_string(dropped - dropped_told_) + "\n";
+                " level=warning event=log-lines-dropped count=" + std::to_string(dropped - dropped_told_) + "\n";
         dropped_told_ = dropped;
     }
 

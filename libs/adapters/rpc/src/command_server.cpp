@@ -84,7 +84,7 @@ Result<std::unique_ptr<CommandServer>> CommandServer::start(CommandServerSetting
     impl->server = builder.BuildAndStart();
     if (impl->server == nullptr) return Error{ErrorKind::Unavailable, settings.address + ": gRPC cannot be started"};
     impl->gate->start();
-    settings.log.line(LogLevel::Info, "commands_answered")
+    settings.log.line(LogLevel::Info, "commands-answered")
         .field("address", settings.address)
         .field("port", impl->gate->port());
     return std::unique_ptr<CommandServer>(new CommandServer(std::move(impl)));

@@ -103,7 +103,7 @@ public:
                                                      settings_.directory + obstacle_text()};
         }
         if (!is_snapshot_fresh_) {
-            settings_.log.line(LogLevel::Warning, "kept_configuration")
+            settings_.log.line(LogLevel::Warning, "kept-configuration")
                 .field("epoch", snapshot_->epoch)
                 .field("version", snapshot_->version)
                 .field("because", "no router has answered" + obstacle_text());
@@ -166,7 +166,7 @@ private:
         const auto octets = file.read();
         if (octets && message.ParseFromString(*octets)) return true;
         if (octets || octets.error().kind != ErrorKind::NotFound) {
-            settings_.log.line(LogLevel::Error, "kept_file_unusable")
+            settings_.log.line(LogLevel::Error, "kept-file-unusable")
                 .field("reason", octets ? "it cannot be parsed" : octets.error().text);
         }
         return false;
@@ -174,7 +174,7 @@ private:
     template <class Message>
     void keep(const KeptFile& file, const Message& message) {
         const Status kept = file.write(message.SerializeAsString());
-        if (!kept) settings_.log.line(LogLevel::Error, "not_kept").field("reason", kept.error().text);
+        if (!kept) settings_.log.line(LogLevel::Error, "not-kept").field("reason", kept.error().text);
     }
 
     void read_kept() {
@@ -199,7 +199,7 @@ private:
     void on_config(const v1::ConfigSnapshot& message) {
         auto snapshot = read(message);
         if (!snapshot) {
-            settings_.log.line(LogLevel::Error, "configuration_unusable").field("reason", snapshot.error().text);
+            settings_.log.line(LogLevel::Error, "configuration-unusable").field("reason", snapshot.error().text);
             return;
         }
         keep(kept_snapshot_, message);
@@ -234,7 +234,7 @@ private:
     void on_changes(const v1::OrderChangesMessage& message) {
         const auto changes = read(message);
         if (!changes) {
-            settings_.log.line(LogLevel::Error, "orders_unusable").field("reason", changes.error().text);
+            settings_.log.line(LogLevel::Error, "orders-unusable").field("reason", changes.error().text);
             return;
         }
         if (is_of_new_state(*changes)) return;
@@ -336,7 +336,7 @@ private:
             // An owner goes on while the routers are away.
             if (!granted_ && kept_grant_value_ && was_refused_.empty()) {
                 granted_ = kept_grant_value_;
-                settings_.log.line(LogLevel::Warning, "kept_grant")
+                settings_.log.line(LogLevel::Warning, "kept-grant")
                     .field("sender", granted_->sender)
                     .field("epoch", granted_->epoch)
                     .field("because", verdict.error().text);

@@ -44,7 +44,7 @@ public:
 
     grpc::ServerWriteReactor<v1::ConfigSnapshot>* WatchConfig(grpc::CallbackServerContext*,
                                                               const v1::WatchConfigRequest* request) override {
-        log_.line(LogLevel::Info, "service_watches")
+        log_.line(LogLevel::Info, "service-watches")
             .field("service", printable(request->service(), 64))
             .field("name", printable(request->name(), 200))
             .field("known_epoch", request->known_epoch());
@@ -105,7 +105,7 @@ public:
                                              v1::SenderGrantMessage* response) override {
         auto* call = begin(context);
         if (call == nullptr) return context->DefaultReactor();
-        log_.line(LogLevel::Warning, "sender_taken_over")
+        log_.line(LogLevel::Warning, "sender-taken-over")
             .field("sender", printable(request->sender(), 200))
             .field("who", printable(request->who(), 200));
         store_.take_over_sender({request->sender(), request->spool_id()},

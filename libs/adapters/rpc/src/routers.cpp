@@ -72,7 +72,7 @@ void Routers::succeeded(std::size_t router) {
         obstacle_.clear();
         if (!std::exchange(is_away_told_, false)) return;
     }
-    log_.line(LogLevel::Info, "router_answers").field("router", addresses_[router]);
+    log_.line(LogLevel::Info, "router-answers").field("router", addresses_[router]);
 }
 
 void Routers::failed(std::size_t router, const Error& error) {
@@ -87,7 +87,7 @@ void Routers::failed(std::size_t router, const Error& error) {
         away_told_ = now;
         is_away_told_ = true;
     }
-    log_.line(LogLevel::Warning, "router_away")
+    log_.line(LogLevel::Warning, "router-away")
         .field("router", addresses_[router])
         .field("reason", error.text)
         .field("then", "what is known goes on; it is asked again");

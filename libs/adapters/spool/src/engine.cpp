@@ -87,7 +87,7 @@ Status RocksSpool::Engine::apply_group(const ReplayedGroup& group) {
     BatchBuilder aside;
     for (auto& [name, octets] : group.damaged) {
         aside.put_raw(Column::Quarantine, name, octets);
-        options.log.line(LogLevel::Error, "spool_batch_quarantined").field("batch", name);
+        options.log.line(LogLevel::Error, "spool-batch-quarantined").field("batch", name);
     }
     if (!aside.is_empty()) batches.push_back(aside.operations());
     auto before = index->position().segment;
@@ -106,7 +106,7 @@ Status RocksSpool::Engine::apply_log(std::vector<SegmentLog::Found> found, bool 
     log.continue_after(replayed->last);
     auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock_now() - began).count();
     auto level = replayed->groups_missing > 0 ? LogLevel::Error : LogLevel::Info;
-    options.log.line(level, "spool_log_applied")
+    options.log.line(level, "spool-log-applied")
         .field("groups", replayed->groups_applied)
         .field("damaged_batches", replayed->batches_damaged)
         .field("missing_groups", replayed->groups_missing)

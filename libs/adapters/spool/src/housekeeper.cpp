@@ -59,7 +59,7 @@ void Housekeeper::tick() {
     auto now = steady_clock_now();
     if (auto prepared = parts_.log.prepare(); !prepared && now >= next_complaint_) {
         next_complaint_ = now + kComplaintEvery;
-        parts_.lines.line(LogLevel::Error, "spool_segment_not_prepared").field("reason", prepared.error().text);
+        parts_.lines.line(LogLevel::Error, "spool-segment-not-prepared").field("reason", prepared.error().text);
     }
     parts_.log.close_idle_files();
     auto persisted = parts_.index.persisted_group();

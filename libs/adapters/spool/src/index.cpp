@@ -112,7 +112,7 @@ public:
         if (reason == rocksdb::BackgroundErrorReason::kCompaction && status->IsCorruption()) {
             // Bits rotted in one block. What can be read is read as before; only that file stays as it is.
             if (!std::exchange(damage_told_, true)) {
-                log_.line(LogLevel::Error, "spool_index_damaged").field("reason", status->ToString());
+                log_.line(LogLevel::Error, "spool-index-damaged").field("reason", status->ToString());
             }
             *status = rocksdb::Status::OK();
             return;

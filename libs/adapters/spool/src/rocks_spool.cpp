@@ -172,7 +172,7 @@ void RocksSpool::put_note(std::string name, std::string value, Completion<Status
 std::vector<std::pair<std::string, std::string>> RocksSpool::notes() {
     auto notes = engine_->reader->notes();
     if (notes) return *std::move(notes);
-    engine_->options.log.line(LogLevel::Error, "spool_notes_unreadable").field("reason", notes.error().text);
+    engine_->options.log.line(LogLevel::Error, "spool-notes-unreadable").field("reason", notes.error().text);
     return {};
 }
 

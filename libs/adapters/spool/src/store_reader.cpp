@@ -174,7 +174,7 @@ Status StoreReader::scan_tasks(UniqueFunction<void(Task&&)>& visit) {
     if (!failed) return failed;
     if (scanned->blocks_lost > 0) {
         parts_.counters.quarantined += scanned->blocks_lost;
-        parts_.lines.line(LogLevel::Error, "spool_tasks_lost").field("blocks", scanned->blocks_lost);
+        parts_.lines.line(LogLevel::Error, "spool-tasks-lost").field("blocks", scanned->blocks_lost);
     }
     remove_orphans();
     return {};
@@ -201,9 +201,9 @@ void StoreReader::remove_orphans() {
         return true;
     });
     if (!scanned) {
-        parts_.lines.line(LogLevel::Warning, "spool_orphans_unknown").field("reason", scanned.error().text);
+        parts_.lines.line(LogLevel::Warning, "spool-orphans-unknown").field("reason", scanned.error().text);
     } else if (orphans > 0) {
-        parts_.lines.line(LogLevel::Info, "spool_orphans_removed").field("chunks", orphans);
+        parts_.lines.line(LogLevel::Info, "spool-orphans-removed").field("chunks", orphans);
     }
 }
 
@@ -256,7 +256,7 @@ Result<std::uint64_t> StoreReader::oldest_event(std::uint64_t otherwise) {
 void StoreReader::set_aside(Column column, std::string_view key, std::string_view value, const Error& error) {
     parts_.counters.quarantined++;
     auto name = std::string(to_string(column)) + "/" + hex_of(key.substr(0, 64));
-    parts_.lines.line(LogLevel::Error, "spool_record_quarantined").field("record", name).field("reason", error.text);
+    parts_.lines.line(LogLevel::Error, "spool-record-quarantined").field("record", name).field("reason", error.text);
     WriteItem item;
     item.is_urgent = false;
     item.batch.put_raw(Column::Quarantine, name, value);
@@ -273,7 +273,7 @@ void StoreReader::set_content_aside(const MessageId& id, std::uint32_t chunk, co
         if (reported_.size() >= kMaxReported || !reported_.insert(name).second) return;
     }
     parts_.counters.quarantined++;
-    parts_.lines.line(LogLevel::Error, "spool_content_quarantined").field("content", name).field("reason", error.text);
+    parts_.lines.line(LogLevel::Error, "spool-content-quarantined").field("content", name).field("reason", error.text);
     std::string octets(location.size, '\0');
     if (!parts_.log.read_at(location.segment, location.offset, octets.data(), octets.size())) return;
     WriteItem item;

@@ -385,7 +385,7 @@ void Writer::complete(std::vector<WriteItem>& items, const Status& status) {
 
 void Writer::latch(const Error& error) {
     parts_.counters.latches++;
-    parts_.lines.line(LogLevel::Error, "spool_latched").field("reason", error.text);
+    parts_.lines.line(LogLevel::Error, "spool-latched").field("reason", error.text);
     parts_.condition.change(SpoolCondition::Latched, error.text);
 }
 
@@ -425,12 +425,12 @@ void Writer::try_to_recover() {
         parts_.log.abandon();
         backoff_ = std::min(backoff_ * 2, kLastBackoff);
         next_try_ = steady_clock_now() + backoff_;
-        parts_.lines.line(LogLevel::Warning, "spool_still_latched").field("reason", recovered.error().text);
+        parts_.lines.line(LogLevel::Warning, "spool-still-latched").field("reason", recovered.error().text);
         parts_.condition.change(SpoolCondition::Latched, recovered.error().text);
         return;
     }
     abandoned_ = false;
-    parts_.lines.line(LogLevel::Info, "spool_recovered");
+    parts_.lines.line(LogLevel::Info, "spool-recovered");
     parts_.condition.change(SpoolCondition::Ready, "");
     check_space(true);
 }
@@ -472,12 +472,12 @@ void Writer::check_space(bool now) {
         auto reason = "space is low: " + format_size(*free) + " free in " + options_.directory + ", and " +
                       format_size(options_.min_free) + " are kept in reserve";
         if (!condition.change(SpoolCondition::Ready, SpoolCondition::SpaceLow, reason)) return;
-        parts_.lines.line(LogLevel::Warning, "spool_space_low")
+        parts_.lines.line(LogLevel::Warning, "spool-space-low")
             .field("free", *free)
             .field("reserve", options_.min_free);
     } else if (condition.is(SpoolCondition::SpaceLow) && *free >= options_.min_free + options_.min_free / 8) {
         if (!condition.change(SpoolCondition::SpaceLow, SpoolCondition::Ready, "")) return;
-        parts_.lines.line(LogLevel::Info, "spool_space_ok").field("free", *free);
+        parts_.lines.line(LogLevel::Info, "spool-space-ok").field("free", *free);
     }
 }
 

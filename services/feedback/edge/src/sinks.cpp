@@ -27,7 +27,7 @@ std::function<void(EventId, const std::string&)> tell_refusals(const std::string
                                        "Events that a report sink would never take.", {{"sink", sink}});
     return [sink, &counter, log](EventId event, const std::string& why) {
         counter.add();
-        log.line(LogLevel::Error, "report_event_refused")
+        log.line(LogLevel::Error, "report-event-refused")
             .field("sink", sink)
             .field("event", event.to_string())
             .field("because", why);

@@ -61,7 +61,7 @@ void EdgeShard::count_unheard(const ShardListener& listener) {
     if (loop_.now() < next_warning_) return;
     next_warning_ = loop_.now() + kWarningInterval;
     intake_.log()
-        .line(LogLevel::Warning, "no_descriptors")
+        .line(LogLevel::Warning, "no-descriptors")
         .field("listener", listener.rules->listener.name)
         .field("advice", "raise LimitNOFILE (systemd) or ulimit -n, or lower limits.max_connections");
 }

@@ -208,7 +208,7 @@ void SmtpListenerService::Parts::limit_connections(const config::Limits& limits)
     const auto most = static_cast<std::uint32_t>(std::min<std::uint64_t>(descriptors.rlim_cur / 4 * 3, UINT32_MAX));
     const std::uint32_t wanted = limits.max_connections == 0 ? most : limits.max_connections;
     if (wanted > most) {
-        dependencies.log.line(LogLevel::Warning, "few_file_descriptors")
+        dependencies.log.line(LogLevel::Warning, "few-file-descriptors")
             .field("limits.max_connections", wanted)
             .field("in_force", most)
             .field("advice", "raise LimitNOFILE (systemd) or ulimit -n to four thirds of it");

@@ -67,7 +67,7 @@ void SenderParts::load_tls_contexts(const config::Config& config) {
     tls_contexts_.forget();
     for (const TlsRules& rules : config_files::delivery_tls_rules(config)) {
         const auto loaded = tls_contexts_.of(rules);
-        if (!loaded) log_.line(LogLevel::Error, "tls_unusable").field("reason", loaded.error().text);
+        if (!loaded) log_.line(LogLevel::Error, "tls-unusable").field("reason", loaded.error().text);
     }
 }
 

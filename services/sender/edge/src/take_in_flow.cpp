@@ -41,7 +41,7 @@ BrokerTakeIn::Work::Work(BrokerTakeInPorts ports, std::string sender, config::Ta
                                        "Hand-overs given out again while the first one was waiting.")),
       waiting_gauge_(ports_.metrics.gauge("postfleet_take_in_held", "1 while nothing is taken in.")),
       // Different in every process, or an old mark would end a new sweep.
-      sweep_(IdGenerator().next(ports_.on.wall_now()).to_string()) {
+      sweep_(IdGenerator().next(wall_clock_now()).to_string()) {
     lanes_[0] = {.kind = TakeInLane::Kind::High, .queue = wire::deliver_high_queue(sender_)};
     lanes_[1] = {.kind = TakeInLane::Kind::Normal, .queue = wire::deliver_queue(sender_)};
     lanes_[2] = {.kind = TakeInLane::Kind::Overflow, .queue = wire::overflow_queue(sender_)};

@@ -19,7 +19,7 @@ void Server::on_tick() {
 }
 
 void Server::reload_by_itself(const char* why) {
-    host_->log().line(LogLevel::Info, "reload_requested").field("because", why);
+    host_->log().line(LogLevel::Info, "reload-requested").field("because", why);
     // reload() has logged what was wrong, and nobody waits for the answer.
     [[maybe_unused]] const Result<std::string> reloaded = reload();
 }
@@ -33,14 +33,14 @@ Result<std::string> Server::reload() {
     const config::LoadResult loaded = config_files::load_path(config_path_);
     if (!loaded.config) {
         for (const config::Problem& problem : loaded.problems) {
-            host_->log().line(LogLevel::Error, "configuration_problem").field("problem", problem.to_string());
+            host_->log().line(LogLevel::Error, "configuration-problem").field("problem", problem.to_string());
         }
         return Error{ErrorKind::InvalidArgument,
                      "the old configuration stays: " + describe_problems(config_path_, loaded.problems).text};
     }
     const ConfigPointer before = configuration();
     if (Status applied = apply(loaded.config); !applied) {
-        host_->log().line(LogLevel::Error, "configuration_refused").field("problem", applied.error().text);
+        host_->log().line(LogLevel::Error, "configuration-refused").field("problem", applied.error().text);
         return Error{applied.error().kind, "the old configuration stays: " + applied.error().text};
     }
     std::string answer;
@@ -50,7 +50,7 @@ Result<std::string> Server::reload() {
         json.begin_object().member("path", change.path).member("before", change.before).member("after", change.after);
         json.member("needs_restart", change.needs_restart).member("text", change.to_string()).end_object();
         host_->log()
-            .line(LogLevel::Info, "configuration_changed")
+            .line(LogLevel::Info, "configuration-changed")
             .field("change", change.to_string())
             .field("needs_restart", change.needs_restart ? "yes" : "no");
     }

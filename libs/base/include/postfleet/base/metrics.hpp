@@ -68,8 +68,9 @@ public:
     Counter& counter(const std::string& name, const std::string& help, const Labels& labels = {});
     Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels = {});
     Histogram& histogram(const std::string& name, const std::string& help, const Labels& labels = {});
-    // A gauge that is computed when it is read. `read` runs on the exporter's thread, under the registry's
-    // lock: it must not register anything. Given again for the same labels, it replaces the one before.
+    // A gauge that is computed when it is read. `read` runs on the exporter's thread, and may take the locks of whoever
+    // registers other metrics. Given again for the same labels, it replaces the one before; nobody gives one while
+    // holding a lock that `read` takes.
     void computed_gauge(const std::string& name, const std::string& help, const Labels& labels,
                         UniqueFunction<double()> read);
 
@@ -90,8 +91,10 @@ public:
 private:
     struct Series;
     struct Group;
+    std::vector<Family> read_values(std::vector<std::pair<Sample*, Series*>>& computed);
     Series& series(const std::string& name, const std::string& help, Kind kind, const Labels& labels);
 
+    std::mutex computing_;  // before mutex_; for every Series::read
     std::mutex mutex_;
     std::map<std::string, std::unique_ptr<Group>> groups_;
 
