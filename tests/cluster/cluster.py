@@ -27,7 +27,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path[:0] = [os.path.join(ROOT, "tests", "e2e"), os.path.join(ROOT, "tests", "support", "brokers")]
 sys.dont_write_bytecode = True
 
-from harness import BIN, DEADLINE, Process, Sink, run, wait_for  # noqa: E402
+from harness import BIN, DEADLINE, Process, Sink, room, run, wait_for  # noqa: E402
 from postgres import Postgres, free_port  # noqa: E402
 from rabbitmq import RabbitMq, import_pika  # noqa: E402
 

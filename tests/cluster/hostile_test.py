@@ -3,8 +3,8 @@ are answered, and memory stays bounded (SEC-10, SEC-22). The router's port: test
 
 import unittest
 
-from cluster import ClusterTest, free_port, run, wait_for
-from http2_peer import PATIENCE, connect, flood, memory_of, room, unary
+from cluster import ClusterTest, free_port, room, run, wait_for
+from http2_peer import PATIENCE, connect, flood, memory_of, unary
 
 SOME = room(256 << 20)
 # An argument of two octets takes a hundred times as many in memory.

@@ -5,9 +5,9 @@ import os
 import struct
 import unittest
 
-from harness import wait_for
+from harness import room, wait_for
 from http2_peer import (DATA, END_HEADERS, END_STREAM, HEADERS, PATIENCE, PREFACE, SETTINGS, call_headers, connect, flood,
-                        frame, memory_of, message, room, unary)
+                        frame, memory_of, message, unary)
 from router_harness import ControlPlane
 
 ROUTER = b"/postfleet.v1.Router/"

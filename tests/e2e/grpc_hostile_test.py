@@ -7,9 +7,9 @@ import struct
 import unittest
 
 from grpc_submission_test import GrpcCase, PATIENCE, Outcome, grpc, mail, pb
-from harness import wait_for
+from harness import room, wait_for
 from http2_peer import (CONTINUATION, DATA, END_HEADERS, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, call_headers, connect,
-                        frame, garbage, is_closed, literal, memory_of, message, room)
+                        frame, garbage, is_closed, literal, memory_of, message)
 
 SEND, SEND_MANY = (b"/postfleet.v1.SubmissionService/" + name for name in (b"Send", b"SendMany"))
 

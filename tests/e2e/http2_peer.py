@@ -98,11 +98,6 @@ def is_closed(connection):
     return True
 
 
-def room(octets):
-    """How much memory a process may take meanwhile; under a sanitizer (CMakePresets.json) it takes several times as much."""
-    return octets * 4 if "POSTFLEET_SANITIZED" in os.environ else octets
-
-
 def memory_of(pid):
     """Octets resident."""
     with open(f"/proc/{pid}/statm") as file:

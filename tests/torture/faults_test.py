@@ -16,7 +16,7 @@ import time
 import unittest
 
 from faults import FAIL, TEAR, Faults
-from harness import POSTFLEET, EndToEnd, Stack, free_port, wait_for
+from harness import POSTFLEET, EndToEnd, Stack, free_port, room, wait_for
 from load import Account, World, is_whole, settle
 
 
@@ -137,7 +137,7 @@ class OneFault(EndToEnd):
         self.assertEqual(load.returncode, 0, report)
         self.assertTrue(stack.process.is_running())
         # Incoming and outgoing content, and what the spool's index and writer may have besides.
-        self.assertLess(most - idle, 3 * limit)
+        self.assertLess(most - idle, room(3 * limit))
 
     def test_F09_a_sync_that_fails_once_refuses_what_waited_for_it_and_nothing_else(self):
         self.begin()
