@@ -129,6 +129,33 @@ TEST_CASE("that orders are finished is told again until the store has taken it")
     CHECK(is_known_to_be_over(second.id));
 }
 
+TEST_CASE("what another sender has still to carry out stays in the store, until that has done it or is away too long") {
+    Cluster cluster;
+    SenderWorld& world = cluster.world;
+    const auto in_store = [&] { return world.state.orders().value().size(); };
+    const auto carry_out = [&] {
+        return world.finished(world.must_give({.action = OrderAction::Delete, .which = {.tenant = "t"}}).id);
+    };
+    cluster.follow({.revision = 1, .complete = true});
+    Order first = carry_out();
+    Order second = carry_out();
+    for (std::size_t i = 0; i < 1'001; ++i) carry_out();
+    CHECK(in_store() == 1'003);
+    CHECK(world.orders({.id = first.id}).empty());
+    second.finished_at.reset();
+    cluster.follow({.revision = 2, .changed = {second}});  // somebody is further, and has not finished
+    CHECK(world.orders({.id = second.id}).empty());
+    cluster.follow({.revision = 3, .changed = {first}});
+    CHECK(world.orders({.id = first.id}).size() == 1);
+    world.advance(std::chrono::hours(8 * 24));
+    carry_out();
+    CHECK(in_store() == 1'003);  // without the first, of which all have said that it is done
+    world.advance(std::chrono::hours(31 * 24));
+    carry_out();
+    carry_out();
+    CHECK(in_store() == 2);
+}
+
 TEST_CASE("an order that cannot be carried out here is logged, and the others are followed") {
     Cluster cluster;
     cluster.follow(

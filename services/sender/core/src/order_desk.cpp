@@ -44,6 +44,9 @@ bool are_apart(const MailSelector& a, const MailSelector& b) {
            (a.message && b.message && a.message != b.message);
 }
 
+// Then it is over at every sender.
+bool has_expired(const Order& finished) { return finished.expires_at && *finished.expires_at <= *finished.finished_at; }
+
 // Whether the store may take the same later.
 bool may_pass(const Error& error) {
     return error.kind == ErrorKind::Unavailable || error.kind == ErrorKind::DeadlineExceeded ||
@@ -266,12 +269,14 @@ void OrderDesk::withdraw(std::vector<OrderId> ids, Completion<Result<std::vector
 // --- following -----------------------------------------------------------------------------------------
 
 bool OrderDesk::is_known(OrderId id) const {
-    return engine_.orders.get(id) != nullptr ||
+    return engine_.orders.get(id) != nullptr || elsewhere_.contains(id) ||
            std::any_of(finished_.begin(), finished_.end(), [&](const Order& order) { return order.id == id; });
 }
 
 void OrderDesk::follow(const OrderChanges& changes) {
+    is_following_ = true;
     follow_removals(changes);
+    for (const Order& order : changes.changed) follow_progress(order);
     const WallTime now = executor().wall_now();
     std::vector<OrderPointer> fresh;
     for (const Order& order : changes.changed) {
@@ -297,6 +302,19 @@ void OrderDesk::follow(const OrderChanges& changes) {
     set_timer();
 }
 
+// How far all senders together are with what is finished here.
+void OrderDesk::follow_progress(const Order& order) {
+    if (engine_.orders.get(order.id)) return;
+    const auto ours =
+        std::find_if(finished_.begin(), finished_.end(), [&](const Order& one) { return one.id == order.id; });
+    const bool is_here = ours != finished_.end();
+    if (order.finished_at) {
+        if (elsewhere_.erase(order.id) > 0 && !is_here) keep_finished(order);
+    } else if (is_here && !has_expired(*ours)) {
+        elsewhere_.emplace(order.id, ours->given_at);
+    }
+}
+
 // What was given here after the list was made is younger than all that was heard of.
 std::vector<OrderId> OrderDesk::missing_in(const std::vector<Order>& all) {
     std::set<OrderId> there;
@@ -304,6 +322,7 @@ std::vector<OrderId> OrderDesk::missing_in(const std::vector<Order>& all) {
     const auto is_missing = [&](OrderId id) { return id <= newest_heard_ && !there.contains(id); };
     // A store from a backup gives the same numbers again, to others.
     std::erase_if(finished_, [&](const Order& order) { return is_missing(order.id); });
+    std::erase_if(elsewhere_, [&](const auto& order) { return is_missing(order.first); });
     std::vector<OrderId> missing;
     for (const OrderPointer& order : engine_.orders.all()) {
         if (is_missing(order->order.id)) missing.push_back(order->order.id);
@@ -317,6 +336,7 @@ void OrderDesk::follow_removals(const OrderChanges& changes) {
     if (changes.complete) gone = missing_in(changes.changed);
     for (const Order& order : changes.changed) newest_heard_ = std::max(newest_heard_, order.id);
     for (const OrderId id : gone) {
+        elsewhere_.erase(id);
         const OrderPointer order = engine_.orders.remove(id);
         if (!order) continue;  // withdrawn here, or finished
         log("order-withdrawn", order->order);
@@ -343,6 +363,7 @@ void OrderDesk::finish(const OrderPointer& order, std::string_view how) {
     finished.recipients = order->recipients.load();
     finished.finished_at = executor().wall_now();
     log(how, finished);
+    if (is_following_ && !has_expired(finished)) elsewhere_.emplace(finished.id, finished.given_at);
     unreported_.push_back(finished);
     if (unreported_.size() == 1) report_next();
     keep_finished(std::move(finished));
@@ -369,12 +390,16 @@ void OrderDesk::keep_finished(Order order) {
 
 void OrderDesk::forget_old(WallTime now) {
     std::vector<OrderId> old;
-    while (!finished_.empty() &&
+    while (old.size() < kMostAtOnce && !finished_.empty() &&
            (finished_.size() > kMostFinished || now - *finished_.front().finished_at > kKeepFinished)) {
-        old.push_back(finished_.front().id);
+        if (!elsewhere_.contains(finished_.front().id)) old.push_back(finished_.front().id);
         finished_.pop_front();
     }
-    // If it fails, the next start tries again.
+    while (old.size() < kMostAtOnce && !elsewhere_.empty() && now - elsewhere_.begin()->second > kWaitForOthers) {
+        old.push_back(elsewhere_.begin()->first);
+        elsewhere_.erase(elsewhere_.begin());
+    }
+    // If it fails, the next start tries again; what is too much for a request, the next call.
     if (!old.empty()) engine_.dependencies.state.remove_orders(std::move(old), {&executor(), [](Status) {}});
 }
 

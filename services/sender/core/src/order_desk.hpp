@@ -5,12 +5,15 @@
 //
 // That an order is finished is told to the store until it knows: in a cluster it may be away for a while.
 //
-// Finished orders are kept for kKeepFinished, to be looked up, at most kMostFinished of them.
+// Finished orders are kept for kKeepFinished, to be looked up, at most kMostFinished of them. What another sender of the
+// cluster has still to carry out stays in the store beyond that, until kWaitForOthers after it was given: that sender may
+// be down.
 //
 // Threads: confined to the first shard, except restore() and resume_sweeps(), which come before traffic.
 #pragma once
 
 #include <deque>
+#include <map>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -25,8 +28,10 @@ namespace postfleet::sender {
 class OrderDesk final {
 public:
     static constexpr Duration kKeepFinished = std::chrono::hours(7 * 24);
+    static constexpr Duration kWaitForOthers = std::chrono::hours(30 * 24);
     static constexpr std::size_t kMostFinished = 1'000;
-    static constexpr std::size_t kMostText = 1'000;  // octets of a name, reason or pattern
+    static constexpr std::size_t kMostAtOnce = 1'000;  // that a router takes in one request
+    static constexpr std::size_t kMostText = 1'000;    // octets of a name, reason or pattern
     static constexpr Duration kLongestSleep = std::chrono::minutes(1);
     static constexpr Duration kReportAgain = std::chrono::seconds(5);
 
@@ -55,6 +60,7 @@ private:
     void add(const OrderPointer& order);
     bool is_known(OrderId id) const;
     void follow_removals(const OrderChanges& changes);
+    void follow_progress(const Order& order);
     std::vector<OrderId> missing_in(const std::vector<Order>& all);
     void put_in_force(const OrderPointer& order);
     void end(const OrderPointer& order);  // out of the book
@@ -71,6 +77,8 @@ private:
     OrderSweeps sweeps_;
     std::deque<Order> finished_;                       // oldest first
     OrderId newest_heard_ = kNoOrder;                  // of the store: a younger one was given here a moment ago
+    std::map<OrderId, WallTime> elsewhere_;            // finished here, perhaps not by others; and when it was given
+    bool is_following_ = false;                        // there may be others
     std::deque<Order> unreported_;                     // finished, and the store does not know it; one after the other
     std::set<std::pair<WallTime, OrderId>> expiries_;  // also of orders that were withdrawn meanwhile
     TimerId timer_;
