@@ -256,7 +256,7 @@ private:
     bool is_of_new_state(const OrderChanges& changes) {
         const bool is_new = changes.revision == 0 && !orders_.empty();
         if (is_new) {
-            settings_.log.line(LogLevel::Warning, "orders_kept")
+            settings_.log.line(LogLevel::Warning, "orders-kept")
                 .field("orders", orders_.size())
                 .field("reason", "the router's state is new and has none; those known here hold until it has one");
         }
