@@ -196,9 +196,8 @@ class SubmissionQueue(EndToEnd):
         stack = self.stack(f'routes: {{"*": ["127.0.0.1:{sink.port}"]}}\n')
         stack.write_config(document("yaml").replace(GUIDE_URL, self.broker.url), "queues.yaml")
         stack.start()
-        code, text = stack.http("/healthz/ready")
-        self.assertEqual(code, 503)
-        self.assertIn("shop: ", text)
+        wait_for(lambda: "shop: " in stack.http("/healthz/ready")[1], "the process to say what it waits for")
+        self.assertEqual(stack.http("/healthz/ready")[0], 503)
         stack.send("smtp@dst.test")  # other ways in go on
         sink.wait(1)
         self.broker.start()
