@@ -111,29 +111,25 @@ void check_messages(SpoolUnderTest& store) {
         CHECK_FALSE(*caller.has_message(sample_id(2)));
     }
     SECTION("content of a message that is there is not discarded by who has given up another copy of it") {
-        auto message = sample_message(1);
-        message->content_chunks = 2;
-        REQUIRE(caller.append(message->id, 0, sample_content(10)));
-        SpoolBatch batch;
-        batch.taken_as = message->id;
-        batch.put_messages.push_back({message, sample_content(11)});
-        batch.put_tasks.push_back(sample_task(1));
-        REQUIRE(caller.commit(std::move(batch)));
-        store.spool().discard_content(message->id, 1);
+        const auto two_chunks = [&](std::uint64_t n) {
+            auto message = sample_message(n);
+            message->content_chunks = 2;
+            REQUIRE(caller.append(message->id, 0, sample_content(10 * n)));
+            SpoolBatch batch;
+            batch.taken_as = message->id;
+            batch.put_messages.push_back({message, sample_content(10 * n + 1)});
+            batch.put_tasks.push_back(sample_task(n));
+            return batch;
+        };
+        REQUIRE(caller.commit(two_chunks(1)));
+        store.spool().discard_content(sample_id(1), 1);
         REQUIRE(caller.commit({}));
-        CHECK(**caller.read_chunk(message->id, 0) == *sample_content(10));
+        CHECK(**caller.read_chunk(sample_id(1), 0) == *sample_content(10));
         SECTION("also when both are under way together") {
-            auto second = sample_message(2);
-            second->content_chunks = 2;
-            REQUIRE(caller.append(second->id, 0, sample_content(20)));
-            SpoolBatch other;
-            other.taken_as = second->id;
-            other.put_messages.push_back({second, sample_content(21)});
-            other.put_tasks.push_back(sample_task(2));
-            store.spool().commit(std::move(other), {});
-            store.spool().discard_content(second->id, 1);
+            store.spool().commit(two_chunks(2), {});
+            store.spool().discard_content(sample_id(2), 1);
             REQUIRE(caller.commit({}));
-            CHECK(**caller.read_chunk(second->id, 0) == *sample_content(20));
+            CHECK(**caller.read_chunk(sample_id(2), 0) == *sample_content(20));
         }
     }
     SECTION("discarded content is gone") {

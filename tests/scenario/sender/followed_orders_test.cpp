@@ -25,6 +25,13 @@ struct Cluster {
         world.route("x.test", "192.0.2.1:25");
         world.start();
     }
+    // One for a@x.test, by order 7.
+    void hold_a_mail() {
+        follow({.revision = 1, .changed = {order(7, OrderAction::Pause, {.domain = "x.test"})}});
+        world.accept({.to = {"a@x.test"}});
+        world.advance(std::chrono::minutes(1));
+        CHECK(world.count(EventType::Delivered) == 0);
+    }
     void follow(OrderChanges changes) {
         world.sender->follow_orders(std::move(changes));
         world.settle();
@@ -36,10 +43,7 @@ struct Cluster {
 TEST_CASE("a pause that was given elsewhere holds here, until it is withdrawn elsewhere") {
     Cluster cluster;
     SenderWorld& world = cluster.world;
-    cluster.follow({.revision = 1, .changed = {order(7, OrderAction::Pause, {.domain = "x.test"})}});
-    world.accept({.to = {"a@x.test"}});
-    world.advance(std::chrono::minutes(1));
-    CHECK(world.count(EventType::Delivered) == 0);
+    cluster.hold_a_mail();
     REQUIRE(world.orders().size() == 1);
     CHECK(world.orders()[0].id == OrderId{7});
     cluster.follow({.revision = 2, .removed = {OrderId{7}, OrderId{99}}});
@@ -85,10 +89,7 @@ TEST_CASE("a complete list ends what is not on it, but not what was given here m
 TEST_CASE("a complete list with nothing on it ends everything that was heard of, and the mail goes on") {
     Cluster cluster;
     SenderWorld& world = cluster.world;
-    cluster.follow({.revision = 1, .changed = {order(7, OrderAction::Pause, {.domain = "x.test"})}});
-    world.accept({.to = {"a@x.test"}});
-    world.advance(std::chrono::minutes(1));
-    CHECK(world.count(EventType::Delivered) == 0);
+    cluster.hold_a_mail();
     cluster.follow({.revision = 20'000, .complete = true});
     CHECK(world.orders().empty());
     world.advance(std::chrono::minutes(1));

@@ -16,6 +16,14 @@ constexpr std::size_t kLarge = 60'000;
 // A consumer is given two large ones at a time.
 constexpr config::TakeIn kSmallBites{.prefetch = 64 * 1024};
 
+// Four wait in the overflow queue; not all have been given out, and none is in the spool.
+void begin_a_way(World& world) {
+    for (std::uint64_t n = 1; n <= 4; ++n) world.publish(kOverflow, sample_handover(n, "example.org", kLarge));
+    world.handover.mode = FakeHandover::Mode::Hold;
+    world.start();
+    REQUIRE(world.handover.held() < 4);
+}
+
 }  // namespace
 
 TEST_CASE("a broker that is away at the start says nothing about what is in the overflow queue", "[P5]") {
@@ -31,10 +39,7 @@ TEST_CASE("a broker that is away at the start says nothing about what is in the 
 
 TEST_CASE("a broker that goes away in the middle of a way through the overflow queue costs no mail its way", "[P5]") {
     World world(kSmallBites);
-    for (std::uint64_t n = 1; n <= 4; ++n) world.publish(kOverflow, sample_handover(n, "example.org", kLarge));
-    world.handover.mode = FakeHandover::Mode::Hold;
-    world.start();
-    REQUIRE(world.handover.held() < 4);
+    begin_a_way(world);
     world.broker.go_away("restarting");
     world.handover.mode = FakeHandover::Mode::Posted;
     while (world.handover.held() > 0) world.handover.release({});
@@ -47,10 +52,7 @@ TEST_CASE("a broker that goes away in the middle of a way through the overflow q
 
 TEST_CASE("a spool at its mark in the middle of a way through the overflow queue costs no mail its way", "[P5]") {
     World world(kSmallBites);
-    for (std::uint64_t n = 1; n <= 4; ++n) world.publish(kOverflow, sample_handover(n, "example.org", kLarge));
-    world.handover.mode = FakeHandover::Mode::Hold;
-    world.start();
-    REQUIRE(world.handover.held() < 4);
+    begin_a_way(world);
     world.backlog = {world.settings.max_messages, 0};
     world.executor.advance(2s);
     world.handover.mode = FakeHandover::Mode::Posted;
